@@ -1,0 +1,121 @@
+package definitions
+
+import (
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Definition is one *.toml file with its drop-ins: what a partition should be.
+type Definition struct {
+	Name       string   // file name without ".toml", e.g. "20-root"
+	File       string   // path of the main file
+	DropIns    []string // paths of the drop-ins, in the order they were applied
+	Partition  Partition
+	Filesystem Filesystem
+	Encryption *Encryption // nil: not encrypted
+	Verity     *Verity     // nil: no part of a verity set
+}
+
+// Partition is the [partition] table. A nil pointer means "not set".
+type Partition struct {
+	Type           disk.Type
+	Label          string     // specifiers expanded; at most 36 UTF-16 units; "" means derived
+	UUID           *uuid.UUID // nil: derived from the seed; uuid.Nil: "null"
+	SizeMin        *disk.Bytes
+	SizeMax        *disk.Bytes
+	PaddingMin     *disk.Bytes
+	PaddingMax     *disk.Bytes
+	Weight         uint32 // 0…1000000, default 1000
+	PaddingWeight  uint32 // 0…1000000, default 0
+	Priority       int32  // default 0; above 0 may be dropped when space is short
+	Flags          uint64
+	NoAuto         *bool
+	ReadOnly       *bool
+	GrowFileSystem *bool
+	FactoryReset   bool
+	SplitName      string // "" means "%t", "-" means none
+	MountPoints    []MountPoint
+	SupplementFor  string // name of another definition
+	Match          Match
+}
+
+// MountPoint is where a partition is mounted: "PATH" or "PATH:OPTIONS".
+type MountPoint struct {
+	Path    string
+	Options string
+}
+
+// Match narrows which existing partition a definition takes, beyond its type.
+// Empty fields match anything.
+type Match struct {
+	Label      string
+	UUID       *uuid.UUID
+	Filesystem string // Content.Kind
+}
+
+// Filesystem is the [filesystem] table; it applies when the partition is created.
+type Filesystem struct {
+	Format     string // "ext4", "vfat", "swap"; "" means not set
+	Label      string // "" means the partition's label
+	CopyFiles  []CopyFile
+	CopyBlocks string // absolute path, "" means none
+}
+
+// CopyFile copies Source (a path on the host, below --root) to Target inside the
+// new file system.
+type CopyFile struct {
+	Source string
+	Target string
+}
+
+// What to do with a matching partition that is already there.
+const (
+	ExistingKeep    = "keep"
+	ExistingConvert = "convert"
+)
+
+// Where room for the LUKS2 header comes from.
+const (
+	RoomGrow   = "grow"
+	RoomShrink = "shrink"
+)
+
+// Encryption is the [encryption] table.
+type Encryption struct {
+	Existing   string     // ExistingKeep or ExistingConvert
+	HeaderRoom []string   // in order of preference, from RoomGrow and RoomShrink
+	Cipher     string     // default "aes-xts-plain64"
+	SectorSize disk.Bytes // 512…4096, 0 means chosen by the planner
+	Keys       []Key      // at least one
+}
+
+// The kinds of key.
+const (
+	KeyTPM2 = "tpm2"
+	KeyFile = "file"
+)
+
+// Key is one [[encryption.key]]: one LUKS2 keyslot.
+type Key struct {
+	Type string `json:"type"`
+	// PCRs and Bank bind a tpm2 key; Bank "" means sha256 where the TPM has it.
+	PCRs []int  `json:"pcrs,omitempty"`
+	Bank string `json:"bank,omitempty"`
+	// Path is the key file of a file key; "" means the one of --key-file.
+	Path string `json:"path,omitempty"`
+}
+
+// The roles in a verity set.
+const (
+	VerityData = "data"
+	VerityHash = "hash"
+)
+
+// Verity is the [verity] table.
+type Verity struct {
+	Role          string     // VerityData or VerityHash
+	MatchKey      string     // ties data and hash together
+	DataBlockSize disk.Bytes // 0 means 4096
+	HashBlockSize disk.Bytes // 0 means 4096
+	Salt          []byte     // nil: derived from the seed; empty: none
+}

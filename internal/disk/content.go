@@ -1,0 +1,93 @@
+package disk
+
+// Content is what a partition, or a whole disk without a table, holds.
+type Content struct {
+	// Kind is blkid's TYPE: "ext4", "crypto_LUKS", "vfat", "swap", …; empty where
+	// nothing known was found.
+	Kind    string `json:"kind,omitempty"`
+	Version string `json:"version,omitempty"`
+	Label   string `json:"label,omitempty"`
+	UUID    string `json:"uuid,omitempty"`
+	// Size is how many bytes the file system says it takes, 0 where unknown.
+	// It may be larger than the partition on a damaged disk.
+	Size Bytes `json:"size,omitempty"`
+	// BlockSize is the file system's block size; a LUKS2 sector may not be larger.
+	BlockSize Bytes `json:"block_size,omitempty"`
+	// Free is how many bytes the file system counts as free, 0 where unknown.
+	Free Bytes `json:"free,omitempty"`
+	// Unclean is set where the superblock says that the file system was not
+	// unmounted cleanly, or holds errors.
+	Unclean bool `json:"unclean,omitempty"`
+	// Ambiguous lists further signatures found beside Kind.
+	Ambiguous []string `json:"ambiguous,omitempty"`
+	// LUKS describes a LUKS2 volume, nil for anything else.
+	LUKS *LUKS `json:"luks,omitempty"`
+	// Verity describes a dm-verity hash device, nil for anything else.
+	Verity *Verity `json:"verity,omitempty"`
+	// Problem says why what is there cannot be used, e.g. a damaged LUKS2 header.
+	Problem string `json:"problem,omitempty"`
+}
+
+// LUKS is what a LUKS2 header tells without a key.
+type LUKS struct {
+	HeaderSize   Bytes         `json:"header_size"` // one copy: binary header and JSON area
+	SequenceID   uint64        `json:"sequence_id"`
+	Subsystem    string        `json:"subsystem,omitempty"`
+	DataOffset   Bytes         `json:"data_offset"`
+	Cipher       string        `json:"cipher"`
+	KeyBits      int           `json:"key_bits"`
+	SectorSize   Bytes         `json:"sector_size"`
+	Keyslots     []Keyslot     `json:"keyslots"`
+	Tokens       []Token       `json:"tokens"`
+	Reencryption *Reencryption `json:"reencryption,omitempty"`
+}
+
+// Keyslot is one LUKS2 keyslot, without its secrets.
+type Keyslot struct {
+	ID  int    `json:"id"`
+	KDF string `json:"kdf,omitempty"`
+}
+
+// Token is one LUKS2 token, as far as it says what a key is bound to.
+type Token struct {
+	ID       int    `json:"id"`
+	Type     string `json:"type"`
+	Keyslots []int  `json:"keyslots"`
+	PCRs     []int  `json:"pcrs,omitempty"` // systemd-tpm2
+	Bank     string `json:"bank,omitempty"` // systemd-tpm2
+	PIN      bool   `json:"pin,omitempty"`  // systemd-tpm2
+}
+
+// ReencryptionState tells how a volume in conversion was left.
+type ReencryptionState string
+
+// The states of LUKS2 re-encryption (cryptsetup's names for the first two).
+const (
+	// ReencryptClean: between two hot zones; every segment is readable.
+	ReencryptClean ReencryptionState = "clean"
+	// ReencryptCrash: a hot zone was being rewritten and must be redone.
+	ReencryptCrash ReencryptionState = "crash"
+	// ReencryptUnfinished: all data is converted but the header was not finished;
+	// resuming it as clean would encrypt it twice.
+	ReencryptUnfinished ReencryptionState = "unfinished"
+)
+
+// Reencryption is how far a conversion is.
+type Reencryption struct {
+	Mode       string            `json:"mode"`       // encrypt, reencrypt, decrypt
+	Direction  string            `json:"direction"`  // forward, backward
+	Resilience string            `json:"resilience"` // datashift, checksum, journal, none
+	State      ReencryptionState `json:"state"`
+	Done       Bytes             `json:"done"`
+	Total      Bytes             `json:"total"`
+}
+
+// Verity is a dm-verity superblock.
+type Verity struct {
+	HashType      int    `json:"hash_type"`
+	Algorithm     string `json:"algorithm"`
+	DataBlockSize Bytes  `json:"data_block_size"`
+	HashBlockSize Bytes  `json:"hash_block_size"`
+	DataBlocks    int64  `json:"data_blocks"`
+	Salt          string `json:"salt"` // hex
+}

@@ -1,0 +1,54 @@
+package disk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// Partition is a table entry and what lies in it.
+type Partition struct {
+	Entry
+	Content Content `json:"content"`
+}
+
+// Snapshot is a disk at one moment, as far as planning needs it.
+type Snapshot struct {
+	Path       string      `json:"path"` // for people; no part of the fingerprint
+	Size       Bytes       `json:"size"`
+	SectorSize Bytes       `json:"sector_size"`
+	Table      Table       `json:"table"`
+	Partitions []Partition `json:"partitions"` // in the order of their numbers
+	Content    Content     `json:"content"`    // of a disk without a table
+	// Warnings says what was found damaged and worked around, such as a primary
+	// GPT read from its backup.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Fingerprint identifies the state of the disk that a plan was made for: all of
+// the snapshot but its path and warnings, as hex of a SHA-256.
+func (s Snapshot) Fingerprint() string {
+	s.Path, s.Warnings = "", nil
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic("disk: a snapshot is plain data and always encodes: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Partition returns the partition with the given number.
+func (s Snapshot) Partition(number int) (Partition, bool) {
+	for _, p := range s.Partitions {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Partition{}, false
+}
+
+// Usable returns the bytes that partitions may take, empty without a GPT.
+func (s Snapshot) Usable() Extent {
+	first := s.Table.FirstUsable.Offset(s.SectorSize)
+	return Extent{Offset: first, Size: (s.Table.LastUsable + 1).Offset(s.SectorSize) - first}
+}

@@ -1,0 +1,35 @@
+package planner
+
+import (
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Action is one thing that apply does. The set is closed: Create, Grow, Verity,
+// Reencrypt, each in a file of its own here and of the same name in executor.
+type Action interface {
+	Kind() string   // "create", "grow", …
+	Partition() int // number of the partition it is about
+	Reason() string // why, as a clause for people
+}
+
+// Encryption says how a partition is to be encrypted.
+type Encryption struct {
+	Cipher     string            `json:"cipher"` // "aes-xts-plain64"
+	KeyBits    int               `json:"key_bits"`
+	SectorSize disk.Bytes        `json:"sector_size"`
+	UUID       uuid.UUID         `json:"uuid"`
+	Label      string            `json:"label,omitempty"`
+	DataOffset disk.Bytes        `json:"data_offset"` // where the encrypted data starts in the partition
+	Discards   bool              `json:"allow_discards,omitempty"`
+	Keys       []definitions.Key `json:"keys"`
+}
+
+// Filesystem says which file system is made and what goes into it.
+type Filesystem struct {
+	Format    string                 `json:"format"`
+	Label     string                 `json:"label,omitempty"`
+	UUID      uuid.UUID              `json:"uuid"`
+	CopyFiles []definitions.CopyFile `json:"copy_files,omitempty"`
+}

@@ -1,0 +1,12 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// sortEntries orders entries by their numbers.
+func sortEntries(entries []disk.Entry) {
+	slices.SortFunc(entries, func(a, b disk.Entry) int { return a.Number - b.Number })
+}

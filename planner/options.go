@@ -1,0 +1,28 @@
+package planner
+
+import (
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Empty says what to do with a disk that has, or lacks, a partition table.
+type Empty string
+
+// The values of --empty, as in systemd-repart.
+const (
+	EmptyRefuse  Empty = "refuse"  // a GPT must be there (the default)
+	EmptyAllow   Empty = "allow"   // make one where there is nothing
+	EmptyRequire Empty = "require" // there must be nothing
+	EmptyForce   Empty = "force"   // replace whatever is there
+	EmptyCreate  Empty = "create"  // the image file is new
+)
+
+// Options is what the command line adds to the definitions.
+type Options struct {
+	Seed         uuid.UUID
+	Empty        Empty
+	Size         disk.Bytes // of the disk after apply; 0: as it is
+	GrainSize    disk.Bytes // 0: 4096
+	Discard      bool
+	FactoryReset bool
+}

@@ -1,0 +1,82 @@
+package planner
+
+import (
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Version is the version of the plan format, written to its JSON form.
+const Version = 1
+
+// Plan is everything that apply does, and why. It is complete: the executor
+// reads nothing else, neither definitions nor flags.
+type Plan struct {
+	Version int       `json:"version"`
+	Target  Target    `json:"target"`
+	Seed    uuid.UUID `json:"seed"`
+	// NewTable is set where the disk gets a new GPT instead of keeping its own.
+	NewTable bool       `json:"new_table,omitempty"`
+	Table    disk.Table `json:"table"`      // as it will be
+	Rows     []Row      `json:"partitions"` // every partition before or after, in disk order
+	Actions  []Action   `json:"-"`          // in the order they are done; see json.go
+	Notes    []Note     `json:"notes,omitempty"`
+}
+
+// Target names the state of the disk that a plan was made for.
+type Target struct {
+	Path        string     `json:"path"`
+	Size        disk.Bytes `json:"size"` // after apply; larger than the file where it must grow
+	SectorSize  disk.Bytes `json:"sector_size"`
+	Fingerprint string     `json:"fingerprint"` // disk.Snapshot.Fingerprint
+}
+
+// Activity is a partition's fate, in systemd-repart's words.
+type Activity string
+
+// The activities of a Row.
+const (
+	ActivityCreate    Activity = "create"
+	ActivityResize    Activity = "resize"
+	ActivityUnchanged Activity = "unchanged"
+	ActivityDelete    Activity = "delete" // by factory reset, or with the old table
+)
+
+// Row is one partition before and after.
+type Row struct {
+	disk.Entry               // as it will be; as it was where Activity is delete
+	Old         *disk.Entry  `json:"old,omitempty"` // as it was, nil for a new one
+	Content     disk.Content `json:"content"`       // what it held before
+	Activity    Activity     `json:"activity"`
+	Definition  string       `json:"definition,omitempty"` // name, "" for a foreign partition
+	File        string       `json:"file,omitempty"`
+	DropIns     []string     `json:"drop_ins,omitempty"`
+	Padding     disk.Bytes   `json:"padding"` // free space behind, as it will be
+	OldPadding  disk.Bytes   `json:"old_padding"`
+	UUIDDerived bool         `json:"uuid_derived,omitempty"` // UUID comes from the root hash, at apply
+	SplitName   string       `json:"split_name,omitempty"`
+}
+
+// Note is something the reader of a plan should know: a definition set aside, a
+// partition dropped for want of space, a choice made.
+type Note struct {
+	Definition string `json:"definition,omitempty"`
+	Text       string `json:"text"`
+}
+
+// Entries returns the final table's entries, in the order of their numbers.
+// Derived UUIDs are taken from derived, by partition number.
+func (p *Plan) Entries(derived map[int]uuid.UUID) []disk.Entry {
+	var entries []disk.Entry
+	for _, r := range p.Rows {
+		if r.Activity == ActivityDelete {
+			continue
+		}
+		entry := r.Entry
+		if u, ok := derived[entry.Number]; ok {
+			entry.UUID = u
+		}
+		entries = append(entries, entry)
+	}
+	sortEntries(entries)
+	return entries
+}
