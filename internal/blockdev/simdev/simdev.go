@@ -1,0 +1,175 @@
+// Package simdev is a disk in memory for tests. It records every write and sync,
+// can fail at any of them, and can show every state in which a power cut would
+// have left the disk.
+//
+// The model is that of storage which honours flush: what was written before a
+// Sync that returned is there; of what was written since, any subset of 512-byte
+// sectors is.
+package simdev
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// tear is the unit that storage writes whole.
+const tear = 512
+
+// Op is one recorded operation.
+type Op struct {
+	Offset int64
+	Data   []byte // written bytes; zeroes for a discard
+	Sync   bool   // a Sync; Offset and Data are empty
+}
+
+// Device is a blockdev.Device in memory.
+type Device struct {
+	mu      sync.Mutex
+	initial []byte
+	current []byte
+	log     []Op
+	sector  disk.Bytes
+	failAt  int // operation number to fail at, -1 for never
+	failure error
+	short   bool
+}
+
+// New returns a device that holds image; image is not changed.
+func New(image []byte) *Device {
+	return &Device{initial: image, current: append([]byte(nil), image...), failAt: -1}
+}
+
+// WithSectorSize makes the device report a logical block size, as a block device does.
+func (d *Device) WithSectorSize(n disk.Bytes) *Device {
+	d.sector = n
+	return d
+}
+
+// FailAt makes operation n (writes and syncs, counted from 0) return err, and all
+// later ones too. With short set, half of a failing write is written first.
+func (d *Device) FailAt(n int, err error, short bool) *Device {
+	d.failAt, d.failure, d.short = n, err, short
+	return d
+}
+
+// Bytes returns what the device holds now.
+func (d *Device) Bytes() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]byte(nil), d.current...)
+}
+
+// Log returns the operations so far.
+func (d *Device) Log() []Op {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log[:len(d.log):len(d.log)]
+}
+
+// Name returns "simdev".
+func (d *Device) Name() string { return "simdev" }
+
+// Size returns the length of the image.
+func (d *Device) Size() disk.Bytes { return disk.Bytes(len(d.current)) }
+
+// SectorSize returns what WithSectorSize set, 0 (an image file) by default.
+func (d *Device) SectorSize() disk.Bytes { return d.sector }
+
+// ReadAt reads what was last written.
+func (d *Device) ReadAt(p []byte, off int64) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if off < 0 || off >= int64(len(d.current)) {
+		return 0, io.EOF
+	}
+	n := copy(p, d.current[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt writes and records.
+func (d *Device) WriteAt(p []byte, off int64) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if off < 0 || off+int64(len(p)) > int64(len(d.current)) {
+		return 0, fmt.Errorf("simdev: write of %d bytes at %d is beyond %d", len(p), off, len(d.current))
+	}
+	if err := d.fault(); err != nil {
+		if d.short {
+			d.write(p[:len(p)/2], off)
+		}
+		return 0, err
+	}
+	d.write(p, off)
+	return len(p), nil
+}
+
+// Sync records a flush.
+func (d *Device) Sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.fault(); err != nil {
+		return err
+	}
+	d.log = append(d.log, Op{Sync: true})
+	return nil
+}
+
+// Discard zeroes e, as punching a hole in a file does.
+func (d *Device) Discard(e disk.Extent) error {
+	_, err := d.WriteAt(make([]byte, e.Size), int64(e.Offset))
+	return err
+}
+
+func (d *Device) write(p []byte, off int64) {
+	d.log = append(d.log, Op{Offset: off, Data: append([]byte(nil), p...)})
+	copy(d.current[off:], p)
+}
+
+// fault returns the injected error once its operation is reached.
+func (d *Device) fault() error {
+	if d.failAt >= 0 && len(d.log) >= d.failAt {
+		return d.failure
+	}
+	return nil
+}
+
+// CrashAfter returns a fresh device in a state that a power cut after the first k
+// operations could have left. Of every write since the last Sync, each sector is
+// kept or lost by rng; rng nil keeps all of them.
+func (d *Device) CrashAfter(k int, rng *rand.Rand) *Device {
+	image := append([]byte(nil), d.initial...)
+	flushed := 0
+	for i, op := range d.log[:k] {
+		if op.Sync {
+			flushed = i
+		}
+	}
+	for i, op := range d.log[:k] {
+		if i < flushed || rng == nil {
+			copy(image[op.Offset:], op.Data)
+			continue
+		}
+		keepSome(image, op, rng)
+	}
+	return New(image)
+}
+
+// keepSome applies a random part of op: nothing, all, or each sector by a coin.
+func keepSome(image []byte, op Op, rng *rand.Rand) {
+	mode := rng.IntN(3)
+	for from := 0; from < len(op.Data); {
+		off := op.Offset + int64(from)
+		n := min(int(tear-off%tear), len(op.Data)-from)
+		if mode == 1 || (mode == 2 && rng.IntN(2) == 0) {
+			copy(image[off:], op.Data[from:from+n])
+		}
+		from += n
+	}
+}
