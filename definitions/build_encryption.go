@@ -1,0 +1,114 @@
+package definitions
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// maxKeys is how many keys a volume can have: LUKS2 has 32 keyslots, and one of
+// them is the conversion's while it runs.
+const maxKeys = 31
+
+// encryption builds the [encryption] table.
+func (b *builder) encryption() *Encryption {
+	return &Encryption{
+		Existing:   b.oneOf(b.set, "encryption.existing", existings, ExistingKeep),
+		HeaderRoom: b.headerRoom(),
+		Cipher:     b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
+		SectorSize: b.sectorSize("encryption.sector_size"),
+		Keys:       b.keys(),
+	}
+}
+
+// headerRoom returns where the LUKS2 header may go, in order of preference.
+func (b *builder) headerRoom() []string {
+	words, s, _ := value[[]string](b.set, "encryption.header_room")
+	for i, word := range words {
+		place, _, _ := strings.Cut(word, ":") // "detached:PATH"
+		if place != "detached" {
+			place = word
+		}
+		b.checkWord(s, i, place, rooms)
+		if slices.Contains(words[:i], word) {
+			b.failItem(s, i, "has %q twice", word)
+		}
+	}
+	return words
+}
+
+// keys builds the [[encryption.key]] tables.
+func (b *builder) keys() []Key {
+	tables, s, _ := value[[]settings](b.set, "encryption.key")
+	if len(tables) == 0 {
+		at := b.place("encryption")
+		if s.path != "" {
+			at = s.at
+		}
+		b.errors = append(b.errors, at.errorf("encryption.key", "[encryption] has no key").
+			hint("add [[encryption.key]] with a type: without one nobody could open the volume"))
+	}
+	var keys []Key
+	for i, table := range tables {
+		k := b.key(s.items[i], table)
+		if slices.ContainsFunc(keys, func(other Key) bool { return reflect.DeepEqual(k, other) }) {
+			b.errors = append(b.errors, s.items[i].errorf("encryption.key", "this [[encryption.key]] is the same as one before it"))
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) > maxKeys {
+		b.fail(s, "has %d keys, a LUKS2 volume has room for %d", len(keys), maxKeys)
+	}
+	return keys
+}
+
+// key builds one key from the table that stands at the given place.
+func (b *builder) key(at place, set settings) Key {
+	set = relative(set)
+	k := Key{Type: b.oneOf(set, "type", keyTypes, "")}
+	if _, ok := set["type"]; !ok {
+		b.missing(at, "encryption.key.type").hint("it can be %s", alternatives(keyTypes.ready))
+		return k
+	}
+	b.checkFields(k.Type, set)
+	k.PCRs = b.pcrs(set)
+	k.Bank = b.oneOf(set, "bank", banks, "")
+	if path, s, ok := value[string](set, "path"); ok {
+		if err := checkPath(path); err != nil {
+			b.fail(s, "%v", err)
+		}
+		k.Path = path
+	}
+	return k
+}
+
+// relative gives the settings of one element the names of its keys for paths.
+func relative(set settings) settings {
+	named := settings{}
+	for path, s := range set {
+		named[lastPart(path)] = s
+	}
+	return named
+}
+
+// checkFields refuses fields that belong to keys of another type.
+func (b *builder) checkFields(keyType string, set settings) {
+	for _, name := range keyNames("encryption.key") {
+		s, ok := set[name]
+		if owner := keyTypeFor[name]; ok && owner != "" && owner != keyType && slices.Contains(keyTypes.ready, keyType) {
+			b.errors = append(b.errors, s.name.errorf(s.path, "%q belongs to keys of type %q, this one is of type %q", name, owner, keyType))
+		}
+	}
+}
+
+// pcrs returns the PCRs that a tpm2 key is bound to, ascending. An empty list, as
+// none at all, binds it to the TPM alone.
+func (b *builder) pcrs(set settings) []int {
+	pcrs, s, _ := value[[]int](set, "pcrs")
+	for i, n := range pcrs {
+		if slices.Contains(pcrs[:i], n) {
+			b.failItem(s, i, "has PCR %d twice", n)
+		}
+	}
+	return slices.Sorted(slices.Values(pcrs))
+}

@@ -1,0 +1,148 @@
+package definitions
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// convert turns a decoded TOML value into the Go type of its kind: string,
+// []string, int64, bool, disk.Bytes, uint64 for flags, []int for PCRs. Its errors
+// continue a sentence that begins with the key.
+func convert(k kind, value any) (any, error) {
+	switch v := value.(type) {
+	case string:
+		return convertText(k, v)
+	case int64:
+		return convertInteger(k, v)
+	case bool:
+		if k == kindBoolean {
+			return v, nil
+		}
+	case []any:
+		if k == kindTexts || k == kindPCRs {
+			return convertArray(k, v)
+		}
+	}
+	return nil, wrongType(k, value)
+}
+
+// itemError is about one element of an array.
+type itemError struct {
+	index int
+	error
+}
+
+func wrongItem(index int, format string, args ...any) error {
+	return itemError{index, fmt.Errorf(format, args...)}
+}
+
+func wrongType(k kind, value any) error {
+	return fmt.Errorf("must be %s, not %s", k, describe(value))
+}
+
+func convertText(k kind, v string) (any, error) {
+	switch k {
+	case kindText:
+		return v, checkPlain(v)
+	case kindTexts:
+		return []string{v}, checkPlain(v)
+	case kindSize:
+		size, err := disk.ParseBytes(v)
+		if err != nil {
+			return nil, fmt.Errorf("is no size: %w", err)
+		}
+		return size, nil
+	case kindFlags:
+		flags, err := strconv.ParseUint(v, 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("must be %s, not %q", k, v)
+		}
+		return flags, nil
+	}
+	return nil, wrongType(k, v)
+}
+
+func convertInteger(k kind, v int64) (any, error) {
+	switch k {
+	case kindNumber:
+		return v, nil
+	case kindSize:
+		if v < 0 {
+			return nil, fmt.Errorf("must not be negative")
+		}
+		return disk.Bytes(v), nil
+	case kindFlags:
+		if v < 0 {
+			return nil, fmt.Errorf("must not be negative; write bit 63 as a string")
+		}
+		return uint64(v), nil
+	}
+	return nil, wrongType(k, v)
+}
+
+// convertArray reads the elements of an array, which must all be of one type.
+func convertArray(k kind, values []any) (any, error) {
+	if k == kindPCRs {
+		return convertPCRs(values)
+	}
+	texts := []string{}
+	for i, value := range values {
+		text, ok := value.(string)
+		if !ok {
+			return nil, wrongItem(i, "must be %s, not an array with %s in it", k, describe(value))
+		}
+		if err := checkPlain(text); err != nil {
+			return nil, wrongItem(i, "%w", err)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+// convertPCRs reads PCR numbers. Their values, as in "7:sha256=HEX", are not built.
+func convertPCRs(values []any) (any, error) {
+	pcrs := []int{}
+	for i, value := range values {
+		switch v := value.(type) {
+		case int64:
+			if v < 0 || v > 23 {
+				return nil, wrongItem(i, "has PCR %d: a TPM has PCRs 0 to 23", v)
+			}
+			pcrs = append(pcrs, int(v))
+		case string:
+			return nil, wrongItem(i, "has %q: a PCR with its value is not built yet", v)
+		default:
+			return nil, wrongItem(i, "must be %s, not an array with %s in it", kindPCRs, describe(v))
+		}
+	}
+	return pcrs, nil
+}
+
+// checkPlain refuses control characters: no label or path of ours has one, a NUL
+// would cut it short where C reads it, and a newline would forge lines of output.
+func checkPlain(text string) error {
+	for _, r := range text {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return fmt.Errorf("has control character 0x%02x in it", r)
+		}
+	}
+	return nil
+}
+
+// inRange checks a number against the range of its key.
+func inRange(v, low, high int64) error {
+	if v < low || v > high {
+		return fmt.Errorf("must be from %d to %d, not %d", low, high, v)
+	}
+	return nil
+}
+
+// The ranges of weights, as in systemd-repart, and of priorities.
+const (
+	maxWeight   = 1_000_000
+	minPriority = math.MinInt32
+	maxPriority = math.MaxInt32
+)

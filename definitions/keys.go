@@ -1,0 +1,189 @@
+package definitions
+
+import "slices"
+
+// kind is the type of a key's value, as TOML types with what we read into them.
+type kind string
+
+// The kinds, in the words that errors use for them.
+const (
+	kindText    kind = `a string`
+	kindTexts   kind = `a string or an array of strings`
+	kindNumber  kind = `an integer`
+	kindPCRs    kind = `an array of PCR numbers`
+	kindBoolean kind = `true or false`
+	kindSize    kind = `a size such as "2G", or bytes as an integer`
+	kindFlags   kind = `an integer, or a string such as "0x8000000000000000"`
+	kindTable   kind = `a table`
+	kindTables  kind = `an array of tables`
+)
+
+// built says whether the work behind a key is there. A key that is not built is
+// refused by name, never ignored.
+type built bool
+
+const (
+	ready built = true
+	later built = false
+)
+
+// known is one key that definitions may hold.
+type known struct {
+	table string // "partition", "encryption.key", …
+	name  string
+	kind  kind
+	built built
+	// specifiers is set where %a and the like are expanded.
+	specifiers bool
+}
+
+// path is the key's path as in errors, "partition.size_min".
+func (k known) path() string { return k.table + "." + k.name }
+
+// tables lists the tables of a definition.
+var tables = []string{"partition", "filesystem", "encryption", "verity", "conditions"}
+
+// keys lists every key of a definition: what it takes, and whether it is built.
+var keys = []known{
+	{"partition", "type", kindText, ready, false},
+	{"partition", "label", kindText, ready, true},
+	{"partition", "uuid", kindText, ready, false},
+	{"partition", "size_min", kindSize, ready, false},
+	{"partition", "size_max", kindSize, ready, false},
+	{"partition", "weight", kindNumber, ready, false},
+	{"partition", "priority", kindNumber, ready, false},
+	{"partition", "padding_min", kindSize, ready, false},
+	{"partition", "padding_max", kindSize, ready, false},
+	{"partition", "padding_weight", kindNumber, ready, false},
+	{"partition", "read_only", kindBoolean, ready, false},
+	{"partition", "no_auto", kindBoolean, ready, false},
+	{"partition", "grow_file_system", kindBoolean, ready, false},
+	{"partition", "flags", kindFlags, ready, false},
+	{"partition", "factory_reset", kindBoolean, ready, false},
+	{"partition", "split_name", kindText, ready, true},
+	{"partition", "mount_point", kindTexts, ready, true},
+	{"partition", "supplement_for", kindText, ready, false},
+	{"partition", "match", kindTable, ready, false},
+	{"partition.match", "label", kindText, ready, true},
+	{"partition.match", "uuid", kindText, ready, false},
+	{"partition.match", "filesystem", kindText, ready, false},
+
+	{"filesystem", "format", kindText, ready, false},
+	{"filesystem", "label", kindText, ready, true},
+	{"filesystem", "copy_files", kindTexts, ready, true},
+	{"filesystem", "copy_blocks", kindText, ready, true},
+	{"filesystem", "exclude_files", kindTexts, later, true},
+	{"filesystem", "exclude_files_target", kindTexts, later, true},
+	{"filesystem", "make_directories", kindTexts, later, true},
+	{"filesystem", "make_symlinks", kindTexts, later, true},
+	{"filesystem", "subvolumes", kindTexts, later, false},
+	{"filesystem", "default_subvolume", kindText, later, false},
+	{"filesystem", "minimize", kindText, later, false},
+	{"filesystem", "compression", kindText, later, false},
+	{"filesystem", "compression_level", kindText, later, false},
+	{"filesystem", "sector_size", kindSize, later, false},
+
+	{"encryption", "existing", kindText, ready, false},
+	{"encryption", "existing_key", kindText, later, false},
+	{"encryption", "header_room", kindTexts, ready, false},
+	{"encryption", "header_size", kindSize, later, false},
+	{"encryption", "header_backup", kindText, later, false},
+	{"encryption", "free_space", kindText, later, false},
+	{"encryption", "cipher", kindText, ready, false},
+	{"encryption", "key_bits", kindNumber, later, false},
+	{"encryption", "sector_size", kindSize, ready, false},
+	{"encryption", "label", kindText, later, true},
+	{"encryption", "discard", kindBoolean, later, false},
+	{"encryption", "integrity", kindText, later, false},
+	{"encryption", "unavailable", kindText, later, false},
+	{"encryption", "online", kindBoolean, later, false},
+	{"encryption", "key", kindTables, ready, false},
+
+	{"encryption.key", "type", kindText, ready, false},
+	{"encryption.key", "required", kindBoolean, later, false},
+	{"encryption.key", "priority", kindNumber, later, false},
+	{"encryption.key", "pcrs", kindPCRs, ready, false},
+	{"encryption.key", "bank", kindText, ready, false},
+	{"encryption.key", "public_key", kindText, later, false},
+	{"encryption.key", "public_key_pcrs", kindPCRs, later, false},
+	{"encryption.key", "pcrlock", kindText, later, false},
+	{"encryption.key", "pin", kindText, later, false},
+	{"encryption.key", "srk", kindText, later, false},
+	{"encryption.key", "device_key", kindText, later, false},
+	{"encryption.key", "format", kindText, later, false},
+	{"encryption.key", "uri", kindText, later, false},
+	{"encryption.key", "module", kindText, later, false},
+	{"encryption.key", "provision", kindBoolean, later, false},
+	{"encryption.key", "escrow", kindTexts, later, false},
+	{"encryption.key", "path", kindText, ready, false},
+	{"encryption.key", "offset", kindSize, later, false},
+	{"encryption.key", "size", kindSize, later, false},
+	{"encryption.key", "program", kindText, later, false},
+	{"encryption.key", "arguments", kindTexts, later, false},
+	{"encryption.key", "timeout", kindText, later, false},
+	{"encryption.key", "retries", kindNumber, later, false},
+	{"encryption.key", "key_type", kindText, later, false},
+	{"encryption.key", "apqns", kindTexts, later, false},
+	{"encryption.key", "repository", kindText, later, false},
+
+	{"verity", "role", kindText, ready, false},
+	{"verity", "match_key", kindText, ready, false},
+	{"verity", "data_block_size", kindSize, ready, false},
+	{"verity", "hash_block_size", kindSize, ready, false},
+	{"verity", "salt", kindText, ready, false},
+
+	{"conditions", "secure_boot", kindBoolean, later, false},
+	{"conditions", "tpm2", kindBoolean, later, false},
+	{"conditions", "kernel_command_line", kindText, later, false},
+	{"conditions", "firmware", kindText, later, false},
+	{"conditions", "architecture", kindText, later, false},
+	{"conditions", "virtualization", kindText, later, false},
+	{"conditions", "path_exists", kindText, later, false},
+	{"conditions", "first_boot", kindBoolean, later, false},
+}
+
+// choice is the words that a key takes: those that are built, and those to come.
+type choice struct{ ready, later []string }
+
+// The keys that take one word of a list.
+var (
+	formats    = choice{[]string{"ext4", "vfat", "swap"}, []string{"btrfs", "xfs", "f2fs", "erofs", "squashfs", "empty"}}
+	existings  = choice{[]string{ExistingKeep, ExistingConvert}, []string{"enroll", "rekey"}}
+	rooms      = choice{[]string{RoomGrow, RoomShrink}, []string{"gap", "detached"}}
+	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
+	keyTypes   = choice{[]string{KeyTPM2, KeyFile}, []string{"pkcs11", "recovery", "command", "secure-key"}}
+	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
+	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
+	keyTypeFor = map[string]string{"pcrs": KeyTPM2, "bank": KeyTPM2, "path": KeyFile}
+)
+
+// findKey returns the key with the given name in a table.
+func findKey(table, name string) (known, bool) {
+	i := slices.IndexFunc(keys, func(k known) bool { return k.table == table && k.name == name })
+	if i < 0 {
+		return known{}, false
+	}
+	return keys[i], true
+}
+
+// keyNames lists the keys of a table.
+func keyNames(table string) []string {
+	var names []string
+	for _, k := range keys {
+		if k.table == table {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// tablesWith lists the tables that know a key of the given name.
+func tablesWith(name string) []string {
+	var found []string
+	for _, k := range keys {
+		if k.name == name {
+			found = append(found, k.table)
+		}
+	}
+	return found
+}
