@@ -17,9 +17,14 @@ func Need(t testing.TB, program string) string {
 			return path
 		}
 	}
-	if os.Getenv("SEALPART_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is not installed, and SEALPART_REQUIRE_TOOLS=1 demands it", program)
-	}
-	t.Skipf("%s is not installed", program)
+	unmet(t, program+" is not installed")
 	return ""
+}
+
+func unmet(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("SEALPART_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s, and SEALPART_REQUIRE_TOOLS=1 demands it", why)
+	}
+	t.Skip(why)
 }

@@ -1,0 +1,44 @@
+// Package tpm2 seals a secret to this machine's TPM 2.0 and to the state of its
+// PCRs, and gets it back; the result is a systemd-tpm2 token of a LUKS2 header,
+// so that systemd-cryptsetup opens what we seal and we open what
+// systemd-cryptenroll sealed. It is the one package that speaks to a TPM.
+//
+// The road of a secret: Seal makes the storage key in the owner hierarchy (always
+// the same key, derived from a seed that never leaves the TPM), opens a session
+// with it, and has the TPM create a sealed object whose policy names the PCRs and
+// the values they have now. The object comes out encrypted by the storage key and
+// lies in the token. Unseal makes the same storage key again, loads the object
+// under it, walks the policy, and the TPM hands out the secret only when the PCRs
+// have the values of then. The passphrase of the keyslot is Passphrase(secret).
+//
+// What is written is the form every systemd since 250 reads: the storage key is
+// made anew each time (no tpm2_srk), one blob as a string, the bank and the kind
+// of storage key named, literal PCRs, no PIN. What is read is that, the older
+// form without bank and key kind, and the newer form whose storage key is
+// persistent (tpm2_srk). Signed PCR policies, pcrlock, PINs and sharded or
+// offline-made objects are parsed and named, and refused with ErrUnsupported.
+//
+// # Who listens on the bus
+//
+// Both the secret's way in and its way out are encrypted with AES-128-CFB, in a
+// session whose key is salted with the storage key's public half. With tpm2_srk
+// the token pins that public half, so a device between us and the TPM cannot
+// replace it. Without tpm2_srk nobody vouches for it: an active attacker on the
+// bus can answer with a key of his own, a passive one learns nothing.
+//
+// # Where copies of a secret stay
+//
+// Seal takes the caller's slice and does not keep it; Unseal's result is the
+// caller's to wipe. go-tpm itself leaves copies in garbage-collected memory that
+// nothing can reach to wipe: on the way in, the buffers in which it assembles the
+// sensitive area before it encrypts; on the way out, the decrypted response, once
+// more. They live until the collector reuses the memory.
+//
+// # What is left in the TPM
+//
+// Nothing. Every object and session that a command brought into the TPM is
+// written into a ledger where commands are sent, and flushed when the operation
+// ends, however it ends. A process killed in between leaves at most two objects
+// and two sessions on a TPM without resource manager (/dev/tpm0, swtpm); the
+// kernel's /dev/tpmrm0 drops them itself.
+package tpm2

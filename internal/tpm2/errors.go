@@ -1,0 +1,45 @@
+package tpm2
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// Errors on which callers can act. Every error of this package that has one of
+// these reasons wraps it; all others mean that the TPM, the connection to it or
+// the token is broken.
+var (
+	// ErrNoTPM: there is no TPM at the place named. Use another key, or wait for
+	// the driver to appear.
+	ErrNoTPM = errors.New("no TPM 2.0 found")
+	// ErrPolicy: this TPM holds the key, but the PCRs are not as they were at
+	// sealing (an update of the firmware, the boot loader, Secure Boot's keys).
+	// Open the volume by another key and enroll the TPM again; or boot what was
+	// booted then.
+	ErrPolicy = errors.New("the TPM policy does not match")
+	// ErrForeignTPM: the object was sealed by another TPM, or by this one before
+	// it was cleared. It can never be unsealed here; remove the token.
+	ErrForeignTPM = errors.New("sealed by another TPM, or before this one was cleared")
+	// ErrLockout: the TPM refuses after too many failed authorizations. Wait (the
+	// TPM forgets them one by one) or reset the lockout with its password.
+	ErrLockout = errors.New("the TPM is locked out after too many failed authorizations")
+	// ErrUnsupported: the token is bound in a way that is not built yet, or the
+	// TPM lacks what is asked for. Use another key, or systemd's own tools.
+	ErrUnsupported = errors.New("not supported")
+)
+
+// failed says what was being done when the TPM answered with an error, and marks
+// a lockout, which any command with an authorization can meet.
+func failed(doing string, err error) error {
+	if errors.Is(err, tpm2.TPMRCLockout) {
+		return fmt.Errorf("%s: %w: %w", doing, ErrLockout, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// unsupported names a binding that Unseal does not know how to satisfy.
+func unsupported(what string) error {
+	return fmt.Errorf("token of type %s: %s: %w: not built yet", tokenType, what, ErrUnsupported)
+}

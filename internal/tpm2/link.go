@@ -1,0 +1,178 @@
+package tpm2
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+const (
+	// headerSize is that of a command and of a response: tag (2 bytes), size (4),
+	// command or response code (4). TPM 2.0 Library Part 1, 18.
+	headerSize = 10
+	// maxResponse is what the kernel driver and swtpm keep to.
+	maxResponse = 4096
+	// tagTPM12 is the tag of a TPM 1.2's responses, which has no command of ours.
+	tagTPM12 = 0x00c4
+
+	dialTimeout = 5 * time.Second
+	// answerTimeout bounds one command on a socket; devices have their timeout
+	// in the kernel. An RSA key can take a slow TPM more than a minute.
+	answerTimeout = 3 * time.Minute
+
+	// The TPM asks to be asked again while it is busy or tests itself. retryFirst
+	// doubles up to retryMost; after retryTotal the answer stands.
+	retryFirst = 2 * time.Millisecond
+	retryMost  = 500 * time.Millisecond
+	retryTotal = 20 * time.Second
+)
+
+// channel carries one command to a TPM and brings its response.
+type channel interface {
+	exchange(command []byte) (response []byte, err error)
+	Close() error
+}
+
+// link sends commands, asks again where the TPM wants that, and keeps the ledger
+// of what the TPM holds for us. It fits go-tpm's transport.TPM.
+type link struct {
+	channel
+	ledger []tpm2.TPMHandle
+}
+
+// Send carries out one command; a response that carries an error code is returned
+// like any other.
+func (l *link) Send(command []byte) ([]byte, error) {
+	wait, waited := retryFirst, time.Duration(0)
+	for {
+		response, err := l.exchange(command)
+		if err != nil {
+			return nil, fmt.Errorf("talk to the TPM: %w", err)
+		}
+		if err := checkHeader(response); err != nil {
+			return nil, err
+		}
+		if !busy(responseCode(response)) || waited >= retryTotal {
+			l.record(command, response)
+			return response, nil
+		}
+		// Busy means not begun: the same bytes, nonces included, go out again.
+		time.Sleep(wait)
+		waited += wait
+		wait = min(2*wait, retryMost)
+	}
+}
+
+func busy(code tpm2.TPMRC) bool {
+	return code == tpm2.TPMRCRetry || code == tpm2.TPMRCYielded || code == tpm2.TPMRCTesting
+}
+
+// record keeps the ledger. It looks at the bytes and not at go-tpm's results, as
+// go-tpm forgets the handle when it cannot make sense of the rest of a response.
+func (l *link) record(command, response []byte) {
+	if responseCode(response) != tpm2.TPMRCSuccess || len(command) < headerSize {
+		return
+	}
+	switch tpm2.TPMCC(binary.BigEndian.Uint32(command[6:])) {
+	case tpm2.TPMCCCreatePrimary, tpm2.TPMCCLoad, tpm2.TPMCCStartAuthSession:
+		if h, ok := firstHandle(response); ok {
+			l.ledger = append(l.ledger, h)
+		}
+	case tpm2.TPMCCFlushContext:
+		if h, ok := firstHandle(command); ok {
+			l.ledger = slices.DeleteFunc(l.ledger, func(held tpm2.TPMHandle) bool { return held == h })
+		}
+	}
+}
+
+// flush gives back what the ledger holds, the newest first. What could not be
+// given back stays in the ledger.
+func (l *link) flush() error {
+	var failures []error
+	for _, h := range slices.Backward(slices.Clone(l.ledger)) {
+		if _, err := (tpm2.FlushContext{FlushHandle: h}).Execute(l); err != nil {
+			failures = append(failures, fmt.Errorf("flush TPM handle %#x: %w", uint32(h), err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func checkHeader(response []byte) error {
+	if len(response) < headerSize {
+		return fmt.Errorf("TPM response of %d bytes is shorter than a header", len(response))
+	}
+	if binary.BigEndian.Uint16(response) == tagTPM12 {
+		return fmt.Errorf("%w: this is a TPM 1.2", ErrUnsupported)
+	}
+	if size := binary.BigEndian.Uint32(response[2:]); int64(size) != int64(len(response)) {
+		return fmt.Errorf("TPM response says %d bytes, and has %d", size, len(response))
+	}
+	return nil
+}
+
+func responseCode(response []byte) tpm2.TPMRC {
+	return tpm2.TPMRC(binary.BigEndian.Uint32(response[6:]))
+}
+
+func firstHandle(message []byte) (tpm2.TPMHandle, bool) {
+	if len(message) < headerSize+4 {
+		return 0, false
+	}
+	return tpm2.TPMHandle(binary.BigEndian.Uint32(message[headerSize:])), true
+}
+
+// deviceChannel is a TPM behind the kernel's driver: a write carries out the
+// command, one read brings the whole response.
+type deviceChannel struct{ *os.File }
+
+func (d deviceChannel) exchange(command []byte) ([]byte, error) {
+	if _, err := d.Write(command); err != nil {
+		return nil, err
+	}
+	response := make([]byte, maxResponse)
+	n, err := d.Read(response)
+	return response[:n], err
+}
+
+// socketChannel is an emulator. It connects for each command, as tpm2-tss does:
+// swtpm serves one connection at a time, and others want their turn.
+type socketChannel address
+
+func (s socketChannel) exchange(command []byte) ([]byte, error) {
+	conn, err := net.DialTimeout(s.network, s.target, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(command); err != nil {
+		return nil, err
+	}
+	return readResponse(conn)
+}
+
+// readResponse reads by the size in the header, as a stream may come in pieces.
+func readResponse(r io.Reader) ([]byte, error) {
+	response := make([]byte, headerSize, maxResponse)
+	if _, err := io.ReadFull(r, response); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(response[2:])
+	if size < headerSize || size > maxResponse {
+		return nil, fmt.Errorf("response of %d bytes announced", size)
+	}
+	response = response[:size]
+	_, err := io.ReadFull(r, response[headerSize:])
+	return response, err
+}
+
+func (s socketChannel) Close() error { return nil }

@@ -1,0 +1,55 @@
+package tpm2
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// TPM is an open TPM 2.0. It is for one goroutine at a time.
+type TPM struct{ link *link }
+
+// Open connects to a TPM and sees that it is started. device is
+//
+//	auto                            /dev/tpmrm0, else /dev/tpm0
+//	/dev/tpmrm0, device:/dev/tpm0   a device node
+//	swtpm:path=/run/swtpm.sock      an emulator's UNIX socket
+//	swtpm:host=127.0.0.1,port=2321  the same by TCP; these are the defaults
+//
+// Where nothing is there the error wraps ErrNoTPM, and for a TPM 1.2
+// ErrUnsupported.
+func Open(device string) (*TPM, error) {
+	addresses, err := parseDevice(device)
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(device, addresses)
+	if err != nil {
+		return nil, err
+	}
+	t := &TPM{&link{channel: c}}
+	if err := t.startup(); err != nil {
+		return nil, errors.Join(fmt.Errorf("TPM device %q: %w", device, err), c.Close())
+	}
+	return t, nil
+}
+
+// startup does what the firmware should have done; TPM_RC_INITIALIZE says that it
+// did. TPM 2.0 Library Part 3, 9.3.
+func (t *TPM) startup() error {
+	_, err := tpm2.Startup{StartupType: tpm2.TPMSUClear}.Execute(t.link)
+	if err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
+		return failed("start", err)
+	}
+	return nil
+}
+
+// release gives back what an operation brought into the TPM. Its failure is not
+// the operation's: what stays is in the ledger, and Close tries again and reports.
+func (t *TPM) release() { _ = t.link.flush() }
+
+// Close gives back whatever the TPM still holds for us and closes the connection.
+func (t *TPM) Close() error {
+	return errors.Join(t.link.flush(), t.link.Close())
+}
