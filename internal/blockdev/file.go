@@ -1,0 +1,176 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// OpenOptions says what a file or block device is opened for.
+type OpenOptions struct {
+	// Write opens for reading and writing, under an exclusive lock. Without it the
+	// kernel itself refuses every write, and the lock is shared.
+	Write bool
+}
+
+// File is an image file or a block device. ReadAt, WriteAt, Sync and Discard may
+// be called from several goroutines at once; Grow and Close may not.
+type File struct {
+	file       *os.File
+	disk       *os.File // the whole disk of a partition, open only for its lock; else nil
+	size       disk.Bytes
+	sectorSize disk.Bytes
+	block      bool
+	write      bool
+}
+
+var _ Device = (*File)(nil)
+
+// Open opens the image file or block device at path and locks the whole disk it
+// belongs to with flock(2): udev, systemd-repart and sfdisk look for that lock and
+// stay away while it is held. Anything that is not a disk (a directory, a FIFO, a
+// character device) is refused. Close gives the lock back.
+func Open(path string, o OpenOptions) (*File, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if err := refuse(path, info); err != nil {
+		return nil, err // before the open: that of a FIFO would wait for its other end
+	}
+	flags := os.O_RDONLY
+	if o.Write {
+		flags = os.O_RDWR
+	}
+	file, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{file: file, write: o.Write}
+	if err := f.prepare(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// refuse tells what keeps the file at path from being a disk.
+func refuse(path string, info os.FileInfo) error {
+	switch mode := info.Mode(); {
+	case mode.IsRegular(), mode.Type() == os.ModeDevice:
+		return nil
+	case mode.IsDir():
+		return fmt.Errorf("%s is a directory, not an image file or block device", path)
+	case mode.Type()&os.ModeCharDevice != 0:
+		return fmt.Errorf("%s is a character device, not an image file or block device", path)
+	case mode.Type()&os.ModeNamedPipe != 0:
+		return fmt.Errorf("%s is a FIFO, not an image file or block device", path)
+	default:
+		return fmt.Errorf("%s is not an image file or block device (%s)", path, mode.Type())
+	}
+}
+
+// prepare checks what was really opened, locks it and learns its geometry. The
+// size is taken under the lock: another program may be growing the image.
+func (f *File) prepare() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := refuse(f.Name(), info); err != nil {
+		return err
+	}
+	f.block = info.Mode().Type() == os.ModeDevice
+	if err := f.lock(); err != nil {
+		return err
+	}
+	if f.size, err = SizeOf(f.file); err != nil {
+		return err
+	}
+	if f.block {
+		f.sectorSize, err = logicalBlockSize(f.file)
+	}
+	return err
+}
+
+// Name returns the path that the file was opened by.
+func (f *File) Name() string { return f.file.Name() }
+
+// Size returns the size in bytes, as it was when the file was opened or last grown.
+func (f *File) Size() disk.Bytes { return f.size }
+
+// SectorSize returns the logical block size of a block device, 0 for a file.
+func (f *File) SectorSize() disk.Bytes { return f.sectorSize }
+
+// IsBlockDevice tells a block device from an image file.
+func (f *File) IsBlockDevice() bool { return f.block }
+
+// Fd returns the file descriptor, for ioctls; it stays owned by f.
+func (f *File) Fd() int { return int(f.file.Fd()) }
+
+// ReadAt fills p or fails: with io.EOF where p reaches beyond Size, like any
+// io.ReaderAt, and with io.ErrUnexpectedEOF where the file became shorter than it
+// was when it was opened.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.file.ReadAt(p, off)
+	if errors.Is(err, io.EOF) && disk.Bytes(off)+disk.Bytes(n) < f.size {
+		err = fmt.Errorf("%s ends at byte %d, and was %d bytes long when it was opened: %w", f.Name(), off+int64(n), f.size, io.ErrUnexpectedEOF)
+	}
+	return n, err
+}
+
+// WriteAt writes all of p or fails. It never makes the file longer.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 || disk.Bytes(off) > f.size-disk.Bytes(len(p)) {
+		return 0, fmt.Errorf("%s: write of %d bytes at %d is beyond its end at %d", f.Name(), len(p), off, f.size)
+	}
+	n, err := f.file.WriteAt(p, off)
+	if err == nil && n < len(p) {
+		err = fmt.Errorf("%s: wrote %d of %d bytes at %d: %w", f.Name(), n, len(p), off, io.ErrShortWrite)
+	}
+	return n, err
+}
+
+// Sync makes all writes that returned before durable (fdatasync(2), which also
+// flushes a block device's cache). After it has failed, what is on the disk is
+// unknown: the kernel may have dropped the writes, and a second Sync may succeed.
+func (f *File) Sync() error {
+	for {
+		err := unix.Fdatasync(f.Fd())
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+// Grow makes an image file larger, with a hole at its end; the new size is durable
+// when it returns. A power cut leaves the old size or the new one. A file is never
+// made smaller, and a block device cannot grow.
+func (f *File) Grow(size disk.Bytes) error {
+	switch {
+	case f.block:
+		return fmt.Errorf("%s is a block device and cannot grow", f.Name())
+	case size < f.size:
+		return fmt.Errorf("%s has %d bytes and is never cut to %d", f.Name(), f.size, size)
+	case size == f.size:
+		return nil
+	}
+	if err := f.file.Truncate(int64(size)); err != nil {
+		return err
+	}
+	f.size = size
+	return f.file.Sync() // not fdatasync: the size is all that changed
+}
+
+// Close gives the lock back and closes the file. It does not sync.
+func (f *File) Close() error {
+	err := f.file.Close()
+	if f.disk != nil {
+		err = errors.Join(err, f.disk.Close())
+	}
+	return err
+}

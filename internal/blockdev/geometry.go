@@ -1,0 +1,76 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// SizeOf returns the size of an open image file or block device.
+func SizeOf(file *os.File) (disk.Bytes, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if info.Mode().Type() != os.ModeDevice {
+		return disk.Bytes(info.Size()), nil
+	}
+	var size uint64 // x/sys has no call that reads 64 bits on every architecture
+	if err := ioctl(file, unix.BLKGETSIZE64, unsafe.Pointer(&size)); err != nil {
+		return 0, fmt.Errorf("size of %s: %w", file.Name(), err)
+	}
+	return disk.Bytes(size), nil
+}
+
+// logicalBlockSize returns the sector size that a block device addresses by.
+func logicalBlockSize(file *os.File) (disk.Bytes, error) {
+	n, err := unix.IoctlGetUint32(int(file.Fd()), unix.BLKSSZGET)
+	if err != nil {
+		return 0, fmt.Errorf("sector size of %s: %w", file.Name(), err)
+	}
+	return disk.Bytes(n), nil
+}
+
+// Discard drops what lies in e: BLKDISCARD on a block device, for the sectors that
+// are wholly inside; a hole in an image file. Where the device or file system
+// cannot do it, nothing happens and the content stays. A power cut leaves any part
+// of e dropped.
+func (f *File) Discard(e disk.Extent) error {
+	if e.Offset < 0 || e.Size < 0 || e.Offset > f.size-e.Size {
+		return fmt.Errorf("%s: discard of %d bytes at %d is beyond its end at %d", f.Name(), e.Size, e.Offset, f.size)
+	}
+	if e.Size == 0 {
+		return nil // the kernel calls an empty hole invalid
+	}
+	err := f.discard(e)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("%s: discard %d bytes at %d: %w", f.Name(), e.Size, e.Offset, err)
+	}
+	return nil
+}
+
+// discard drops e by the means of the kind of device.
+func (f *File) discard(e disk.Extent) error {
+	if !f.block {
+		return unix.Fallocate(f.Fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
+	}
+	from, to := e.Offset.RoundUp(f.sectorSize), e.End().RoundDown(f.sectorSize)
+	if from >= to {
+		return nil
+	}
+	extent := [2]uint64{uint64(from), uint64(to - from)}
+	return ioctl(f.file, unix.BLKDISCARD, unsafe.Pointer(&extent))
+}
+
+// ioctl calls ioctl(2) with a pointer argument.
+func ioctl(file *os.File, request uintptr, argument unsafe.Pointer) error {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), request, uintptr(argument))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
