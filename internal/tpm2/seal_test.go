@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"os/exec"
 	"strings"
@@ -318,6 +319,70 @@ func TestBankSwitchedOff(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := tpm.Unseal(tok); !errors.Is(err, ErrPolicy) {
+		t.Error(err)
+	}
+}
+
+// swtpm can make ECC keys; one that cannot says so when it is asked.
+func TestRSAWhereThereIsNoECC(t *testing.T) {
+	tpm := open(t, testenv.StartSWTPM(t))
+	tpm.link.channel = &tap{channel: tpm.link.channel, after: func(command, response []byte) []byte {
+		if commandCode(command) == tpm2.TPMCCTestParms {
+			return fromHex(t, "8001 0000000a 000001e6") // TPM_RC_CURVE, parameter 1
+		}
+		return response
+	}}
+	secret := newSecret(t)
+	tok, err := tpm.Seal(secret, Binding{PCRs: []int{7}})
+	if err != nil || tok.PrimaryAlg != algRSA {
+		t.Fatalf("storage key %q, %v", tok.PrimaryAlg, err)
+	}
+	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+		t.Error(err)
+	}
+}
+
+func TestOwnerPassword(t *testing.T) {
+	device := testenv.StartSWTPM(t)
+	tpm := open(t, device)
+	run(t, device, "tpm2_changeauth", "-c", "owner", "password")
+	if _, err := tpm.Seal(newSecret(t), Binding{}); err == nil || !strings.Contains(err.Error(), "owner hierarchy has a password") {
+		t.Error(err)
+	}
+}
+
+// A TPM whose policy digest is not the one computed here must not get a secret.
+func TestSealRefusesADisagreeingTPM(t *testing.T) {
+	tpm := open(t, testenv.StartSWTPM(t))
+	tpm.link.channel = &tap{channel: tpm.link.channel,
+		before: func(command []byte) {
+			if commandCode(command) == tpm2.TPMCCCreate {
+				t.Error("the secret was handed over")
+			}
+		},
+		after: func(command, response []byte) []byte {
+			if commandCode(command) == tpm2.TPMCCPolicyGetDigest {
+				response[20] ^= 1
+			}
+			return response
+		},
+	}
+	if _, err := tpm.Seal(newSecret(t), Binding{PCRs: []int{7}}); err == nil || !strings.Contains(err.Error(), "digest") {
+		t.Error(err)
+	}
+}
+
+// A field of a newer systemd may be a part of the policy that we leave out.
+func TestMismatchNamesUnknownFields(t *testing.T) {
+	device := testenv.StartSWTPM(t)
+	tpm := open(t, device)
+	tok, err := tpm.Seal(newSecret(t), Binding{PCRs: []int{7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok.Extra = map[string]json.RawMessage{"tpm2_new": nil}
+	extend(t, device, "7")
+	if _, err := tpm.Unseal(tok); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "tpm2_new") {
 		t.Error(err)
 	}
 }

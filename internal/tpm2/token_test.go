@@ -3,6 +3,7 @@ package tpm2
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -182,4 +183,38 @@ func FuzzParseToken(f *testing.F) {
 			t.Fatalf("%s became %s: %v", written, twice, err)
 		}
 	})
+}
+
+// What is not built is refused by name, and a token that contradicts itself is
+// refused before a TPM is asked.
+func TestPlainObjectRefuses(t *testing.T) {
+	public := []byte{0, 8, 0, 11, 0, 0, 0, 0x12, 0, 1, 0x55, 0, 16, 0, 0} // KEYEDHASH, SHA-256, policy 55
+	blob := sealedObject{private: []byte{1}, public: public}.marshal()
+	plain := Token{Blobs: [][]byte{blob}, PolicyHashes: [][]byte{{0x55}}}
+	if _, err := plain.plainObject(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Token)
+		want   string
+		is     error
+	}{
+		"pin":       {func(tok *Token) { tok.PIN = true }, "tpm2-pin", ErrUnsupported},
+		"pcrlock":   {func(tok *Token) { tok.PCRLock = true }, "tpm2_pcrlock", ErrUnsupported},
+		"signed":    {func(tok *Token) { tok.PublicKeyPCRs = []int{11} }, "tpm2_pubkey", ErrUnsupported},
+		"shards":    {func(tok *Token) { tok.Blobs = append(tok.Blobs, blob) }, "2 shards", ErrUnsupported},
+		"seed":      {func(tok *Token) { tok.Blobs = [][]byte{append(blob, 0, 1, 9)} }, "imported", ErrUnsupported},
+		"no policy": {func(tok *Token) { tok.PolicyHashes = [][]byte{{0x56}} }, "not the policy", nil},
+		"key": {func(tok *Token) {
+			tok.Blobs = [][]byte{{0, 1, 1, 0, 10, 0, 35, 0, 11, 0, 0, 0, 0, 0, 0}}
+		}, "type 0x23", ErrUnsupported},
+		"cut off": {func(tok *Token) { tok.Blobs = [][]byte{{0, 1, 1, 0, 2, 0, 8}} }, "cut off", nil},
+	} {
+		tok := plain
+		c.change(&tok)
+		_, err := tok.plainObject()
+		if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
