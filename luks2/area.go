@@ -1,0 +1,137 @@
+package luks2
+
+import (
+	"crypto/aes"
+	"fmt"
+	"io"
+	"slices"
+
+	"golang.org/x/crypto/xts"
+)
+
+// areaSector is the unit of encryption in keyslot areas, always.
+const areaSector = 512
+
+// The cipher of every keyslot area that is made here.
+const (
+	areaEncryption = "aes-xts-plain64"
+	areaKeySize    = 64
+)
+
+// materialSize is how many bytes of an area the split key takes.
+func materialSize(keySize int) int64 { return roundUp(int64(keySize)*stripes, areaSector) }
+
+// roundUp rounds n up to a multiple of unit.
+func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
+
+// areaCipher returns the cipher of a keyslot area.
+func areaCipher(encryption string, key []byte) (*xts.Cipher, error) {
+	if encryption != areaEncryption {
+		return nil, fmt.Errorf("keyslot area cipher %.40q is not supported, only %s is", encryption, areaEncryption)
+	}
+	if len(key) != 32 && len(key) != 64 {
+		return nil, fmt.Errorf("keyslot area key has %d bytes, not 32 or 64", len(key))
+	}
+	return xts.NewCipher(aes.NewCipher, key)
+}
+
+// encryptArea encrypts in place; the first sector has the number 0.
+func encryptArea(c *xts.Cipher, p []byte) {
+	for i := 0; i*areaSector < len(p); i++ {
+		sector := p[i*areaSector : (i+1)*areaSector]
+		c.Encrypt(sector, sector, uint64(i))
+	}
+}
+
+// decryptArea undoes encryptArea.
+func decryptArea(c *xts.Cipher, p []byte) {
+	for i := 0; i*areaSector < len(p); i++ {
+		sector := p[i*areaSector : (i+1)*areaSector]
+		c.Decrypt(sector, sector, uint64(i))
+	}
+}
+
+// span is a run of bytes on the header's device.
+type span struct{ offset, size int64 }
+
+func (s span) end() int64 { return s.offset + s.size }
+
+// keyslotsArea is where keyslots may lie.
+func (h *Header) keyslotsArea() span {
+	return span{2 * h.HeaderSize, h.meta.config.keyslotsSize}
+}
+
+// gaps returns the free, aligned runs of the keyslots area in order. What a removed
+// keyslot had stays taken until it is wiped: until the removal is committed, the
+// slot on disk needs it.
+func (h *Header) gaps() []span {
+	taken := make([]span, 0, len(h.meta.keyslots)+len(h.removed))
+	for _, s := range h.meta.keyslots {
+		taken = append(taken, span{s.AreaOffset, s.AreaSize})
+	}
+	for _, r := range h.removed {
+		taken = append(taken, r.area)
+	}
+	slices.SortFunc(taken, func(a, b span) int { return int(min(max(a.offset-b.offset, -1), 1)) })
+	area := h.keyslotsArea()
+	var free []span
+	at := area.offset
+	for _, s := range append(taken, span{area.end(), 0}) {
+		if n := (s.offset - at) / areaAlignment * areaAlignment; n > 0 {
+			free = append(free, span{at, n})
+		}
+		at = max(at, roundUp(s.end(), areaAlignment))
+	}
+	return free
+}
+
+// firstGap returns the first free place for size bytes.
+func (h *Header) firstGap(size int64) (span, error) {
+	for _, g := range h.gaps() {
+		if g.size >= size {
+			return span{g.offset, size}, nil
+		}
+	}
+	return span{}, fmt.Errorf("no room for %d bytes in the keyslots area of %d bytes", size, h.meta.config.keyslotsSize)
+}
+
+// largestGap returns the largest free place.
+func (h *Header) largestGap() (span, error) {
+	var best span
+	for _, g := range h.gaps() {
+		if g.size > best.size {
+			best = g
+		}
+	}
+	if best.size == 0 {
+		return best, fmt.Errorf("the keyslots area of %d bytes is full", h.meta.config.keyslotsSize)
+	}
+	return best, nil
+}
+
+// FillKeyslotsArea overwrites the whole keyslots area with random bytes, as a fresh
+// volume has it, and syncs: what lay there before is gone. It refuses a header that
+// has keyslots. A power cut leaves the old bytes in part, and no header that a
+// reader would take for one.
+func (h *Header) FillKeyslotsArea(d Device, rnd io.Reader) error {
+	if len(h.meta.keyslots) > 0 {
+		return fmt.Errorf("the header has keyslots: filling their area would destroy them")
+	}
+	return overwrite(d, h.keyslotsArea(), rnd)
+}
+
+// overwrite writes random bytes and syncs.
+func overwrite(d Device, s span, rnd io.Reader) error {
+	buf := make([]byte, min(s.size, 1<<20))
+	for s.size > 0 {
+		p := buf[:min(s.size, int64(len(buf)))]
+		if _, err := io.ReadFull(rnd, p); err != nil {
+			return fmt.Errorf("random bytes: %w", err)
+		}
+		if _, err := d.WriteAt(p, s.offset); err != nil {
+			return fmt.Errorf("overwrite %d bytes at %d: %w", len(p), s.offset, err)
+		}
+		s.offset, s.size = s.offset+int64(len(p)), s.size-int64(len(p))
+	}
+	return d.Sync()
+}

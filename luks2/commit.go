@@ -1,0 +1,101 @@
+package luks2
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Commit writes both copies of the header with the next SequenceID and returns when
+// they are durable. It is the one commit point of every change.
+//
+// Each copy is written as cryptsetup does it: the binary header without a checksum,
+// the JSON area, the header with the checksum, a sync. The primary is first, unless
+// the secondary is known to be bad or old: then that, since the copy that is written
+// second must be able to stand for the volume. A power cut leaves
+//
+//   - in the first copy: an invalid one, or the new one; the other is the state
+//     before. Read takes either;
+//   - in the second copy: the new first one. Read takes it;
+//
+// so at every instant one copy is valid, and once the first is durable the old state
+// never comes back. A header that was never on the device has no state before: until
+// the first sync a power cut leaves no valid header.
+//
+// It fails with ErrChanged where the device has a newer header with the same UUID.
+// After any other failure Commit may be called again.
+func (h *Header) Commit(d Device) error {
+	if err := h.committable(d); err != nil {
+		return err
+	}
+	h.SequenceID++ // even if this fails: what was written must not be newer than the next try
+	h.fresh = false
+	for _, which := range [2]int{h.weak, 1 - h.weak} {
+		h.weak = which // if this fails, the other one is the good one
+		if err := h.writeCopy(d, which); err != nil {
+			return fmt.Errorf("write the %s LUKS2 header: %w", copyNames[which], err)
+		}
+	}
+	h.recovered, h.weak = "", 0
+	for i := range h.removed {
+		h.removed[i].committed = true
+	}
+	return nil
+}
+
+// committable decides whether the header may be written to d.
+func (h *Header) committable(d Device) error {
+	if h.tree == nil {
+		return fmt.Errorf("the LUKS2 header was wiped")
+	}
+	if err := h.SetLabel(h.Label, h.Subsystem); err != nil {
+		return err
+	}
+	if len(h.UUID) >= uuidLength {
+		return fmt.Errorf("UUID %.60q is longer than %d bytes", h.UUID, uuidLength-1)
+	}
+	if err := h.meta.config.writable(); err != nil {
+		return err
+	}
+	if err := h.meta.checkCovered(); err != nil {
+		return fmt.Errorf("the header has no key yet: %w", err)
+	}
+	if newer := h.newestOn(d); !h.fresh && newer > h.SequenceID {
+		return fmt.Errorf("%w: sequence id %d there, %d here", ErrChanged, newer, h.SequenceID)
+	}
+	return nil
+}
+
+// newestOn returns the highest sequence id of this volume's copies on d whose
+// checksum is right, or 0.
+func (h *Header) newestOn(d Device) (newest uint64) {
+	for which := range magics {
+		image, problem, err := readImage(d, 2*h.HeaderSize, which, int64(which)*h.HeaderSize)
+		if problem != "" || err != nil || !checkSum(image) {
+			continue
+		}
+		if id, _ := cstring(image[uuidOffset:], uuidLength); id == h.UUID {
+			newest = max(newest, binary.BigEndian.Uint64(image[sequenceOffset:]))
+		}
+	}
+	return newest
+}
+
+// writeCopy writes one copy. Until its last write the copy on disk is invalid, never
+// a mixture that reads as valid.
+func (h *Header) writeCopy(d Device, which int) error {
+	image, at := h.image(which), int64(which)*h.HeaderSize
+	var sum [ChecksumEnd - ChecksumOffset]byte
+	copy(sum[:], image[ChecksumOffset:])
+	clear(image[ChecksumOffset:ChecksumEnd])
+	if _, err := d.WriteAt(image[:binarySize], at); err != nil {
+		return err
+	}
+	if _, err := d.WriteAt(image[binarySize:], at+binarySize); err != nil {
+		return err
+	}
+	copy(image[ChecksumOffset:], sum[:])
+	if _, err := d.WriteAt(image[:binarySize], at); err != nil {
+		return err
+	}
+	return d.Sync()
+}

@@ -1,0 +1,124 @@
+package luks2
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Digests are made like this: a volume key is as long as the cipher's key, so there
+// is nothing to slow down.
+const (
+	digestHash       = "sha256"
+	digestIterations = 1000
+	saltSize         = 32
+)
+
+// digest proves that a volume key is the right one, and says for which keyslots and
+// segments it is. digest = PBKDF2(volume key, salt), as long as its hash.
+type digest struct {
+	id                 int
+	kind               string
+	keyslots, segments []int
+	hash               string
+	iterations         int
+	salt, value        []byte
+}
+
+func parseDigest(id int, f fields) digest {
+	d := digest{id: id, kind: f.text("type"), keyslots: f.ids("keyslots"), segments: f.ids("segments")}
+	if d.kind == "pbkdf2" {
+		d.hash, d.iterations = f.text("hash"), f.number("iterations")
+		d.salt, d.value = f.bytes("salt", 64), f.bytes("digest", 64)
+	}
+	return d
+}
+
+// newDigest makes the digest object of a key.
+func newDigest(key []byte, keyslots, segments []int, rnd io.Reader) (object, error) {
+	salt := make([]byte, saltSize)
+	if _, err := io.ReadFull(rnd, salt); err != nil {
+		return nil, fmt.Errorf("random salt: %w", err)
+	}
+	value, err := pbkdf2Key(digestHash, key, salt, digestIterations, saltSize)
+	if err != nil {
+		return nil, err
+	}
+	return object{
+		{"type", jsonString("pbkdf2")}, {"keyslots", jsonIDs(keyslots)}, {"segments", jsonIDs(segments)},
+		{"hash", jsonString(digestHash)}, {"iterations", jsonInt(digestIterations)},
+		{"salt", jsonBytes(salt)}, {"digest", jsonBytes(value)},
+	}, nil
+}
+
+// verify returns ErrWrongKey where key is not the one of the digest.
+func (d digest) verify(key []byte) error {
+	if d.kind != "pbkdf2" {
+		return fmt.Errorf("digest %d: type %.40q is not known", d.id, d.kind)
+	}
+	value, err := pbkdf2Key(d.hash, key, d.salt, d.iterations, len(d.value))
+	if err != nil {
+		return fmt.Errorf("digest %d: %w", d.id, err)
+	}
+	if subtle.ConstantTimeCompare(value, d.value) != 1 {
+		return ErrWrongKey
+	}
+	return nil
+}
+
+// digestOf returns the digest that lists a segment. A hot segment is listed by two:
+// see conversion.
+func (h *Header) digestOf(segment int) (digest, bool) {
+	return findDigest(h.meta.digests, func(d digest) bool { return slices.Contains(d.segments, segment) })
+}
+
+// digestOfKeyslot returns the digest that lists a keyslot.
+func (h *Header) digestOfKeyslot(keyslot int) (digest, bool) {
+	return findDigest(h.meta.digests, func(d digest) bool { return slices.Contains(d.keyslots, keyslot) })
+}
+
+func findDigest(all []digest, is func(digest) bool) (digest, bool) {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i], true
+	}
+	return digest{id: none}, false
+}
+
+// none stands where an id would.
+const none = -1
+
+// VerifyKey returns ErrWrongKey where volumeKey is not the key of the volume's data;
+// while it is converted, of its data afterwards.
+func (h *Header) VerifyKey(volumeKey []byte) error {
+	d, ok := h.digestOf(h.dataSegment().ID)
+	if !ok {
+		return fmt.Errorf("the volume's data has no digest to verify a key with")
+	}
+	return d.verify(volumeKey)
+}
+
+// digestForKey returns the digest of a key that keyslots may be added to: one that
+// has segments, or keyslots of its own that are no re-encryption slot.
+func (h *Header) digestForKey(key []byte) (digest, bool, error) {
+	for _, d := range h.meta.digests {
+		if d.kind != "pbkdf2" || h.isReencryptDigest(d) {
+			continue
+		}
+		switch err := d.verify(key); err {
+		case nil:
+			return d, true, nil
+		case ErrWrongKey:
+		default:
+			return digest{}, false, err
+		}
+	}
+	return digest{id: none}, false, nil
+}
+
+// isReencryptDigest tells whether d covers re-encryption metadata instead of a key.
+func (h *Header) isReencryptDigest(d digest) bool {
+	slot, ok := h.reencryptKeyslot()
+	return ok && bytes.Equal(jsonIDs(d.keyslots), jsonIDs([]int{slot.ID}))
+}

@@ -1,0 +1,176 @@
+package luks2
+
+import "slices"
+
+// Priorities of keyslots.
+const (
+	PriorityIgnore = 0 // never tried unless named
+	PriorityNormal = 1
+	PriorityPrefer = 2
+)
+
+// Holds says which volume key a keyslot has.
+type Holds string
+
+const (
+	// HoldsFinal is the key of the data, or of its final form during a conversion.
+	HoldsFinal Holds = "final"
+	// HoldsPrevious is the key of the data's old form during a re-encryption.
+	HoldsPrevious Holds = "previous"
+	// HoldsOther is a key that no segment uses (an unbound keyslot), or none at all
+	// (a re-encryption keyslot).
+	HoldsOther Holds = "other"
+)
+
+// Keyslot is one way to a volume key, or the record of a re-encryption.
+type Keyslot struct {
+	ID       int
+	Type     string // "luks2", "reencrypt"; others are kept but not understood
+	KeySize  int    // bytes of the volume key
+	Priority int
+	Holds    Holds
+	// KDF turns the passphrase into the key of the area. Zero unless Type is "luks2".
+	KDF KDF
+	// AFHash is the hash of the anti-forensic splitter.
+	AFHash string
+	// AreaOffset and AreaSize are bytes on the header's device.
+	AreaOffset, AreaSize int64
+	// AreaEncryption and AreaKeySize (bytes) say how the area is encrypted.
+	AreaEncryption string
+	AreaKeySize    int
+
+	salt            []byte
+	mode, direction string // of a re-encryption
+	area            reencryptArea
+}
+
+// reencryptArea is what the area of a re-encryption keyslot holds.
+type reencryptArea struct {
+	kind       string // none, checksum, journal, datashift, datashift-checksum, datashift-journal
+	hash       string
+	sectorSize int
+	shift      int64
+}
+
+// maxKeySize bounds a volume key: with 4000 stripes it must stay a small allocation.
+const maxKeySize = 512
+
+func parseKeyslot(id int, f fields) Keyslot {
+	s := Keyslot{ID: id, Type: f.text("type"), KeySize: f.number("key_size"), Priority: PriorityNormal}
+	if f.has("priority") {
+		s.Priority = f.number("priority")
+	}
+	area := f.sub("area")
+	kind := area.text("type")
+	s.AreaOffset, s.AreaSize = area.size("offset"), area.size("size")
+	switch s.Type {
+	case "luks2":
+		s.parsePassphrase(f, area)
+	case "reencrypt":
+		s.parseReencrypt(f, area, kind)
+	}
+	return s
+}
+
+// parsePassphrase takes what a "luks2" keyslot has.
+func (s *Keyslot) parsePassphrase(f, area fields) {
+	s.AreaEncryption, s.AreaKeySize = area.text("encryption"), area.number("key_size")
+	if s.KeySize < 1 || s.KeySize > maxKeySize {
+		f.fail("key_size %d is not from 1 to %d", s.KeySize, maxKeySize)
+	}
+	if s.AreaKeySize < 1 || s.AreaKeySize > maxKeySize {
+		area.fail("key_size %d is not from 1 to %d", s.AreaKeySize, maxKeySize)
+	}
+	s.AFHash = f.sub("af").text("hash")
+	s.KDF, s.salt = parseKDF(f.sub("kdf"))
+}
+
+// parseReencrypt takes what a "reencrypt" keyslot has.
+func (s *Keyslot) parseReencrypt(f, area fields, kind string) {
+	if s.KeySize != 1 {
+		f.fail("key_size of a reencrypt keyslot is %d, not 1", s.KeySize)
+	}
+	s.mode, s.direction, s.area.kind = f.text("mode"), f.text("direction"), kind
+	if !slices.Contains([]string{"encrypt", "reencrypt", "decrypt"}, s.mode) {
+		f.fail("mode %.40q is not known", s.mode)
+	}
+	if s.direction != "forward" && s.direction != "backward" {
+		f.fail("direction %.40q is not known", s.direction)
+	}
+	s.area.parse(area)
+}
+
+// parse takes the fields that the kind of area calls for.
+func (a *reencryptArea) parse(f fields) {
+	sums, shifts := false, false
+	switch a.kind {
+	case "none", "journal":
+	case "checksum":
+		sums = true
+	case "datashift", "datashift-journal":
+		shifts = true
+	case "datashift-checksum":
+		sums, shifts = true, true
+	default:
+		f.fail("type %.40q is not known", a.kind)
+	}
+	if sums {
+		a.hash, a.sectorSize = f.text("hash"), f.number("sector_size")
+		if n := a.sectorSize; n < 512 || n > 1<<20 || n&(n-1) != 0 {
+			f.fail("sector_size %d is not a power of two from 512 to 1048576", n)
+		}
+	}
+	if shifts {
+		if a.shift = f.size("shift_size"); a.shift == 0 || a.shift%512 != 0 {
+			f.fail("shift_size %d is not a multiple of 512 above 0", a.shift)
+		}
+	}
+}
+
+// Keyslots returns the keyslots in the order of their ids, those of the type
+// "reencrypt" too.
+func (h *Header) Keyslots() []Keyslot {
+	slots := slices.Clone(h.meta.keyslots)
+	for i := range slots {
+		slots[i].Holds = h.holds(slots[i].ID)
+		slots[i].salt = nil
+	}
+	return slots
+}
+
+// holds tells which volume key a keyslot has.
+func (h *Header) holds(id int) Holds {
+	d, ok := h.digestOfKeyslot(id)
+	previous, converting := h.BackupSegment(BackupPrevious)
+	switch {
+	case !ok:
+	case slices.Contains(d.segments, h.dataSegment().ID):
+		return HoldsFinal
+	case converting && slices.Contains(d.segments, previous.ID):
+		return HoldsPrevious
+	}
+	return HoldsOther
+}
+
+// keyslot returns the keyslot with an id.
+func (h *Header) keyslot(id int) (Keyslot, bool) {
+	for _, s := range h.meta.keyslots {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Keyslot{}, false
+}
+
+// encode returns a "luks2" keyslot as it stands in the JSON.
+func (s Keyslot) encode() object {
+	af := object{{"type", jsonString("luks1")}, {"stripes", jsonInt(stripes)}, {"hash", jsonString(s.AFHash)}}
+	area := object{
+		{"type", jsonString("raw")}, {"offset", jsonSize(s.AreaOffset)}, {"size", jsonSize(s.AreaSize)},
+		{"encryption", jsonString(s.AreaEncryption)}, {"key_size", jsonInt(s.AreaKeySize)},
+	}
+	return object{
+		{"type", jsonString("luks2")}, {"key_size", jsonInt(s.KeySize)},
+		{"af", af.encode()}, {"area", area.encode()}, {"kdf", s.KDF.encode(s.salt).encode()},
+	}
+}

@@ -1,0 +1,102 @@
+package luks2
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// OpenKeyslot returns the volume key of one keyslot, whatever its priority. The
+// caller erases it. The error is ErrWrongPassphrase where the passphrase is wrong.
+func (h *Header) OpenKeyslot(r io.ReaderAt, id int, passphrase []byte) ([]byte, error) {
+	s, ok := h.keyslot(id)
+	if !ok {
+		return nil, fmt.Errorf("there is no keyslot %d", id)
+	}
+	if s.Type != "luks2" {
+		return nil, fmt.Errorf("keyslot %d has the type %.40q and opens nothing", id, s.Type)
+	}
+	owner, ok := h.digestOfKeyslot(id)
+	if !ok {
+		return nil, fmt.Errorf("keyslot %d is in no digest, so no key can be verified", id)
+	}
+	key, err := s.load(r, passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("open keyslot %d: %w", id, err)
+	}
+	if err := owner.verify(key); err != nil {
+		clear(key)
+		if errors.Is(err, ErrWrongKey) {
+			err = ErrWrongPassphrase
+		}
+		return nil, fmt.Errorf("open keyslot %d: %w", id, err)
+	}
+	return key, nil
+}
+
+// load decrypts the area and merges what it holds; a wrong passphrase gives a wrong
+// key.
+func (s Keyslot) load(r io.ReaderAt, passphrase []byte) ([]byte, error) {
+	size := materialSize(s.KeySize)
+	if size > s.AreaSize {
+		return nil, fmt.Errorf("its area of %d bytes is too small for %d", s.AreaSize, size)
+	}
+	areaKey, err := s.KDF.derive(passphrase, s.salt, s.AreaKeySize)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(areaKey)
+	c, err := areaCipher(s.AreaEncryption, areaKey)
+	if err != nil {
+		return nil, err
+	}
+	material := make([]byte, size)
+	defer clear(material)
+	if err := readFull(r, material, s.AreaOffset); err != nil {
+		return nil, err
+	}
+	decryptArea(c, material)
+	return merge(material[:s.KeySize*stripes], s.KeySize, s.AFHash)
+}
+
+// Open tries the passphrase on the keyslots of the volume's data and returns the key
+// and the slot that gave it. During a re-encryption the slots of the final key come
+// first, then those of the previous one: ask Keyslots which it is. Inside that the
+// order is priority, then id; slots to ignore are left out.
+//
+// The error wraps ErrWrongPassphrase where every slot could be tried; a slot that
+// could not be says so only if no other one opens.
+func (h *Header) Open(r io.ReaderAt, passphrase []byte) (key []byte, slot int, err error) {
+	var broken error
+	for _, s := range h.candidates() {
+		key, err := h.OpenKeyslot(r, s.ID, passphrase)
+		if err == nil {
+			return key, s.ID, nil
+		}
+		if !errors.Is(err, ErrWrongPassphrase) {
+			broken = errors.Join(broken, err)
+		}
+	}
+	if broken != nil {
+		return nil, none, broken
+	}
+	return nil, none, ErrWrongPassphrase
+}
+
+// candidates returns the keyslots that Open tries, in order.
+func (h *Header) candidates() []Keyslot {
+	slots := slices.DeleteFunc(h.Keyslots(), func(s Keyslot) bool {
+		return s.Type != "luks2" || s.Holds == HoldsOther || s.Priority == PriorityIgnore
+	})
+	slices.SortStableFunc(slots, func(a, b Keyslot) int {
+		if a.Holds != b.Holds {
+			if a.Holds == HoldsFinal {
+				return -1
+			}
+			return 1
+		}
+		return b.Priority - a.Priority
+	})
+	return slots
+}
