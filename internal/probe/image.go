@@ -1,0 +1,118 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math"
+	"math/bits"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// maxRead bounds every read, whatever a superblock asks for.
+const maxRead = 128 << 10
+
+// image is the bytes that are looked at. The first failed read is kept in err and
+// what it should have returned is missing, so that the formats need not care.
+type image struct {
+	r    io.ReaderAt
+	size int64
+	head []byte // the first maxRead bytes, where most superblocks are
+	err  error
+}
+
+func newImage(r io.ReaderAt, size disk.Bytes) *image {
+	m := &image{r: r, size: int64(size)}
+	m.head = m.read(0, min(maxRead, m.size))
+	return m
+}
+
+// at returns n bytes at off, or nil where they are not all on the device.
+func (m *image) at(off, n int64) []byte {
+	switch {
+	case off < 0 || n < 0 || n > maxRead || off > m.size-n:
+		return nil
+	case off+n <= int64(len(m.head)):
+		return m.head[off : off+n]
+	}
+	return m.read(off, n)
+}
+
+func (m *image) read(off, n int64) []byte {
+	buf := make([]byte, n)
+	got, err := m.r.ReadAt(buf, off)
+	if int64(got) == n {
+		return buf
+	}
+	if err != nil && !errors.Is(err, io.EOF) && m.err == nil {
+		m.err = err
+	}
+	return nil
+}
+
+// ReadAt lets a package that reads for itself see the same bytes.
+func (m *image) ReadAt(p []byte, off int64) (int, error) {
+	got := m.at(off, int64(len(p)))
+	if got == nil {
+		return 0, io.EOF
+	}
+	return copy(p, got), nil
+}
+
+// has tells whether magic stands at off.
+func (m *image) has(off int64, magic string) bool {
+	return string(m.at(off, int64(len(magic)))) == magic
+}
+
+// text returns the text of a field that NULs or blanks fill up. What is not UTF-8
+// becomes U+FFFD: a snapshot is JSON, and must read back as it was.
+func text(field []byte) string {
+	field, _, _ = bytes.Cut(field, []byte{0})
+	return strings.TrimRight(strings.ToValidUTF8(string(field), "\uFFFD"), " \t\n\r")
+}
+
+// text16 returns the text of a field of UTF-16 units, ended by a zero unit or the
+// end of the field.
+func text16(field []byte, order interface{ Uint16([]byte) uint16 }) string {
+	var units []uint16
+	for ; len(field) >= 2; field = field[2:] {
+		unit := order.Uint16(field)
+		if unit == 0 {
+			break
+		}
+		units = append(units, unit)
+	}
+	return text([]byte(string(utf16.Decode(units))))
+}
+
+// uuidText returns 16 bytes in blkid's text form, and nothing for zeros.
+func uuidText(raw []byte) string {
+	if u := uuid.UUID(raw); u != uuid.Nil {
+		return u.String()
+	}
+	return ""
+}
+
+// shortSerial writes a little-endian 32-bit volume serial as blkid does: 9544-06B3.
+func shortSerial(raw []byte) string {
+	if bytes.Equal(raw, make([]byte, 4)) {
+		return ""
+	}
+	digits := strings.ToUpper(hex.EncodeToString([]byte{raw[3], raw[2], raw[1], raw[0]}))
+	return digits[:4] + "-" + digits[4:]
+}
+
+// product multiplies two sizes from a superblock. One that no disk can have
+// becomes the largest size there is.
+func product(count, unit uint64) disk.Bytes {
+	high, low := bits.Mul64(count, unit)
+	if high != 0 || low > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return disk.Bytes(low)
+}
