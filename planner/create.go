@@ -1,9 +1,16 @@
 package planner
 
-import "github.com/sealpart/sealpart/internal/disk"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
 
 // Create writes a new partition into unallocated space: its file system or a
-// copy of blocks, inside LUKS2 where Encryption is set.
+// copy of blocks, inside LUKS2 where Encryption is set. With neither, the space is
+// only wiped of old signatures.
 type Create struct {
 	Number     int         `json:"number"`
 	Extent     disk.Extent `json:"extent"` // on the disk
@@ -22,3 +29,110 @@ func (c Create) Partition() int { return c.Number }
 
 // Reason says why the partition is made.
 func (c Create) Reason() string { return c.Why }
+
+const (
+	// keyBits is the size of new volume keys: two AES-256 keys, for XTS.
+	keyBits = 512
+	// dataOffset is where the encrypted data starts, as cryptsetup and
+	// systemd-repart have it.
+	dataOffset = 16 * disk.MiB
+	// luksSectorMax is the largest encryption sector, and the best for speed.
+	luksSectorMax disk.Bytes = 4096
+)
+
+// planCreate makes the action for a new partition. Hash trees have their own.
+func planCreate(l *layout, p *part) (Action, error) {
+	if !p.created() || isVerityHash(p.def) {
+		return nil, nil
+	}
+	c := Create{
+		Number: p.number, Extent: p.extent, Discard: l.opts.Discard,
+		CopyBlocks: p.def.Filesystem.CopyBlocks, Why: whyCreate(p),
+	}
+	if format := formatOf(p.def); format != "" {
+		c.Filesystem = &Filesystem{
+			Format: format, Label: p.def.Filesystem.Label,
+			UUID: derive(p.uuid, []byte("file-system-uuid")), CopyFiles: p.def.Filesystem.CopyFiles,
+		}
+		if c.Filesystem.Label == "" {
+			c.Filesystem.Label = p.name
+		}
+	}
+	if p.def.Encryption != nil {
+		e := encryptionFor(*p.def, p.row(), l.luksSector(p.def.Encryption.SectorSize, newBlockSize(c)))
+		e.Discards = l.opts.Discard
+		c.Encryption = &e
+	}
+	return c, nil
+}
+
+// whyCreate says what asks for a new partition.
+func whyCreate(p *part) string {
+	t := typeName(p.def.Partition.Type)
+	if p.recreated {
+		return fmt.Sprintf("%s.toml lets the factory reset make its partition of type %s anew", p.def.Name, t)
+	}
+	if m := p.def.Partition.Match; m.Label != "" || m.UUID != nil || m.Filesystem != "" {
+		return fmt.Sprintf("%s.toml wants a partition of type %s and none that it matches is there", p.def.Name, t)
+	}
+	return fmt.Sprintf("%s.toml wants a partition of type %s and none is there for it", p.def.Name, t)
+}
+
+// formatOf returns the file system that a new partition of the definition gets,
+// "" for none.
+func formatOf(d *definitions.Definition) string {
+	f := d.Filesystem
+	switch {
+	case f.Format == formatEmpty || f.CopyBlocks != "" || isVerityHash(d):
+		return ""
+	case f.Format != "":
+		return f.Format
+	case d.Partition.Type.Designator() == "swap":
+		return "swap"
+	case len(f.CopyFiles) == 0 && d.Encryption == nil:
+		return ""
+	case isBoot(d.Partition.Type):
+		return "vfat"
+	}
+	return "ext4"
+}
+
+// newBlockSize returns the block size of what a new partition holds, 0 where it
+// is not known: blocks that are copied may be of any size.
+func newBlockSize(c Create) disk.Bytes {
+	if c.Filesystem == nil || c.Filesystem.Format == "vfat" {
+		return 0
+	}
+	return luksSectorMax // mkfs is told so
+}
+
+// encryptionFor says how the partition of a row is encrypted, in sectors of the
+// given size.
+func encryptionFor(d definitions.Definition, row Row, sector disk.Bytes) Encryption {
+	cipher := d.Encryption.Cipher
+	if cipher == "" {
+		cipher = "aes-xts-plain64"
+	}
+	return Encryption{
+		Cipher: cipher, KeyBits: keyBits, SectorSize: sector,
+		UUID: derive(row.UUID, []byte("luks-uuid")), Label: luksLabel(row.Name),
+		DataOffset: dataOffset, Keys: slices.Clone(d.Encryption.Keys),
+	}
+}
+
+// luksSector chooses the sector size of a LUKS2 volume: the definition's, or the
+// largest that the file system can be mounted from. It is never below the disk's.
+func (l *layout) luksSector(wanted, block disk.Bytes) disk.Bytes {
+	if wanted == 0 {
+		wanted = luksSectorMax
+		if block < luksSectorMax {
+			wanted = 512 // a file system cannot have blocks smaller than its device's
+		}
+	}
+	return max(wanted, l.snap.SectorSize)
+}
+
+// isVerityHash tells whether the definition is for a hash tree.
+func isVerityHash(d *definitions.Definition) bool {
+	return d.Verity != nil && d.Verity.Role == definitions.VerityHash
+}

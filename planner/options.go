@@ -25,4 +25,11 @@ type Options struct {
 	GrainSize    disk.Bytes // 0: 4096
 	Discard      bool
 	FactoryReset bool
+	// SectorSize is that of an image that does not exist yet (MinimalSize); 0: 512.
+	SectorSize disk.Bytes
+	// FilesystemSectorSize is the sector size that new file systems are made for;
+	// 0: the disk's. Larger ones let an image be written to disks of either kind.
+	FilesystemSectorSize disk.Bytes
+	// SourceSizes says how large the sources of copy_blocks are, by their path.
+	SourceSizes map[string]disk.Bytes
 }

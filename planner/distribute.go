@@ -1,0 +1,122 @@
+package planner
+
+import (
+	"math/bits"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// claim is one partition's wish for a part of an area, or one for free space
+// behind it.
+type claim struct {
+	value    *disk.Bytes // the answer
+	min, max disk.Bytes
+	weight   uint64
+	settled  bool
+}
+
+// distribute gives every partition its size and the free space behind it.
+func (l *layout) distribute() {
+	for _, p := range l.parts {
+		p.extent, p.padding = disk.Extent{}, 0
+		if p.old != nil {
+			p.extent = p.old.Extent
+		}
+	}
+	for _, a := range l.areas {
+		l.share(a)
+	}
+}
+
+// share divides an area between the partition before it and its new ones. Whose
+// minimum is above its share takes the minimum, whose maximum is below takes the
+// maximum, until that changes nothing for the others; they take their shares.
+func (l *layout) share(a *area) {
+	span, members := a.Size, a.new
+	if a.before != nil && !a.before.foreign() {
+		span += a.Offset - a.before.old.Offset
+		members = append([]*part{a.before}, members...)
+	}
+	s := spread{span: span, grain: l.grain, claims: claims(members)}
+	for _, c := range s.claims {
+		s.weights += c.weight
+	}
+	for s.settle(overcharge) {
+	}
+	for s.settle(undercharge) {
+	}
+	s.settle(proportion)
+	l.donate(s.span, members)
+}
+
+// claims lists what the members of an area want: each a size and a padding.
+func claims(members []*part) []claim {
+	list := make([]claim, 0, 2*len(members))
+	for _, p := range members {
+		n := p.needs
+		list = append(list,
+			claim{value: &p.extent.Size, min: n.min, max: n.max, weight: n.weight},
+			claim{value: &p.padding, min: n.padMin, max: max(n.padMin, n.padMax), weight: n.padWeight})
+	}
+	return list
+}
+
+// spread is an area while it is divided: what is left of it, and the weights of
+// those who have not got theirs.
+type spread struct {
+	span, grain disk.Bytes
+	weights     uint64
+	claims      []claim
+}
+
+// phase says what a claim gets from its share, and whether it is settled by that.
+type phase func(c *claim, share, grain disk.Bytes) (disk.Bytes, bool)
+
+func overcharge(c *claim, share, _ disk.Bytes) (disk.Bytes, bool)  { return c.min, c.min > share }
+func undercharge(c *claim, share, _ disk.Bytes) (disk.Bytes, bool) { return c.max, c.max < share }
+func proportion(c *claim, share, grain disk.Bytes) (disk.Bytes, bool) {
+	return min(max(share.RoundDown(grain), c.min), c.max), true
+}
+
+// settle lets the claims that the phase applies to have theirs, one after the
+// other, and tells whether there were any.
+func (s *spread) settle(rule phase) bool {
+	changed := false
+	for i := range s.claims {
+		c := &s.claims[i]
+		if c.settled {
+			continue
+		}
+		value, ok := rule(c, portion(s.span, c.weight, s.weights), s.grain)
+		if !ok {
+			continue
+		}
+		*c.value, c.settled, changed = value, true, true
+		s.span -= min(s.span, value.RoundUp(s.grain))
+		s.weights -= c.weight
+	}
+	return changed
+}
+
+// portion returns the share of span that weight has among weights.
+func portion(span disk.Bytes, weight, weights uint64) disk.Bytes {
+	if weights == 0 {
+		return 0
+	}
+	// weight is one of the summands of weights, so the quotient is at most span.
+	hi, lo := bits.Mul64(uint64(span), weight)
+	share, _ := bits.Div64(hi, lo, weights)
+	return disk.Bytes(share)
+}
+
+// donate gives what rounding and maxima have left of an area to the first member
+// that can take it. What nobody takes stays free behind the last member.
+func (l *layout) donate(span disk.Bytes, members []*part) {
+	for _, p := range members {
+		size := min(plus(p.extent.Size, span), p.needs.max).RoundDown(l.grain)
+		if size > p.extent.Size {
+			span -= min(span, size-p.extent.Size)
+			p.extent.Size = size
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// NoSpaceError says that the partitions do not fit.
+type NoSpaceError struct {
+	Definition string     // of the partition that found no place
+	Need       disk.Bytes // what it takes at least, with the space behind it
+	Have       disk.Bytes // the most that one place offers
+	Total      disk.Bytes // what all that must be made or grown take together
+	Free       disk.Bytes // what all free areas offer together
+}
+
+// Error says how much is needed and how much there is.
+func (e *NoSpaceError) Error() string {
+	return fmt.Sprintf("no space for %s.toml: it needs %s and the largest place has %s (all together need %s, and %s are free)",
+		e.Definition, e.Need, e.Have, e.Total, e.Free)
+}
+
+// fit assigns every new partition to an area. Where that fails it gives up, in
+// this order: growing for a LUKS2 header where the file system can shrink,
+// merging supplements, and partitions by falling priority.
+func (l *layout) fit() error {
+	for {
+		l.mergeSupplements()
+		lacking := l.assign()
+		if lacking == nil || (l.relaxHeaderRooms() && l.assign() == nil) {
+			return nil
+		}
+		if l.unmergeSupplements() {
+			return nil
+		}
+		lacking = l.assign()
+		if !l.drop() {
+			return l.noSpace(lacking)
+		}
+	}
+}
+
+// assign gives each new partition, in their order, the smallest area that can
+// hold it. It returns the first partition that finds no place, nil where all do.
+func (l *layout) assign() (lacking *part) {
+	l.settleNeeds()
+	for _, a := range l.areas {
+		a.new, a.taken = nil, 0
+	}
+	slices.SortFunc(l.areas, func(a, b *area) int {
+		return cmp.Or(cmp.Compare(l.room(a), l.room(b)), cmp.Compare(a.rank, b.rank))
+	})
+	for _, p := range l.parts {
+		if !l.assignOne(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// assignOne finds a place for p, if it needs one.
+func (l *layout) assignOne(p *part) bool {
+	if p.absent() || p.foreign() {
+		return true
+	}
+	if p.old != nil {
+		return plus(p.needs.min, p.needs.padMin) <= l.reach(p)
+	}
+	need := l.footprint(p)
+	for _, a := range l.areas {
+		if l.room(a) >= need {
+			a.new, a.taken = append(a.new, p), a.taken+need
+			return true
+		}
+	}
+	return false
+}
+
+// reach returns how far an existing partition can grow.
+func (l *layout) reach(p *part) disk.Bytes {
+	if p.gap == nil {
+		return p.old.Size
+	}
+	return p.gap.End() - p.old.Offset
+}
+
+// drop gives up what has the highest priority number above 0: new partitions are
+// not made, existing ones are left alone, and the members of a verity set go
+// together. It tells whether there was anything to give up.
+func (l *layout) drop() bool {
+	highest := int32(0)
+	for _, p := range l.parts {
+		if p.def != nil && !p.dropped {
+			highest = max(highest, p.def.Partition.Priority)
+		}
+	}
+	if highest == 0 {
+		return false
+	}
+	for _, p := range l.parts {
+		if p.def != nil && !p.dropped && p.def.Partition.Priority == highest {
+			l.dropSet(p)
+		}
+	}
+	return true
+}
+
+// dropSet drops p and what is of no use without it.
+func (l *layout) dropSet(p *part) {
+	for _, q := range l.parts {
+		if q.dropped || (q != p && !sameSet(p, q)) {
+			continue
+		}
+		q.dropped = true
+		if q.old == nil {
+			l.note(q, "not created: space is short, and its priority allows that")
+		} else {
+			l.note(q, fmt.Sprintf("partition %d is left alone: space is short, and its priority allows that", q.old.Number))
+		}
+	}
+}
+
+// noSpace says why lacking has no place.
+func (l *layout) noSpace(lacking *part) error {
+	e := &NoSpaceError{Definition: lacking.def.Name, Need: l.footprint(lacking)}
+	for _, a := range l.areas {
+		e.Have = max(e.Have, a.Size)
+		e.Free += a.Size
+	}
+	if lacking.old != nil {
+		e.Have = l.reach(lacking)
+	}
+	for _, p := range l.parts {
+		switch {
+		case p.created():
+			e.Total = plus(e.Total, l.footprint(p))
+		case p.old != nil && !p.foreign():
+			e.Total = plus(e.Total, max(0, l.footprint(p)-p.old.Size))
+		}
+	}
+	return e
+}

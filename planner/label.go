@@ -1,0 +1,93 @@
+package planner
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/sealpart/sealpart/definitions"
+)
+
+// maxNameUnits is how many UTF-16 units a GPT partition name has (UEFI 2.10,
+// table 5-6).
+const maxNameUnits = 36
+
+// formatEmpty is the format of a partition that is meant to stay empty, for a
+// later version of an A/B set.
+const formatEmpty = "empty"
+
+// assignNames gives every part its name. An existing one keeps what it has; one
+// without a name gets that of its definition.
+func (l *layout) assignNames() error {
+	taken := make(map[string]bool, len(l.parts))
+	for _, p := range l.parts {
+		switch {
+		case p.old != nil && (p.foreign() || p.old.Name != ""):
+			p.name = p.old.Name
+		case p.def.Partition.Label != "":
+			p.name = p.def.Partition.Label
+		default:
+			p.name = unusedName(defaultName(p.def), taken)
+		}
+		if p.def != nil {
+			if err := checkName(p.name); err != nil && p.old == nil {
+				return errors.New(p.def.Name + ".toml: " + err.Error())
+			}
+		}
+		taken[p.name] = true
+	}
+	return nil
+}
+
+// defaultName returns what a partition is called when its definition does not say.
+func defaultName(d *definitions.Definition) string {
+	switch {
+	case d.Filesystem.Format == formatEmpty:
+		return "_empty"
+	case d.Partition.Type.Name == "":
+		return "linux"
+	}
+	return d.Partition.Type.Name
+}
+
+// unusedName returns name, or name-2, name-3, … where it is taken by an earlier
+// part.
+func unusedName(name string, taken map[string]bool) string {
+	candidate := name
+	for i := 2; taken[candidate]; i++ {
+		candidate = name + "-" + strconv.Itoa(i)
+	}
+	return candidate
+}
+
+// checkName tells whether name can be written to a GPT entry.
+func checkName(name string) error {
+	switch {
+	case !utf8.ValidString(name):
+		return errors.New("the partition label is not valid UTF-8")
+	case len(utf16.Encode([]rune(name))) > maxNameUnits:
+		return errors.New("the partition label " + strconv.Quote(name) + " is longer than 36 UTF-16 units")
+	case strings.ContainsRune(name, 0):
+		return errors.New("the partition label " + strconv.Quote(name) + " contains a NUL")
+	}
+	return nil
+}
+
+// maxLUKSLabel is the room for a label in the LUKS2 header, 48 bytes with its NUL.
+const maxLUKSLabel = 47
+
+// luksLabel returns the label of the LUKS2 volume in a partition of that name. The
+// prefix keeps it apart from the file system's in /dev/disk/by-label.
+func luksLabel(name string) string {
+	label := "luks-" + name
+	if len(label) <= maxLUKSLabel {
+		return label
+	}
+	cut := maxLUKSLabel
+	for !utf8.RuneStart(label[cut]) {
+		cut--
+	}
+	return label[:cut]
+}

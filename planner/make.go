@@ -1,0 +1,151 @@
+package planner
+
+import (
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
+)
+
+// builders makes the actions, in the order in which apply does them. Each is
+// asked about every partition, in disk order, and returns nil where it has
+// nothing to do.
+var builders = []func(*layout, *part) (Action, error){
+	planCreate,
+	planVerity,
+	planGrow,
+	planConversion,
+}
+
+// Make compares the definitions, in the order of their names, with the disk and
+// returns what is to be done. The same arguments always give the same plan.
+//
+// It fails with ErrLabelRefused where o.Empty does not allow the partition table,
+// with a *NoSpaceError where the partitions do not fit, and otherwise where the
+// definitions or the snapshot contradict themselves.
+func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
+	l := &layout{snap: snap, facts: facts, opts: o, grain: grainOf(o, snap.SectorSize)}
+	if err := l.decide(defs); err != nil {
+		return nil, err
+	}
+	return l.plan()
+}
+
+// grainOf returns what new partitions are aligned to.
+func grainOf(o Options, sector disk.Bytes) disk.Bytes {
+	return max(minGrain, o.GrainSize, sector)
+}
+
+// decide lays the disk out.
+func (l *layout) decide(defs []definitions.Definition) error {
+	err := inTurn(
+		func() error { return l.prepare(defs) },
+		l.arrange, l.number, l.assignUUIDs, l.assignNames,
+	)
+	if err != nil {
+		return err
+	}
+	l.assignFlags()
+	l.markRootUUIDs()
+	return l.checkMatches()
+}
+
+// prepare finds out what is there, what is wanted, and what that takes.
+func (l *layout) prepare(defs []definitions.Definition) error {
+	return inTurn(
+		l.validate, l.chooseTable,
+		func() error { return l.match(defs) },
+		l.linkSupplements, l.checkVerity, l.measureContents,
+	)
+}
+
+// inTurn runs steps until one fails.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrange finds places and sizes. Hash partitions depend on how large their data
+// partitions turn out, so it goes on until they are large enough: data partitions
+// get no larger by that, except where a partition is dropped for it.
+func (l *layout) arrange() error {
+	l.findAreas()
+	for {
+		if err := l.fit(); err != nil {
+			return err
+		}
+		l.distribute()
+		raised, err := l.raiseTrees()
+		if err != nil {
+			return err
+		}
+		if !raised {
+			l.place()
+			return nil
+		}
+	}
+}
+
+// plan writes down what was decided.
+func (l *layout) plan() (*Plan, error) {
+	p := &Plan{
+		Version: Version,
+		Target: Target{
+			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.snap.Fingerprint(),
+		},
+		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
+	}
+	if err := l.act(p); err != nil {
+		return nil, err
+	}
+	p.Notes = l.notes
+	if p.Empty() {
+		p.Table = l.snap.Table // nothing needs a larger usable range
+	}
+	return p, nil
+}
+
+// act adds the actions of all builders to the plan.
+func (l *layout) act(plan *Plan) error {
+	byNumber := make(map[int]*part, len(l.parts))
+	for _, p := range l.parts {
+		byNumber[p.number] = p
+	}
+	for _, build := range builders {
+		for _, r := range plan.Rows {
+			if r.Activity == ActivityDelete {
+				continue
+			}
+			action, err := build(l, byNumber[r.Number])
+			if err != nil {
+				return err
+			}
+			if action != nil {
+				plan.Actions = append(plan.Actions, action)
+			}
+		}
+	}
+	return nil
+}
+
+// planConversion makes the action for an existing partition that is to be
+// encrypted in place, or whose conversion was begun.
+func planConversion(l *layout, p *part) (Action, error) {
+	if p.old == nil || p.foreign() {
+		return nil, nil
+	}
+	action, note, err := planReencrypt(*p.def, *p.old, p.row(), l.snap.SectorSize)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		l.note(p, note)
+	}
+	if action == nil {
+		return nil, nil // not the typed nil, which is an Action
+	}
+	return *action, nil
+}

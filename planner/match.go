@@ -1,0 +1,103 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// cryptoLUKS is blkid's name for a LUKS volume, whatever is inside.
+const cryptoLUKS = "crypto_LUKS"
+
+// match gives every partition that is there, by number, to the first definition
+// of its type that has none yet and whose [partition] match it fits. What is left
+// over is foreign; definitions left over are partitions to be made.
+func (l *layout) match(defs []definitions.Definition) error {
+	for i := range defs {
+		if err := validateDefinition(&defs[i]); err != nil {
+			return err
+		}
+		l.parts = append(l.parts, &part{def: &defs[i]})
+	}
+	present := slices.Clone(l.snap.Partitions)
+	slices.SortFunc(present, func(a, b disk.Partition) int { return cmp.Compare(a.Number, b.Number) })
+	if l.newTable {
+		for _, old := range present {
+			l.deleted = append(l.deleted, deletion{Partition: old})
+		}
+		return nil
+	}
+	for i := range present {
+		l.bind(&present[i], len(defs))
+	}
+	l.resetToFactory()
+	return nil
+}
+
+// bind gives old to a definition among the first n parts, or makes it foreign.
+func (l *layout) bind(old *disk.Partition, n int) {
+	for _, p := range l.parts[:n] {
+		if p.old == nil && matches(p.def, old) {
+			p.old = old
+			return
+		}
+	}
+	l.parts = append(l.parts, &part{old: old})
+}
+
+// matches tells whether the definition may take the partition.
+func matches(d *definitions.Definition, p *disk.Partition) bool {
+	m := d.Partition.Match
+	switch {
+	case p.Type != d.Partition.Type.UUID:
+		return false
+	case m.Label != "" && m.Label != p.Name:
+		return false
+	case m.UUID != nil && *m.UUID != p.UUID:
+		return false
+	case m.Filesystem == "" || m.Filesystem == p.Content.Kind:
+		return true
+	}
+	// What is inside a LUKS volume cannot be seen. A definition that encrypts must
+	// know its partition again once it is encrypted, or it would make another.
+	return d.Encryption != nil && p.Content.Kind == cryptoLUKS
+}
+
+// resetToFactory lets the partitions go whose definitions ask for it, so that
+// they are made anew.
+func (l *layout) resetToFactory() {
+	if !l.opts.FactoryReset {
+		return
+	}
+	for _, p := range l.parts {
+		if p.def != nil && p.old != nil && p.def.Partition.FactoryReset {
+			l.deleted = append(l.deleted, deletion{Partition: *p.old, def: p.def})
+			p.old, p.recreated = nil, true
+		}
+	}
+}
+
+// checkMatches makes sure that every new partition will be taken by its own
+// definition. Otherwise each run would make one more.
+func (l *layout) checkMatches() error {
+	for _, p := range l.parts {
+		if !p.created() {
+			continue
+		}
+		m := p.def.Partition.Match
+		if m.Label != "" && m.Label != p.name {
+			return fmt.Errorf("%s.toml would not match the partition it makes: match.label is %q, the label %q", p.def.Name, m.Label, p.name)
+		}
+		if m.UUID != nil && (*m.UUID != p.uuid || p.rootUUID) {
+			return fmt.Errorf("%s.toml would not match the partition it makes: match.uuid is %s, the UUID another", p.def.Name, m.UUID)
+		}
+		format := formatOf(p.def)
+		if m.Filesystem != "" && m.Filesystem != format && p.def.Filesystem.CopyBlocks == "" {
+			return fmt.Errorf("%s.toml would not match the partition it makes: match.filesystem is %q, the format %q", p.def.Name, m.Filesystem, format)
+		}
+	}
+	return nil
+}

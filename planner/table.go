@@ -1,0 +1,107 @@
+package planner
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// ErrLabelRefused says that Options.Empty does not allow the partition table that
+// is there, or its absence. The command then exits with 77, as systemd-repart does.
+var ErrLabelRefused = errors.New("partition table refused")
+
+// Sizes of a new table, in the form that sfdisk also makes.
+const (
+	newTableSlots            = 128
+	entrySize     disk.Bytes = 128      // UEFI 2.10, section 5.3.2: at least 128
+	firstUsable   disk.Bytes = disk.MiB // leaves room for boot loaders, aligns well
+)
+
+// chooseTable decides between the table that is there and a new one.
+func (l *layout) chooseTable() error {
+	if err := l.checkLabel(); err != nil {
+		return err
+	}
+	l.newTable = l.snap.Table.Kind != disk.GPT || l.opts.Empty == EmptyForce || l.opts.Empty == EmptyCreate
+	size := l.diskSize()
+	if l.newTable {
+		l.table = disk.Table{
+			Kind: disk.GPT, GUID: derive(l.opts.Seed, []byte("disk-uuid")), Slots: newTableSlots,
+			FirstUsable: firstUsable.LBA(l.snap.SectorSize),
+		}
+	} else {
+		l.table = l.snap.Table
+	}
+	last := lastUsable(size, l.snap.SectorSize, l.table.Slots)
+	// A disk larger than its table (an image written to a larger disk, or a grown
+	// file) is taken to its end; a table that says less than that is moved.
+	l.table.LastUsable = max(l.table.LastUsable, last)
+	if l.table.LastUsable > last && l.table.LastUsable.Offset(l.snap.SectorSize) >= size {
+		return fmt.Errorf("the partition table ends behind the disk: last usable sector %d, disk of %s", l.table.LastUsable, size)
+	}
+	l.usable = usableExtent(l.table, l.snap.SectorSize, l.grain)
+	if l.usable.Size <= 0 {
+		return fmt.Errorf("a disk of %s is too small for a partition table and a partition", size)
+	}
+	return nil
+}
+
+// checkLabel applies the rules of Options.Empty.
+func (l *layout) checkLabel() error {
+	kind := l.snap.Table.Kind
+	switch l.opts.Empty {
+	case EmptyForce, EmptyCreate:
+		return nil
+	case EmptyRefuse, "":
+		if kind != disk.GPT {
+			return fmt.Errorf("%w: %s holds %s, and --empty=refuse wants a GPT", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+		}
+	case EmptyAllow:
+		if kind != disk.GPT && kind != disk.NoTable {
+			return fmt.Errorf("%w: %s holds %s, which only --empty=force replaces", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+		}
+	case EmptyRequire:
+		if kind != disk.NoTable {
+			return fmt.Errorf("%w: %s holds %s, and --empty=require wants an empty disk", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+		}
+	default:
+		return fmt.Errorf("unknown mode %q for empty disks", l.opts.Empty)
+	}
+	return nil
+}
+
+func describeLabel(kind disk.TableKind) string {
+	switch kind {
+	case disk.GPT:
+		return "a GPT"
+	case disk.MBR:
+		return "an MBR partition table"
+	case disk.Bare:
+		return "data without a partition table"
+	}
+	return "no partition table"
+}
+
+// diskSize returns the size of the disk after apply. Disks never get smaller.
+func (l *layout) diskSize() disk.Bytes {
+	return max(l.snap.Size, l.opts.Size.RoundUp(l.snap.SectorSize))
+}
+
+// lastUsable returns the last sector in front of the backup GPT of a disk.
+func lastUsable(size, sector disk.Bytes, slots int) disk.LBA {
+	return size.LBA(sector) - 1 - backupSectors(sector, slots)
+}
+
+// backupSectors returns how many sectors the backup GPT takes: the entries and
+// the header.
+func backupSectors(sector disk.Bytes, slots int) disk.LBA {
+	return (disk.Bytes(slots) * entrySize).RoundUp(sector).LBA(sector) + 1
+}
+
+// usableExtent returns the usable bytes of a table, narrowed to multiples of grain.
+func usableExtent(t disk.Table, sector, grain disk.Bytes) disk.Extent {
+	start := t.FirstUsable.Offset(sector).RoundUp(grain)
+	end := (t.LastUsable + 1).Offset(sector).RoundDown(grain)
+	return disk.Extent{Offset: start, Size: end - start}
+}

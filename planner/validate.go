@@ -1,0 +1,110 @@
+package planner
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// maxDisk bounds what is taken for a disk, 4 EiB: twice that still fits a Bytes,
+// so that offsets inside the disk add up without overflow.
+const maxDisk = disk.Bytes(1) << 62
+
+// maxSlots bounds the entry array that is worked with.
+const maxSlots = 1 << 14
+
+// minGrain is what new partitions are aligned to at least.
+const minGrain disk.Bytes = 4096
+
+// validate refuses what no plan can be made from: options out of range, and a
+// snapshot that contradicts itself. A damaged table is for a human to look at.
+func (l *layout) validate() error {
+	if l.opts.Seed == uuid.Nil {
+		return errors.New("no seed to derive UUIDs from")
+	}
+	if !powerOfTwo(l.snap.SectorSize) || l.snap.SectorSize < 512 {
+		return fmt.Errorf("sector size %d of %s: must be a power of two from 512 on", l.snap.SectorSize, l.snap.Path)
+	}
+	if l.opts.GrainSize != 0 && (!powerOfTwo(l.opts.GrainSize) || l.opts.GrainSize < 512) {
+		return fmt.Errorf("grain size %d: must be a power of two from 512 on", l.opts.GrainSize)
+	}
+	if l.diskSize() > maxDisk || l.snap.Size < 0 || l.opts.Size < 0 || l.grain > disk.GiB {
+		return fmt.Errorf("a disk of %s with a grain of %s is out of range", l.diskSize(), l.grain)
+	}
+	if l.snap.Table.Kind != disk.GPT {
+		return nil
+	}
+	return l.validateTable()
+}
+
+// validateTable checks the entries of the table that is there.
+func (l *layout) validateTable() error {
+	sector := l.snap.SectorSize
+	last := l.snap.Size.LBA(sector)
+	t := l.snap.Table
+	if t.FirstUsable < 2 || t.FirstUsable > last || t.LastUsable < 0 || t.LastUsable > last || t.Slots < 1 || t.Slots > maxSlots {
+		return fmt.Errorf("the partition table of %s does not fit a disk of %s", l.snap.Path, l.snap.Size)
+	}
+	byOffset := slices.Clone(l.snap.Partitions)
+	slices.SortStableFunc(byOffset, func(a, b disk.Partition) int { return cmp.Compare(a.Offset, b.Offset) })
+	numbers := make(map[int]bool, len(byOffset))
+	for i, p := range byOffset {
+		if p.Offset < 0 || p.Size <= 0 || p.Size > l.snap.Size || p.Offset > l.snap.Size-p.Size ||
+			p.Offset%sector != 0 || p.Size%sector != 0 {
+			return fmt.Errorf("partition %d of %s lies outside the disk: offset %d, size %d", p.Number, l.snap.Path, p.Offset, p.Size)
+		}
+		if i > 0 && byOffset[i-1].Overlaps(p.Extent) {
+			return fmt.Errorf("partitions %d and %d of %s overlap", byOffset[i-1].Number, p.Number, l.snap.Path)
+		}
+		if p.Number < 1 || p.Number > t.Slots || numbers[p.Number] {
+			return fmt.Errorf("partition number %d of %s is out of range or stands twice", p.Number, l.snap.Path)
+		}
+		numbers[p.Number] = true
+	}
+	return nil
+}
+
+// validateDefinition refuses sizes that contradict each other. The reader of
+// definitions refuses them too, with a line number; this keeps the planner whole
+// for definitions from elsewhere.
+func validateDefinition(d *definitions.Definition) error {
+	p := d.Partition
+	ranges := []struct {
+		key      string
+		min, max *disk.Bytes
+	}{{"size", p.SizeMin, p.SizeMax}, {"padding", p.PaddingMin, p.PaddingMax}}
+	for _, r := range ranges {
+		lo, hi := orElse(r.min, 0), orElse(r.max, unlimited)
+		if lo < 0 || hi < 0 || lo > hi {
+			return fmt.Errorf("%s.toml: %s_min %d and %s_max %d contradict each other", d.Name, r.key, lo, r.key, hi)
+		}
+	}
+	if p.Type.UUID == uuid.Nil {
+		return fmt.Errorf("%s.toml: no partition type", d.Name)
+	}
+	if p.Weight > maxWeight || p.PaddingWeight > maxWeight {
+		return fmt.Errorf("%s.toml: weights go up to %d", d.Name, maxWeight)
+	}
+	if d.Verity != nil && d.Encryption != nil {
+		return fmt.Errorf("%s.toml: a partition of a verity set cannot be encrypted", d.Name)
+	}
+	return nil
+}
+
+// maxWeight is the largest weight and padding_weight.
+const maxWeight = 1_000_000
+
+func powerOfTwo(b disk.Bytes) bool { return b > 0 && b&(b-1) == 0 }
+
+// orElse returns what b points to, or other where it points nowhere.
+func orElse(b *disk.Bytes, other disk.Bytes) disk.Bytes {
+	if b == nil {
+		return other
+	}
+	return *b
+}
