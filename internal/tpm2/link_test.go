@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -130,54 +129,6 @@ func TestReadResponse(t *testing.T) {
 		if _, err := readResponse(bytes.NewReader(fromHex(t, text))); err == nil {
 			t.Errorf("%q: no error", text)
 		}
-	}
-}
-
-func TestParseDevice(t *testing.T) {
-	for device, want := range map[string][]address{
-		"auto":                   {{"device", "/dev/tpmrm0"}, {"device", "/dev/tpm0"}},
-		"/dev/tpmrm1":            {{"device", "/dev/tpmrm1"}},
-		"device:/dev/tpm0":       {{"device", "/dev/tpm0"}},
-		"swtpm:":                 {{"tcp", "127.0.0.1:2321"}},
-		"swtpm:host=::1":         {{"tcp", "[::1]:2321"}},
-		"swtpm:host=h,port=9":    {{"tcp", "h:9"}},
-		"swtpm:path=/run/x.sock": {{"unix", "/run/x.sock"}},
-		"":                       nil,
-		"tpm0":                   nil,
-		"device":                 nil,
-		"device:tpm0":            nil,
-		"mssim:host=h":           nil,
-		"swtpm":                  nil,
-		"swtpm:port":             nil,
-		"swtpm:port=":            nil,
-		"swtpm:speed=9":          nil,
-		"swtpm:path=/a,host=b":   nil,
-	} {
-		got, err := parseDevice(device)
-		if !slices.Equal(got, want) || (err == nil) != (want != nil) {
-			t.Errorf("%q: %v, %v", device, got, err)
-		}
-	}
-}
-
-func TestOpenWithoutTPM(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	dir := t.TempDir()
-	for _, device := range []string{filepath.Join(dir, "none"), "swtpm:path=" + dir + "/none", "swtpm:port=" + port} {
-		if _, err := Open(device); !errors.Is(err, ErrNoTPM) {
-			t.Errorf("%s: %v", device, err)
-		}
-	}
-	if _, err := Open(dir); err == nil || errors.Is(err, ErrNoTPM) || !strings.Contains(err.Error(), "not a character device") {
-		t.Errorf("a directory: %v", err)
-	}
-	if _, err := Open("/dev/null"); err == nil || errors.Is(err, ErrNoTPM) {
-		t.Errorf("/dev/null: %v", err)
 	}
 }
 
