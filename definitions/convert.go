@@ -121,9 +121,15 @@ func convertPCRs(values []any) (any, error) {
 	return pcrs, nil
 }
 
+// maxText is how many bytes a string may have: Linux takes no longer path.
+const maxText = 4095
+
 // checkPlain refuses control characters: no label or path of ours has one, a NUL
 // would cut it short where C reads it, and a newline would forge lines of output.
 func checkPlain(text string) error {
+	if len(text) > maxText {
+		return fmt.Errorf("is longer than %d bytes", maxText)
+	}
 	for _, r := range text {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 			return fmt.Errorf("has control character 0x%02x in it", r)

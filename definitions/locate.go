@@ -13,6 +13,7 @@ const (
 	maxDepth   = 8      // nesting of tables and arrays, and parts of a dotted key
 	maxKey     = 128    // bytes of one part of a key
 	maxEntries = 10_000 // keys, tables and array elements of a file
+	maxItems   = 256    // elements of one array
 )
 
 // span is a run of bytes of a text.
@@ -121,7 +122,7 @@ func (l *locator) header() {
 		case i == len(parts)-1 && closing == "]]":
 			l.count[path]++
 			l.note(path, spot{key: whole, value: whole})
-			path = element(path, n)
+			path = l.element(path, n)
 		case i == len(parts)-1: // noted below
 		case n > 0:
 			path = element(path, n-1)
@@ -158,6 +159,14 @@ func (l *locator) note(path string, s spot) {
 	if _, seen := l.spots[path]; !seen {
 		l.spots[path] = s
 	}
+}
+
+// element is the path of the next element of an array, element i.
+func (l *locator) element(path string, i int) string {
+	if i >= maxItems {
+		l.failLimit("more than %d elements in an array", maxItems)
+	}
+	return element(path, i)
 }
 
 // element is the path of element i of an array.

@@ -132,7 +132,7 @@ func (l *locator) array(path string, depth int) {
 			l.at++
 			return
 		}
-		here := element(path, i)
+		here := l.element(path, i)
 		value := l.value(here, depth)
 		l.note(here, spot{key: value, value: value})
 		l.blankLines()

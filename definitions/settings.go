@@ -35,6 +35,9 @@ type reader struct {
 func read(d *document) (settings, []error) {
 	r := &reader{document: d, found: settings{}}
 	for _, name := range r.inOrder("", d.values) {
+		if len(r.errors) > maxErrors {
+			break
+		}
 		path, value := join("", name), d.values[name]
 		if table, ok := value.(map[string]any); ok && slices.Contains(tables, name) {
 			// An empty [encryption] says something too, so the table itself is noted.
@@ -47,14 +50,12 @@ func read(d *document) (settings, []error) {
 	return r.found, r.errors
 }
 
-// fail notes an error, up to maxErrors.
+// fail notes an error. Beyond maxErrors it says so, and reading ends.
 func (r *reader) fail(e *Error) {
-	switch {
-	case len(r.errors) < maxErrors:
-		r.errors = append(r.errors, e)
-	case len(r.errors) == maxErrors:
-		r.errors = append(r.errors, &Error{File: r.file.path, Message: "more errors follow"})
+	if len(r.errors) == maxErrors {
+		e = &Error{File: r.file.path, Message: "more errors follow"}
 	}
+	r.errors = append(r.errors, e)
 }
 
 // inOrder lists the keys of a table as they stand in the file.
@@ -86,6 +87,9 @@ func (r *reader) strayKey(path, name string, value any) *Error {
 // table reads the keys of one table into found.
 func (r *reader) table(table string, values map[string]any, found settings) {
 	for _, name := range r.inOrder(table, values) {
+		if len(r.errors) > maxErrors {
+			return
+		}
 		path := join(table, name)
 		k, ok := findKey(trimIndex(table), name)
 		switch {
