@@ -1,6 +1,6 @@
-// Package host describes the machine that sealpart runs on, as values, and
-// gathers them. The planner reads the values only.
 package host
+
+import "strings"
 
 // Facts is what a plan may depend on beside the disk and the definitions.
 type Facts struct {
@@ -13,4 +13,30 @@ type Facts struct {
 	TPM2          bool              `json:"tpm2"`       // a TPM 2.0 can be reached
 	// Tools maps the programs found on this machine to their paths: "mkfs.ext4", …
 	Tools map[string]string `json:"tools"`
+}
+
+// Specifiers returns what the letters of definitions stand for (systemd.unit,
+// section Specifiers): 'a' the architecture, 'm' the machine id, and so on. A letter
+// is missing where this machine does not have the thing at all; a field that
+// os-release leaves out is there and empty, as in systemd.
+func (f Facts) Specifiers() map[rune]string {
+	short, _, _ := strings.Cut(f.Hostname, ".")
+	values := map[rune]string{
+		'a': f.Architecture, 'b': f.BootID, 'H': f.Hostname, 'l': short,
+		'm': f.MachineID, 'v': f.KernelRelease,
+	}
+	for letter, value := range values {
+		if value == "" {
+			delete(values, letter)
+		}
+	}
+	if f.OSRelease != nil {
+		for letter, field := range map[rune]string{
+			'A': "IMAGE_VERSION", 'B': "BUILD_ID", 'M': "IMAGE_ID",
+			'o': "ID", 'w': "VERSION_ID", 'W': "VARIANT_ID",
+		} {
+			values[letter] = f.OSRelease[field]
+		}
+	}
+	return values
 }

@@ -1,0 +1,148 @@
+package host
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// machine is where /proc, /sys, /dev and programs are looked for: "/", or a folder
+// that stands for a machine in a test.
+type machine string
+
+// Gather looks at this machine, and for the machine id and os-release at the tree
+// under root; "" is this machine's own.
+func Gather(root string) Facts {
+	return machine("/").gather(root, os.Getenv("PATH"))
+}
+
+func (m machine) gather(root, path string) Facts {
+	if root == "" {
+		root = string(m)
+	}
+	facts := Facts{
+		Architecture:  architectures[runtime.GOARCH],
+		BootID:        strings.ReplaceAll(m.line("/proc/sys/kernel/random/boot_id"), "-", ""),
+		Hostname:      m.line("/proc/sys/kernel/hostname"),
+		KernelRelease: m.line("/proc/sys/kernel/osrelease"),
+		MachineID:     machineID(readUnder(root, "etc/machine-id")),
+		TPM2:          m.tpm2(),
+		Tools:         m.tools(path),
+	}
+	if facts.Hostname == "(none)" { // the kernel's word for a name that was never set
+		facts.Hostname = ""
+	}
+	for _, place := range []string{"etc/os-release", "usr/lib/os-release"} {
+		if text := readUnder(root, place); text != "" {
+			facts.OSRelease = parseOSRelease(text)
+			break
+		}
+	}
+	return facts
+}
+
+// architectures maps Go's names to systemd's, which the Discoverable Partitions
+// types use.
+var architectures = map[string]string{
+	"386": "x86", "amd64": "x86-64", "arm": "arm", "arm64": "arm64", "loong64": "loongarch64",
+	"mips64le": "mips64-le", "mipsle": "mips-le", "ppc64": "ppc64", "ppc64le": "ppc64-le",
+	"riscv64": "riscv64", "s390x": "s390x",
+}
+
+// path returns the path of a file of the machine.
+func (m machine) path(name string) string { return filepath.Join(string(m), name) }
+
+// exists tells whether the machine has a file, link or folder of that name.
+func (m machine) exists(name string) bool {
+	_, err := os.Lstat(m.path(name))
+	return err == nil
+}
+
+// line reads a file of one line, "" where it cannot be read.
+func (m machine) line(name string) string {
+	text, err := os.ReadFile(m.path(name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// readUnder reads a small file of a tree; links cannot lead out of the tree. It
+// returns "" where there is none.
+func readUnder(root, name string) string {
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return ""
+	}
+	defer tree.Close()
+	info, err := tree.Stat(name)
+	if err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return ""
+	}
+	file, err := tree.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, 64<<10))
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+var machineIDPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// machineID returns the identifier in /etc/machine-id. On an image that was never
+// booted the file is empty or says "uninitialized": there is none.
+func machineID(text string) string {
+	id := strings.TrimSpace(text)
+	if !machineIDPattern.MatchString(id) || strings.Trim(id, "0") == "" {
+		return ""
+	}
+	return id
+}
+
+// tpm2 tells whether the kernel has a TPM 2.0. Only those have a resource manager;
+// where that is not built in, the TPM tells its version, and a kernel too old to
+// say so has the benefit of the doubt.
+func (m machine) tpm2() bool {
+	if m.exists("/dev/tpmrm0") {
+		return true
+	}
+	if version := m.line("/sys/class/tpm/tpm0/tpm_version_major"); version != "" {
+		return version == "2"
+	}
+	return m.exists("/dev/tpm0") || m.exists("/sys/class/tpm/tpm0")
+}
+
+// toolNames are the programs that make, check and change file systems.
+var toolNames = []string{
+	"btrfs", "debugfs", "e2fsck", "mcopy", "mkfs.btrfs", "mkfs.erofs", "mkfs.ext2", "mkfs.ext3", "mkfs.ext4",
+	"mkfs.f2fs", "mkfs.vfat", "mkfs.xfs", "mksquashfs", "mkswap", "mmd", "resize2fs", "tune2fs", "xfs_repair",
+}
+
+// tools finds the programs in the absolute folders of path, and where system
+// programs are even if path lacks them, as it does for users who are not root.
+func (m machine) tools(path string) map[string]string {
+	found := map[string]string{}
+	folders := append(filepath.SplitList(path), "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+	for _, name := range toolNames {
+		for _, folder := range folders {
+			program := filepath.Join(folder, name)
+			if filepath.IsAbs(folder) && m.executable(program) {
+				found[name] = program
+				break
+			}
+		}
+	}
+	return found
+}
+
+func (m machine) executable(name string) bool {
+	info, err := os.Stat(m.path(name))
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
