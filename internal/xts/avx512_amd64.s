@@ -1,0 +1,233 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// AES-XTS with VAES on registers of 512 bits.
+//
+//	Z0-Z7    32 blocks in flight, 512 bytes: the smallest sector
+//	Z8-Z15   their tweaks
+//	Z16-Z30  the round keys, each four times; AES-128 has none in Z17-Z20
+//	Z31      scratch
+//
+// AES runs on one port of the CPU at one register a cycle, and takes 14 cycles a
+// register. The tweaks are therefore computed with instructions that run on other
+// ports: shifts by whole bytes and carry-less multiplication, not shifts by bits.
+//
+//	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
+//	R8 bytes of a sector  R9 bytes left of this one  R10 rounds
+
+#define KEYS \
+	VBROADCASTI32X4 0(AX), Z16;   \
+	VBROADCASTI32X4 16(AX), Z17;  \
+	VBROADCASTI32X4 32(AX), Z18;  \
+	VBROADCASTI32X4 48(AX), Z19;  \
+	VBROADCASTI32X4 64(AX), Z20;  \
+	VBROADCASTI32X4 80(AX), Z21;  \
+	VBROADCASTI32X4 96(AX), Z22;  \
+	VBROADCASTI32X4 112(AX), Z23; \
+	VBROADCASTI32X4 128(AX), Z24; \
+	VBROADCASTI32X4 144(AX), Z25; \
+	VBROADCASTI32X4 160(AX), Z26; \
+	VBROADCASTI32X4 176(AX), Z27; \
+	VBROADCASTI32X4 192(AX), Z28; \
+	VBROADCASTI32X4 208(AX), Z29; \
+	VBROADCASTI32X4 224(AX), Z30; \
+	MOVQ 240(AX), R10
+
+#define ROUND(OP, KEY) \
+	OP KEY, Z0, Z0; \
+	OP KEY, Z1, Z1; \
+	OP KEY, Z2, Z2; \
+	OP KEY, Z3, Z3; \
+	OP KEY, Z4, Z4; \
+	OP KEY, Z5, Z5; \
+	OP KEY, Z6, Z6; \
+	OP KEY, Z7, Z7
+
+// All rounds but the last.
+#define ROUNDS(OP) \
+	CMPQ R10, $10; \
+	JEQ  short;    \
+	ROUND(OP, Z17); \
+	ROUND(OP, Z18); \
+	ROUND(OP, Z19); \
+	ROUND(OP, Z20); \
+short:             \
+	ROUND(OP, Z21); \
+	ROUND(OP, Z22); \
+	ROUND(OP, Z23); \
+	ROUND(OP, Z24); \
+	ROUND(OP, Z25); \
+	ROUND(OP, Z26); \
+	ROUND(OP, Z27); \
+	ROUND(OP, Z28); \
+	ROUND(OP, Z29)
+
+// DATA = four blocks ^ TWEAK ^ first round key.
+#define FIRST(OFFSET, DATA, TWEAK); \
+	VMOVDQU64  OFFSET(SI), DATA;      \
+	VPTERNLOGQ $0x96, Z16, TWEAK, DATA
+
+// The last round, with the last round key ^ TWEAK.
+#define LAST(OP, OFFSET, DATA, TWEAK) \
+	VPXORQ    Z30, TWEAK, Z31;  \
+	OP        Z31, DATA, DATA;  \
+	VMOVDQU64 DATA, OFFSET(DI)
+
+// TO = FROM * x^(8 * BYTES): what is shifted out above comes back below, times
+// the polynomial.
+#define TIMES(BYTES, FROM, TO) \
+	VPSRLDQ    $(16-BYTES), FROM, Z31;       \
+	VPCLMULQDQ $0x00, ·polynomial(SB), Z31, Z31; \
+	VPSLLDQ    $BYTES, FROM, TO;             \
+	VPXORQ     Z31, TO, TO
+
+// TO = the tweak in each block of Z0, times x to the powers at OFFSET of the
+// tables. Z1 is scratch.
+#define SPREAD(OFFSET, TO) \
+	VPSRLVQ    ·shiftDown+OFFSET(SB), Z0, Z31; \
+	VPSLLVQ    ·shiftUp+OFFSET(SB), Z0, TO;    \
+	VPCLMULQDQ $0x01, ·polynomial(SB), Z31, Z1;  \
+	VPSLLDQ    $8, Z31, Z31;                   \
+	VPTERNLOGQ $0x96, Z31, Z1, TO
+
+// The tweaks of the first 32 blocks of a sector.
+#define BEGIN_SECTOR \
+	VBROADCASTI32X4 (DX), Z0; \
+	SPREAD(0, Z8);             \
+	SPREAD(64, Z9);            \
+	TIMES(1, Z8, Z10);         \
+	TIMES(1, Z9, Z11);         \
+	TIMES(2, Z8, Z12);         \
+	TIMES(2, Z9, Z13);         \
+	TIMES(3, Z8, Z14);         \
+	TIMES(3, Z9, Z15)
+
+// The tweaks of the next 32 blocks.
+#define NEXT_TWEAKS \
+	TIMES(4, Z8, Z8);   \
+	TIMES(4, Z9, Z9);   \
+	TIMES(4, Z10, Z10); \
+	TIMES(4, Z11, Z11); \
+	TIMES(4, Z12, Z12); \
+	TIMES(4, Z13, Z13); \
+	TIMES(4, Z14, Z14); \
+	TIMES(4, Z15, Z15)
+
+#define CRYPT(OP, OPLAST); \
+	KEYS;                       \
+sector:                         \
+	BEGIN_SECTOR;                \
+	MOVQ R8, R9;                \
+	JMP  blocks;                \
+next:                           \
+	NEXT_TWEAKS;                 \
+blocks:                         \
+	FIRST(0, Z0, Z8);            \
+	FIRST(64, Z1, Z9);           \
+	FIRST(128, Z2, Z10);         \
+	FIRST(192, Z3, Z11);         \
+	FIRST(256, Z4, Z12);         \
+	FIRST(320, Z5, Z13);         \
+	FIRST(384, Z6, Z14);         \
+	FIRST(448, Z7, Z15);         \
+	ROUNDS(OP);                  \
+	LAST(OPLAST, 0, Z0, Z8);     \
+	LAST(OPLAST, 64, Z1, Z9);    \
+	LAST(OPLAST, 128, Z2, Z10);  \
+	LAST(OPLAST, 192, Z3, Z11);  \
+	LAST(OPLAST, 256, Z4, Z12);  \
+	LAST(OPLAST, 320, Z5, Z13);  \
+	LAST(OPLAST, 384, Z6, Z14);  \
+	LAST(OPLAST, 448, Z7, Z15);  \
+	ADDQ $512, SI;              \
+	ADDQ $512, DI;              \
+	SUBQ $512, R9;              \
+	JNE  next;                  \
+	ADDQ $16, DX;               \
+	DECQ CX;                    \
+	JNE  sector;                \
+	WIPE
+
+// No register may keep a round key or a tweak.
+#define WIPE \
+	VPXORQ Z16, Z16, Z16; \
+	VPXORQ Z17, Z17, Z17; \
+	VPXORQ Z18, Z18, Z18; \
+	VPXORQ Z19, Z19, Z19; \
+	VPXORQ Z20, Z20, Z20; \
+	VPXORQ Z21, Z21, Z21; \
+	VPXORQ Z22, Z22, Z22; \
+	VPXORQ Z23, Z23, Z23; \
+	VPXORQ Z24, Z24, Z24; \
+	VPXORQ Z25, Z25, Z25; \
+	VPXORQ Z26, Z26, Z26; \
+	VPXORQ Z27, Z27, Z27; \
+	VPXORQ Z28, Z28, Z28; \
+	VPXORQ Z29, Z29, Z29; \
+	VPXORQ Z30, Z30, Z30; \
+	VPXORQ Z31, Z31, Z31; \
+	VZEROALL
+
+// func encryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+TEXT ·encryptAVX512(SB), NOSPLIT, $0-48
+	MOVQ s+0(FP), AX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
+	MOVQ first+24(FP), DX
+	MOVQ sectors+32(FP), CX
+	MOVQ sectorSize+40(FP), R8
+	CRYPT(VAESENC, VAESENCLAST)
+	RET
+
+// func decryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
+	MOVQ s+0(FP), AX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
+	MOVQ first+24(FP), DX
+	MOVQ sectors+32(FP), CX
+	MOVQ sectorSize+40(FP), R8
+	CRYPT(VAESDEC, VAESDECLAST)
+	RET
+
+// Four blocks ^ first round key, and their last round.
+#define FIRST_BLOCKS(OFFSET, DATA); \
+	VPXORQ OFFSET(DI), Z16, DATA
+
+#define LAST_BLOCKS(OFFSET, DATA) \
+	VAESENCLAST Z30, DATA, DATA; \
+	VMOVDQU64   DATA, OFFSET(DI)
+
+// func encryptBlocksAVX512(s *schedule, blocks *tweaks, n int)
+//
+// 32 blocks at a time.
+TEXT ·encryptBlocksAVX512(SB), NOSPLIT, $0-24
+	MOVQ s+0(FP), AX
+	MOVQ blocks+8(FP), DI
+	MOVQ n+16(FP), CX
+	KEYS
+
+loop:
+	FIRST_BLOCKS(0, Z0)
+	FIRST_BLOCKS(64, Z1)
+	FIRST_BLOCKS(128, Z2)
+	FIRST_BLOCKS(192, Z3)
+	FIRST_BLOCKS(256, Z4)
+	FIRST_BLOCKS(320, Z5)
+	FIRST_BLOCKS(384, Z6)
+	FIRST_BLOCKS(448, Z7)
+	ROUNDS(VAESENC)
+	LAST_BLOCKS(0, Z0)
+	LAST_BLOCKS(64, Z1)
+	LAST_BLOCKS(128, Z2)
+	LAST_BLOCKS(192, Z3)
+	LAST_BLOCKS(256, Z4)
+	LAST_BLOCKS(320, Z5)
+	LAST_BLOCKS(384, Z6)
+	LAST_BLOCKS(448, Z7)
+	ADDQ $512, DI
+	SUBQ $32, CX
+	JGT  loop
+	WIPE
+	RET
