@@ -1,0 +1,136 @@
+package gpt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// TellKernel makes the kernel's partitions on the block device fd follow a change of
+// the table from before to after, one by one with BLKPG (linux/blkpg.h): unlike a
+// re-read of the whole table this leaves partitions in use alone, and lets one that
+// is mounted grow. For an image file, and a device on which the kernel keeps no
+// partitions (a loop device without partition scanning), nothing is to be done.
+//
+// It goes on after a partition that the kernel refuses (most often: in use), and
+// returns all refusals; the table on the disk is not affected by them.
+func TellKernel(fd int, before, after []disk.Entry, sectorSize disk.Bytes) error {
+	has, err := hasPartitions(fd)
+	if err != nil || !has {
+		return err
+	}
+	n, err := unix.IoctlGetUint32(fd, unix.BLKSSZGET)
+	if err != nil {
+		return fmt.Errorf("sector size: %w", err)
+	}
+	if disk.Bytes(n) != sectorSize {
+		return fmt.Errorf("the table is for sectors of %d bytes, and the kernel uses %d on this disk", sectorSize, n)
+	}
+	var failures []error
+	for _, c := range changes(before, after) {
+		if err := c.tell(fd); err != nil {
+			failures = append(failures, fmt.Errorf("%s partition %d: %w", c.verb(), c.entry.Number, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// hasPartitions tells whether the kernel keeps partitions for the file.
+func hasPartitions(fd int) (bool, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return false, fmt.Errorf("fstat: %w", err)
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return false, nil
+	}
+	sysfs := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(uint64(stat.Rdev)), unix.Minor(uint64(stat.Rdev)))
+	// ext_range is how many minors the disk may use, itself included.
+	limit, err := os.ReadFile(filepath.Join(sysfs, "ext_range"))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil // a partition has no partitions
+	}
+	return err == nil && strings.TrimSpace(string(limit)) != "1", err
+}
+
+// change is one step that brings the kernel to the new table.
+type change struct {
+	op    int32 // unix.BLKPG_…
+	entry disk.Entry
+}
+
+// changes returns the steps from before to after: removals first, for a new
+// partition may lie where an old one was. Only places matter to the kernel.
+func changes(before, after []disk.Entry) []change {
+	old := map[int]disk.Entry{}
+	for _, e := range before {
+		old[e.Number] = e
+	}
+	var removed, resized, added []change
+	for _, e := range after {
+		was, known := old[e.Number]
+		delete(old, e.Number)
+		switch {
+		case !known:
+			added = append(added, change{unix.BLKPG_ADD_PARTITION, e})
+		case was.Offset != e.Offset:
+			removed = append(removed, change{unix.BLKPG_DEL_PARTITION, was})
+			added = append(added, change{unix.BLKPG_ADD_PARTITION, e})
+		case was.Size != e.Size:
+			resized = append(resized, change{unix.BLKPG_RESIZE_PARTITION, e})
+		}
+	}
+	for _, e := range before {
+		if _, gone := old[e.Number]; gone {
+			removed = append(removed, change{unix.BLKPG_DEL_PARTITION, e})
+		}
+	}
+	return append(removed, append(resized, added...)...)
+}
+
+// verb names the change for messages.
+func (c change) verb() string {
+	switch c.op {
+	case unix.BLKPG_ADD_PARTITION:
+		return "add"
+	case unix.BLKPG_DEL_PARTITION:
+		return "remove"
+	default:
+		return "resize"
+	}
+}
+
+// tell makes one change. udev may have been faster, or the kernel may never have
+// seen the old table; what counts is what it has in the end.
+func (c change) tell(fd int) error {
+	err := blkpg(fd, c.op, c.entry)
+	switch {
+	case c.op == unix.BLKPG_DEL_PARTITION && errors.Is(err, unix.ENXIO):
+		return nil // the kernel does not have it
+	case c.op == unix.BLKPG_RESIZE_PARTITION && errors.Is(err, unix.ENXIO):
+		return blkpg(fd, unix.BLKPG_ADD_PARTITION, c.entry)
+	case c.op == unix.BLKPG_ADD_PARTITION && errors.Is(err, unix.EBUSY):
+		// The number is taken. A resize succeeds only where the start is the same.
+		if blkpg(fd, unix.BLKPG_RESIZE_PARTITION, c.entry) == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// blkpg does one BLKPG ioctl. It counts in bytes, whatever the sector size.
+func blkpg(fd int, op int32, e disk.Entry) error {
+	partition := unix.BlkpgPartition{Start: int64(e.Offset), Length: int64(e.Size), Pno: int32(e.Number)}
+	argument := unix.BlkpgIoctlArg{Op: op, Datalen: int32(unsafe.Sizeof(partition)), Data: (*byte)(unsafe.Pointer(&partition))}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.BLKPG, uintptr(unsafe.Pointer(&argument)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
