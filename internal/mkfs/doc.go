@@ -1,0 +1,25 @@
+// Package mkfs makes file systems, and checks and resizes ext ones, by starting the
+// programs that their authors maintain: the one room that starts other programs.
+//
+// Everything works without root, loop devices and device-mapper. A new file system
+// is made in a file of its own. An ext file system that is already there is worked
+// on where it lies, inside a disk image or on a disk, as a Window: the e2fsprogs
+// take the byte at which the file system begins as "PATH?offset=N". Two things they
+// do not do, and this package does:
+//
+//   - they do not know where a window ends, so each call first reads the superblock
+//     and refuses a file system that reaches out of its window;
+//   - resize2fs cuts a regular file off at the new size of the file system, counted
+//     from the start of the file. In a disk image that would be the loss of every
+//     later partition and of the backup table, so it runs behind a system call
+//     filter that takes the truncation away (see untruncated.go).
+//
+// The same Filesystem gives the same bytes on every run where Epoch is set: the
+// UUID, and all that is derived from it, comes from the caller, and files go in in
+// the order of their names.
+//
+// Programs get a fixed environment (paths, C locale, UTC), no input, and a process
+// group of their own, so that Ctrl-C on the terminal does not cut a resize in half.
+// What they say goes into the error where they fail, never more than its last few
+// lines. No secret comes through here.
+package mkfs

@@ -1,0 +1,117 @@
+package mkfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// systemPath is where programs are looked for behind the caller's own PATH, which
+// often lacks the sbin directories, and all the PATH that they get themselves.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// command is one program to start.
+type command struct {
+	name string
+	args []string
+	// epoch is the time the program is told, nil for the real one.
+	epoch *time.Time
+	// good are exit codes beside 0 that are no failure.
+	good []int
+	// untruncated takes the program's power to cut files off.
+	untruncated bool
+	// all is where the whole output goes, nil to keep only its end for the error.
+	all *tail
+}
+
+// run starts c and waits for its end. Its error holds the last lines it wrote.
+func run(ctx context.Context, c command) error {
+	path, err := find(c.name)
+	if err != nil {
+		return err
+	}
+	output := c.all
+	if output == nil {
+		output = &tail{limit: 2 << 10}
+	}
+	cmd := exec.CommandContext(ctx, path, c.args...)
+	cmd.Env, cmd.Dir = environment(c.epoch), "/"
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 5 * time.Second
+	start := cmd.Start
+	if c.untruncated {
+		start = func() error { return startUntruncated(cmd) }
+	}
+	if err := start(); err != nil {
+		return fmt.Errorf("start %s: %w", c.name, err)
+	}
+	return c.judge(ctx, cmd.Wait(), output)
+}
+
+// judge turns the end of a program into an error.
+func (c command) judge(ctx context.Context, err error, output *tail) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", c.name, context.Cause(ctx))
+	case errors.As(err, &exit) && slices.Contains(c.good, exit.ExitCode()):
+		return nil
+	default:
+		return fmt.Errorf("%s failed (%w): %s", c.name, err, output)
+	}
+}
+
+// find returns the path of a program.
+func find(name string) (string, error) {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + systemPath) {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed (looked in PATH and %s)", name, systemPath)
+}
+
+// environment is all that programs see of ours. The e2fsprogs before 1.47.1 know
+// the epoch only by a name of their own.
+func environment(epoch *time.Time) []string {
+	env := []string{"PATH=" + systemPath, "LC_ALL=C", "TZ=UTC", "MTOOLSRC=/dev/null", "MTOOLS_SKIP_CHECK=1"}
+	if epoch != nil {
+		seconds := strconv.FormatInt(epoch.Unix(), 10)
+		env = append(env, "SOURCE_DATE_EPOCH="+seconds, "E2FSPROGS_FAKE_TIME="+seconds)
+	}
+	return env
+}
+
+// tail keeps the last limit bytes written to it.
+type tail struct {
+	limit int
+	bytes []byte
+}
+
+// Write keeps the end of p.
+func (t *tail) Write(p []byte) (int, error) {
+	t.bytes = append(t.bytes, p[max(0, len(p)-t.limit):]...)
+	t.bytes = slices.Delete(t.bytes, 0, max(0, len(t.bytes)-t.limit))
+	return len(p), nil
+}
+
+// String returns it as one line, for an error.
+func (t *tail) String() string {
+	lines := strings.FieldsFunc(string(t.bytes), func(r rune) bool { return r == '\n' || r == '\r' })
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSpace(line) == "" })
+	return strings.ToValidUTF8(strings.Join(lines[max(0, len(lines)-6):], "; "), "?")
+}

@@ -1,0 +1,145 @@
+package mkfs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Window is the part of an image file or block device in which a file system lies.
+//
+// A partition of a disk is worked on through the whole disk's node, never through
+// the partition's own: the kernel caches the two apart, and whoever reads the disk
+// afterwards would see what was there before.
+type Window struct {
+	Path   string
+	Offset disk.Bytes
+	Size   disk.Bytes
+}
+
+// CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
+// loss (e2fsck -f -p). It fails where a human must decide, and leaves that as it is
+// but for harmless repairs already made. e2fsck replays the journal first and writes
+// no repair that depends on another unwritten one, so a power cut leaves a file
+// system to be checked again. It is not interrupted: ctx counts only at the start.
+func CheckExt(ctx context.Context, w Window) error {
+	if _, err := w.superblock(); err != nil {
+		return err
+	}
+	// Exit code 1 says that errors were found and mended.
+	return w.run(ctx, command{name: "e2fsck", args: []string{"-f", "-p"}, good: []int{1}})
+}
+
+// ShrinkExt makes the file system in w exactly size bytes large, rounded down to its
+// blocks. It must have passed CheckExt. It fails, with nothing changed, where the
+// content does not fit.
+//
+// Data are copied before anything refers to the copy, and the superblock says that
+// the file system has errors until all is done; a power cut leaves one that probe
+// calls unclean and e2fsck -fy mends. It is not interrupted: ctx counts only at the
+// start.
+func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) error {
+	s, err := w.superblock()
+	if err != nil {
+		return err
+	}
+	if size >= s.size {
+		return fmt.Errorf("%s: the file system has %d bytes, it cannot shrink to %d", w.Path, s.size, size)
+	}
+	return w.resize(ctx, s, size)
+}
+
+// GrowExt makes the file system in w fill it. It must have passed CheckExt. A power
+// cut leaves what ShrinkExt tells.
+func GrowExt(ctx context.Context, w Window) error {
+	s, err := w.superblock()
+	if err != nil {
+		return err
+	}
+	if w.Size.RoundDown(s.blockSize) <= s.size {
+		return nil
+	}
+	return w.resize(ctx, s, w.Size)
+}
+
+// MinimumExt returns the size to which the file system in w can shrink, as resize2fs
+// estimates it. It reads only.
+func MinimumExt(ctx context.Context, w Window) (disk.Bytes, error) {
+	s, err := w.superblock()
+	if err != nil {
+		return 0, err
+	}
+	output := &tail{limit: 4096}
+	if err := w.run(ctx, command{name: "resize2fs", args: []string{"-P"}, all: output}); err != nil {
+		return 0, err
+	}
+	text := strings.TrimSpace(string(output.bytes))
+	blocks, err := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 48)
+	if err != nil {
+		return 0, fmt.Errorf("%s: resize2fs -P said no number: %s", w.Path, output)
+	}
+	return disk.Bytes(blocks) * s.blockSize, nil
+}
+
+// resize calls resize2fs, which counts in sectors of 512 bytes when told "s", and
+// looks at what it did.
+func (w Window) resize(ctx context.Context, s superblock, size disk.Bytes) error {
+	size = size.RoundDown(s.blockSize)
+	c := command{name: "resize2fs"}
+	if err := w.run(ctx, c, strconv.FormatInt(int64(size/512), 10)+"s"); err != nil {
+		return err
+	}
+	after, err := w.superblock()
+	if err == nil && after.size != size {
+		err = fmt.Errorf("%s: resize2fs made the file system %d bytes large, not %d", w.Path, after.size, size)
+	}
+	return err
+}
+
+// run starts a program of the e2fsprogs on w. Once begun it must not be killed: it
+// would leave what a power cut leaves.
+func (w Window) run(ctx context.Context, c command, args ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path, err := filepath.Abs(w.Path)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(path, "?") {
+		return fmt.Errorf("%s: e2fsprogs take what follows the \"?\" for options; rename it", path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	c.untruncated = info.Mode().IsRegular()
+	if w.Offset > 0 {
+		path += "?offset=" + strconv.FormatInt(int64(w.Offset), 10)
+	}
+	c.args = append(append(c.args, path), args...)
+	if err := run(context.WithoutCancel(ctx), c); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// superblock reads that of the file system, and refuses one that reaches out of w:
+// the e2fsprogs would go on in the neighbour.
+func (w Window) superblock() (superblock, error) {
+	if info, err := os.Stat(w.Path); err != nil {
+		return superblock{}, err
+	} else if info.Mode().IsRegular() && int64(w.Offset+w.Size) > info.Size() {
+		return superblock{}, fmt.Errorf("%s has %d bytes, too few for %d at %d", w.Path, info.Size(), w.Size, w.Offset)
+	}
+	s, err := readSuperblock(w.Path, w.Offset)
+	if err == nil && s.size > w.Size {
+		err = fmt.Errorf("%s at %d: the file system says it has %d bytes, more than the %d of its place", w.Path, w.Offset, s.size, w.Size)
+	}
+	return s, err
+}
