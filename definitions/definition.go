@@ -19,10 +19,10 @@ type Definition struct {
 // Partition is the [partition] table. A nil pointer means "not set".
 type Partition struct {
 	Type           disk.Type
-	Label          string     // specifiers expanded; at most 36 UTF-16 units; "" means derived
-	UUID           *uuid.UUID // nil: derived from the seed; uuid.Nil: "null"
-	SizeMin        *disk.Bytes
-	SizeMax        *disk.Bytes
+	Label          string      // specifiers expanded; at most 36 UTF-16 units; "" means derived
+	UUID           *uuid.UUID  // nil: derived from the seed; uuid.Nil: "null"
+	SizeMin        *disk.Bytes // this and PaddingMin rounded down to 4096
+	SizeMax        *disk.Bytes // this and PaddingMax rounded up to 4096, not 0
 	PaddingMin     *disk.Bytes
 	PaddingMax     *disk.Bytes
 	Weight         uint32 // 0…1000000, default 1000
@@ -33,13 +33,14 @@ type Partition struct {
 	ReadOnly       *bool
 	GrowFileSystem *bool
 	FactoryReset   bool
-	SplitName      string // "" means "%t", "-" means none
+	SplitName      string // "" means "%t", "-" means none; %t %T %U %n %% are still in it
 	MountPoints    []MountPoint
 	SupplementFor  string // name of another definition
 	Match          Match
 }
 
-// MountPoint is where a partition is mounted: "PATH" or "PATH:OPTIONS".
+// MountPoint is where a partition is mounted, an absolute path: "PATH" or
+// "PATH:OPTIONS".
 type MountPoint struct {
 	Path    string
 	Options string
@@ -58,11 +59,11 @@ type Filesystem struct {
 	Format     string // "ext4", "vfat", "swap"; "" means not set
 	Label      string // "" means the partition's label
 	CopyFiles  []CopyFile
-	CopyBlocks string // absolute path, "" means none
+	CopyBlocks string // absolute path of a file or device, "" means none
 }
 
 // CopyFile copies Source (a path on the host, below --root) to Target inside the
-// new file system.
+// new file system. Both are absolute and free of "..".
 type CopyFile struct {
 	Source string
 	Target string
@@ -83,7 +84,7 @@ const (
 // Encryption is the [encryption] table.
 type Encryption struct {
 	Existing   string     // ExistingKeep or ExistingConvert
-	HeaderRoom []string   // in order of preference, from RoomGrow and RoomShrink
+	HeaderRoom []string   // in order of preference, from RoomGrow and RoomShrink; nil: not set
 	Cipher     string     // default "aes-xts-plain64"
 	SectorSize disk.Bytes // 512…4096, 0 means chosen by the planner
 	Keys       []Key      // at least one
@@ -98,7 +99,8 @@ const (
 // Key is one [[encryption.key]]: one LUKS2 keyslot.
 type Key struct {
 	Type string `json:"type"`
-	// PCRs and Bank bind a tpm2 key; Bank "" means sha256 where the TPM has it.
+	// PCRs, ascending and each once, and Bank bind a tpm2 key. Without PCRs it is
+	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
 	Bank string `json:"bank,omitempty"`
 	// Path is the key file of a file key; "" means the one of --key-file.

@@ -50,7 +50,7 @@ type file struct {
 
 // errorf returns the Error that something at p, about key, is wrong.
 func (p place) errorf(key, format string, args ...any) *Error {
-	e := &Error{File: p.file.path, Key: key, Message: clip(fmt.Sprintf(format, args...), messageMax)}
+	e := &Error{File: p.file.path, Key: key, Message: printable(clip(fmt.Sprintf(format, args...), messageMax))}
 	if p.file.text == "" {
 		return e
 	}

@@ -127,11 +127,14 @@ func FuzzLocate(f *testing.F) {
 		if wrong != nil && (wrong.at < 0 || wrong.at > len(text)) {
 			t.Fatalf("%s at %d of %d bytes", wrong.message, wrong.at, len(text))
 		}
+		if strings.Contains(text, `\x`) || strings.Contains(text, `\e`) {
+			spots = nil // a key may have an escape that unquoteKey leaves as it is
+		}
 		values, err := decode(&file{text: text}, text)
 		switch {
 		case err == nil && wrong != nil:
 			t.Fatalf("the decoder takes %q, the locator says %s at %d", text, wrong.message, wrong.at)
-		case err == nil:
+		case err == nil && spots != nil:
 			findAll(t, spots, "", values)
 		}
 	})
@@ -139,7 +142,7 @@ func FuzzLocate(f *testing.F) {
 
 // findAll checks that every decoded value has a spot.
 func findAll(t *testing.T, spots map[string]spot, path string, value any) {
-	if _, ok := spots[path]; !ok && path != "" && !strings.Contains(path, `\`) {
+	if _, ok := spots[path]; !ok && path != "" {
 		t.Errorf("no spot for %s", path)
 	}
 	if table, ok := value.(map[string]any); ok {
