@@ -3,6 +3,7 @@ package luks2
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Commit writes both copies of the header with the next SequenceID and returns when
@@ -29,13 +30,15 @@ func (h *Header) Commit(d Device) error {
 	}
 	h.SequenceID++ // even if this fails: what was written must not be newer than the next try
 	h.fresh = false
+	hot := slices.ContainsFunc(h.meta.segments, Segment.hot)
+	h.hotOnDisk = h.hotOnDisk || hot
 	for _, which := range [2]int{h.weak, 1 - h.weak} {
 		h.weak = which // if this fails, the other one is the good one
 		if err := h.writeCopy(d, which); err != nil {
 			return fmt.Errorf("write the %s LUKS2 header: %w", copyNames[which], err)
 		}
 	}
-	h.recovered, h.weak = "", 0
+	h.recovered, h.weak, h.hotOnDisk = "", 0, hot
 	for i := range h.removed {
 		h.removed[i].committed = true
 	}

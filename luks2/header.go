@@ -34,7 +34,8 @@ type Header struct {
 	fresh         bool          // was never on a device
 	formatKeySize int           // bytes, of a fresh header
 	removed       []removedSlot // keyslots to wipe
-	deviceSize    int64         // bytes, once a re-encryption needs it; else 0
+	deviceSize    int64         // bytes of the data device, once a re-encryption told; else 0
+	hotOnDisk     bool          // a header on disk may list a hot zone
 }
 
 // FormatOptions say what a fresh header is like.

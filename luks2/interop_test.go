@@ -179,7 +179,9 @@ func TestTokens(t *testing.T) {
 	check(t, h.Commit(img))
 	tokens := img.dump().Tokens
 	equal(t, "count", len(tokens), 2)
-	equal(t, "token 1", string(tokens["1"]), "{\n      \"type\":\"other\",\n      \"keyslots\":[]\n    }")
+	var note struct{ Type string }
+	check(t, json.Unmarshal(tokens["1"], &note))
+	equal(t, "token 1", note.Type, "other")
 }
 
 func TestTokensRefused(t *testing.T) {

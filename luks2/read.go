@@ -4,6 +4,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Read returns the newest valid header of a volume of size bytes, or of a detached
@@ -173,6 +174,7 @@ func (h *Header) parseJSON(area []byte, size int64) error {
 	if end := h.keyslotsArea().end(); end > size {
 		return fmt.Errorf("the keyslots area ends at byte %d, behind the device's end at %d", end, size)
 	}
+	h.hotOnDisk = slices.ContainsFunc(h.meta.segments, Segment.hot)
 	return h.meta.checkCovered()
 }
 
