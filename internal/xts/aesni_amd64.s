@@ -10,7 +10,10 @@
 //	X10    what a bit lost at the top of each half adds below
 //	X11    a round key
 //
-// The tweaks wait for the end of the rounds on the stack.
+// The next tweaks are computed between the rounds, because nothing else would
+// keep the CPU busy with AES while it computes them: it does not look far enough
+// ahead. Tweaks are on the stack: from 0 on those of the blocks in flight, which
+// need them again after the rounds, from 128 on the next.
 //
 //	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
 //	R8 bytes of a sector  R9 bytes left of this one  R10 rounds
@@ -32,8 +35,8 @@ GLOBL carry<>(SB), RODATA|NOPTR, $16
 	OP X11, X6; \
 	OP X11, X7
 
-// All rounds but the last.
-#define ROUNDS(OP) \
+// All rounds but the last, with one thing done after each of eight.
+#define ROUNDS(OP, DO) \
 	CMPQ R10, $10;   \
 	JEQ  short;      \
 	ROUND(OP, 16);   \
@@ -42,27 +45,42 @@ GLOBL carry<>(SB), RODATA|NOPTR, $16
 	ROUND(OP, 64);   \
 short:               \
 	ROUND(OP, 80);   \
+	DO(128);         \
 	ROUND(OP, 96);   \
+	DO(144);         \
 	ROUND(OP, 112);  \
+	DO(160);         \
 	ROUND(OP, 128);  \
+	DO(176);         \
 	ROUND(OP, 144);  \
+	DO(192);         \
 	ROUND(OP, 160);  \
+	DO(208);         \
 	ROUND(OP, 176);  \
+	DO(224);         \
 	ROUND(OP, 192);  \
+	DO(240);         \
 	ROUND(OP, 208)
 
-// DATA = a block ^ its tweak ^ first round key; then X8 is doubled: the sign of
-// each half, as a mask, is brought to the other half.
-#define FIRST(OFFSET, DATA) \
-	MOVOU  OFFSET(SI), DATA; \
-	PXOR   X11, DATA;        \
-	PXOR   X8, DATA;         \
-	MOVOU  X8, OFFSET(SP);   \
-	PSHUFD $0x13, X8, X9;    \
-	PADDQ  X8, X8;           \
-	PSRAL  $31, X9;          \
-	PAND   X10, X9;          \
+#define NOTHING(OFFSET)
+
+// Puts a tweak by and doubles it: the sign of each half, as a mask, is brought to
+// the other half.
+#define TWEAK(OFFSET) \
+	MOVOU  X8, OFFSET(SP); \
+	PSHUFD $0x13, X8, X9;  \
+	PADDQ  X8, X8;         \
+	PSRAL  $31, X9;        \
+	PAND   X10, X9;        \
 	PXOR   X9, X8
+
+// DATA = a block ^ its tweak ^ first round key.
+#define FIRST(OFFSET, DATA) \
+	MOVOU OFFSET(SI), DATA;    \
+	MOVOU (128+OFFSET)(SP), X9; \
+	PXOR  X11, DATA;           \
+	MOVOU X9, OFFSET(SP);      \
+	PXOR  X9, DATA
 
 // The last round, with the last round key ^ the tweak.
 #define LAST(OP, OFFSET, DATA) \
@@ -87,9 +105,16 @@ short:               \
 #define CRYPT(OP, OPLAST) \
 	MOVQ  240(AX), R10;     \
 	MOVOU carry<>(SB), X10; \
-sector:                     \
 	MOVOU (DX), X8;         \
 	MOVQ  R8, R9;           \
+	TWEAK(128);             \
+	TWEAK(144);             \
+	TWEAK(160);             \
+	TWEAK(176);             \
+	TWEAK(192);             \
+	TWEAK(208);             \
+	TWEAK(224);             \
+	TWEAK(240);             \
 blocks:                     \
 	MOVOU (AX), X11;        \
 	FIRST(0, X0);           \
@@ -100,7 +125,15 @@ blocks:                     \
 	FIRST(80, X5);          \
 	FIRST(96, X6);          \
 	FIRST(112, X7);         \
-	ROUNDS(OP);             \
+	SUBQ  $128, R9;         \
+	JNE   inside;           \
+	DECQ  CX;               \
+	JEQ   inside;           \
+	ADDQ  $16, DX;          \
+	MOVOU (DX), X8;         \
+	MOVQ  R8, R9;           \
+inside:                     \
+	ROUNDS(OP, TWEAK);      \
 	MOVOU 224(AX), X11;     \
 	LAST(OPLAST, 0, X0);    \
 	LAST(OPLAST, 16, X1);   \
@@ -112,15 +145,12 @@ blocks:                     \
 	LAST(OPLAST, 112, X7);  \
 	ADDQ  $128, SI;         \
 	ADDQ  $128, DI;         \
-	SUBQ  $128, R9;         \
+	TESTQ R9, R9;           \
 	JNE   blocks;           \
-	ADDQ  $16, DX;          \
-	DECQ  CX;               \
-	JNE   sector;           \
 	WIPE
 
 // func encryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
-TEXT ·encryptAESNI(SB), NOSPLIT, $128-48
+TEXT ·encryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
@@ -131,7 +161,7 @@ TEXT ·encryptAESNI(SB), NOSPLIT, $128-48
 	RET
 
 // func decryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
-TEXT ·decryptAESNI(SB), NOSPLIT, $128-48
+TEXT ·decryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
@@ -169,7 +199,7 @@ loop:
 	FIRST_BLOCK(80, X5)
 	FIRST_BLOCK(96, X6)
 	FIRST_BLOCK(112, X7)
-	ROUNDS(AESENC)
+	ROUNDS(AESENC, NOTHING)
 	MOVOU 224(AX), X11
 	LAST_BLOCK(0, X0)
 	LAST_BLOCK(16, X1)

@@ -7,9 +7,10 @@
 //	Y0-Y7   16 blocks in flight, 256 bytes: half the smallest sector
 //	Y8-Y11  the tweaks of the next eight blocks
 //	Y12     a round key, twice
-//	Y13     scratch
+//	Y13-15  scratch
 //
-// The tweaks wait for the end of the rounds on the stack.
+// As with AES-NI, the next tweaks are computed between the rounds, and the stack
+// holds tweaks: from 0 on those of the blocks in flight, from 256 on the next.
 //
 //	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
 //	R8 bytes of a sector  R9 bytes left of this one  R10 rounds
@@ -25,8 +26,8 @@
 	OP Y12, Y6, Y6; \
 	OP Y12, Y7, Y7
 
-// All rounds but the last.
-#define ROUNDS(OP) \
+// All rounds but the last, with one thing done after each of eight.
+#define ROUNDS(OP, DO) \
 	CMPQ R10, $10;   \
 	JEQ  short;      \
 	ROUND(OP, 16);   \
@@ -35,26 +36,40 @@
 	ROUND(OP, 64);   \
 short:               \
 	ROUND(OP, 80);   \
+	DO(256, Y8);     \
 	ROUND(OP, 96);   \
+	DO(288, Y9);     \
 	ROUND(OP, 112);  \
+	DO(320, Y10);    \
 	ROUND(OP, 128);  \
+	DO(352, Y11);    \
 	ROUND(OP, 144);  \
+	DO(384, Y8);     \
 	ROUND(OP, 160);  \
+	DO(416, Y9);     \
 	ROUND(OP, 176);  \
+	DO(448, Y10);    \
 	ROUND(OP, 192);  \
+	DO(480, Y11);    \
 	ROUND(OP, 208)
 
-// DATA = two blocks ^ TWEAK ^ first round key; then TWEAK is that of the blocks
-// eight blocks on: times x^8, what is shifted out above coming back below, times
-// the polynomial.
-#define FIRST(OFFSET, DATA, TWEAK) \
-	VPXOR      OFFSET(SI), TWEAK, DATA;        \
-	VPXOR      Y12, DATA, DATA;                \
-	VMOVDQU    TWEAK, OFFSET(SP);              \
-	VPSRLDQ    $15, TWEAK, Y13;                \
+#define NOTHING(OFFSET, TWO)
+
+// Puts two tweaks by and computes those eight blocks on: times x^8, what is
+// shifted out above coming back below, times the polynomial.
+#define TWEAK(OFFSET, TWO) \
+	VMOVDQU    TWO, OFFSET(SP);                  \
+	VPSRLDQ    $15, TWO, Y13;                    \
 	VPCLMULQDQ $0x00, ·polynomial(SB), Y13, Y13; \
-	VPSLLDQ    $1, TWEAK, TWEAK;               \
-	VPXOR      Y13, TWEAK, TWEAK
+	VPSLLDQ    $1, TWO, TWO;                     \
+	VPXOR      Y13, TWO, TWO
+
+// DATA = two blocks ^ their tweaks ^ first round key.
+#define FIRST(OFFSET, DATA) \
+	VMOVDQU (256+OFFSET)(SP), Y13; \
+	VPXOR   OFFSET(SI), Y12, DATA; \
+	VMOVDQU Y13, OFFSET(SP);       \
+	VPXOR   Y13, DATA, DATA
 
 // The last round, with the last round key ^ the tweak.
 #define LAST(OP, OFFSET, DATA) \
@@ -62,38 +77,56 @@ short:               \
 	OP      Y13, DATA, DATA;      \
 	VMOVDQU DATA, OFFSET(DI)
 
-// TO = the tweak in each block of Y0, times x to the powers at OFFSET of the
-// tables. Y1 and Y13 are scratch.
+// TO = the tweak in each block of Y15, times x to the powers at OFFSET of the
+// tables. Y13 and Y14 are scratch.
 #define SPREAD(OFFSET, TO) \
-	VMOVDQU    ·shiftDown+OFFSET(SB), Y13;      \
-	VPSRLVQ    Y13, Y0, Y13;                    \
-	VMOVDQU    ·shiftUp+OFFSET(SB), TO;         \
-	VPSLLVQ    TO, Y0, TO;                      \
-	VPCLMULQDQ $0x01, ·polynomial(SB), Y13, Y1; \
-	VPSLLDQ    $8, Y13, Y13;                    \
-	VPXOR      Y1, TO, TO;                      \
+	VMOVDQU    ·shiftDown+OFFSET(SB), Y13;       \
+	VPSRLVQ    Y13, Y15, Y13;                    \
+	VMOVDQU    ·shiftUp+OFFSET(SB), TO;          \
+	VPSLLVQ    TO, Y15, TO;                      \
+	VPCLMULQDQ $0x01, ·polynomial(SB), Y13, Y14; \
+	VPSLLDQ    $8, Y13, Y13;                     \
+	VPXOR      Y14, TO, TO;                      \
 	VPXOR      Y13, TO, TO
+
+// The tweaks of the first eight blocks of a sector.
+#define BEGIN_SECTOR \
+	VBROADCASTI128 (DX), Y15; \
+	SPREAD(0, Y8);            \
+	SPREAD(32, Y9);           \
+	SPREAD(64, Y10);          \
+	SPREAD(96, Y11);          \
+	MOVQ R8, R9
 
 #define CRYPT(OP, OPLAST) \
 	MOVQ 240(AX), R10;           \
-sector:                          \
-	VBROADCASTI128 (DX), Y0;     \
-	SPREAD(0, Y8);               \
-	SPREAD(32, Y9);              \
-	SPREAD(64, Y10);             \
-	SPREAD(96, Y11);             \
-	MOVQ R8, R9;                 \
+	BEGIN_SECTOR;                \
+	TWEAK(256, Y8);              \
+	TWEAK(288, Y9);              \
+	TWEAK(320, Y10);             \
+	TWEAK(352, Y11);             \
+	TWEAK(384, Y8);              \
+	TWEAK(416, Y9);              \
+	TWEAK(448, Y10);             \
+	TWEAK(480, Y11);             \
 blocks:                          \
 	VBROADCASTI128 (AX), Y12;    \
-	FIRST(0, Y0, Y8);            \
-	FIRST(32, Y1, Y9);           \
-	FIRST(64, Y2, Y10);          \
-	FIRST(96, Y3, Y11);          \
-	FIRST(128, Y4, Y8);          \
-	FIRST(160, Y5, Y9);          \
-	FIRST(192, Y6, Y10);         \
-	FIRST(224, Y7, Y11);         \
-	ROUNDS(OP);                  \
+	FIRST(0, Y0);                \
+	FIRST(32, Y1);               \
+	FIRST(64, Y2);               \
+	FIRST(96, Y3);               \
+	FIRST(128, Y4);              \
+	FIRST(160, Y5);              \
+	FIRST(192, Y6);              \
+	FIRST(224, Y7);              \
+	SUBQ $256, R9;               \
+	JNE  inside;                 \
+	DECQ CX;                     \
+	JEQ  inside;                 \
+	ADDQ $16, DX;                \
+	BEGIN_SECTOR;                \
+inside:                          \
+	ROUNDS(OP, TWEAK);           \
 	VBROADCASTI128 224(AX), Y12; \
 	LAST(OPLAST, 0, Y0);         \
 	LAST(OPLAST, 32, Y1);        \
@@ -105,15 +138,12 @@ blocks:                          \
 	LAST(OPLAST, 224, Y7);       \
 	ADDQ $256, SI;               \
 	ADDQ $256, DI;               \
-	SUBQ $256, R9;               \
+	TESTQ R9, R9;                \
 	JNE  blocks;                 \
-	ADDQ $16, DX;                \
-	DECQ CX;                     \
-	JNE  sector;                 \
 	VZEROALL
 
 // func encryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
-TEXT ·encryptAVX2(SB), NOSPLIT, $256-48
+TEXT ·encryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
@@ -124,7 +154,7 @@ TEXT ·encryptAVX2(SB), NOSPLIT, $256-48
 	RET
 
 // func decryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
-TEXT ·decryptAVX2(SB), NOSPLIT, $256-48
+TEXT ·decryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
@@ -161,7 +191,7 @@ loop:
 	FIRST_BLOCKS(160, Y5)
 	FIRST_BLOCKS(192, Y6)
 	FIRST_BLOCKS(224, Y7)
-	ROUNDS(VAESENC)
+	ROUNDS(VAESENC, NOTHING)
 	VBROADCASTI128 224(AX), Y12
 	LAST_BLOCKS(0, Y0)
 	LAST_BLOCKS(32, Y1)

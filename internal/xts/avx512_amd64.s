@@ -34,34 +34,30 @@
 	VBROADCASTI32X4 224(AX), Z30; \
 	MOVQ 240(AX), R10
 
-#define ROUND(OP, KEY) \
-	OP KEY, Z0, Z0; \
-	OP KEY, Z1, Z1; \
-	OP KEY, Z2, Z2; \
-	OP KEY, Z3, Z3; \
-	OP KEY, Z4, Z4; \
-	OP KEY, Z5, Z5; \
-	OP KEY, Z6, Z6; \
-	OP KEY, Z7, Z7
+#define ROUND(OP, KEY, A, B, C, D) \
+	OP KEY, A, A; \
+	OP KEY, B, B; \
+	OP KEY, C, C; \
+	OP KEY, D, D
 
-// All rounds but the last.
-#define ROUNDS(OP) \
-	CMPQ R10, $10; \
-	JEQ  short;    \
-	ROUND(OP, Z17); \
-	ROUND(OP, Z18); \
-	ROUND(OP, Z19); \
-	ROUND(OP, Z20); \
-short:             \
-	ROUND(OP, Z21); \
-	ROUND(OP, Z22); \
-	ROUND(OP, Z23); \
-	ROUND(OP, Z24); \
-	ROUND(OP, Z25); \
-	ROUND(OP, Z26); \
-	ROUND(OP, Z27); \
-	ROUND(OP, Z28); \
-	ROUND(OP, Z29)
+// All rounds but the last, of 16 blocks. SHORT is a label.
+#define ROUNDS(OP, SHORT, A, B, C, D) \
+	CMPQ R10, $10;               \
+	JEQ  SHORT;                  \
+	ROUND(OP, Z17, A, B, C, D);  \
+	ROUND(OP, Z18, A, B, C, D);  \
+	ROUND(OP, Z19, A, B, C, D);  \
+	ROUND(OP, Z20, A, B, C, D);  \
+SHORT:                           \
+	ROUND(OP, Z21, A, B, C, D);  \
+	ROUND(OP, Z22, A, B, C, D);  \
+	ROUND(OP, Z23, A, B, C, D);  \
+	ROUND(OP, Z24, A, B, C, D);  \
+	ROUND(OP, Z25, A, B, C, D);  \
+	ROUND(OP, Z26, A, B, C, D);  \
+	ROUND(OP, Z27, A, B, C, D);  \
+	ROUND(OP, Z28, A, B, C, D);  \
+	ROUND(OP, Z29, A, B, C, D)
 
 // DATA = four blocks ^ TWEAK ^ first round key.
 #define FIRST(OFFSET, DATA, TWEAK); \
@@ -103,53 +99,49 @@ short:             \
 	TIMES(3, Z8, Z14);         \
 	TIMES(3, Z9, Z15)
 
-// The tweaks of the next 32 blocks.
-#define NEXT_TWEAKS \
-	TIMES(4, Z8, Z8);   \
-	TIMES(4, Z9, Z9);   \
-	TIMES(4, Z10, Z10); \
-	TIMES(4, Z11, Z11); \
-	TIMES(4, Z12, Z12); \
-	TIMES(4, Z13, Z13); \
-	TIMES(4, Z14, Z14); \
-	TIMES(4, Z15, Z15)
+// The tweaks of the blocks 32 blocks on.
+#define NEXT_TWEAKS(A, B, C, D) \
+	TIMES(4, A, A); \
+	TIMES(4, B, B); \
+	TIMES(4, C, C); \
+	TIMES(4, D, D)
 
-#define CRYPT(OP, OPLAST); \
-	KEYS;                       \
-sector:                         \
-	BEGIN_SECTOR;                \
-	MOVQ R8, R9;                \
-	JMP  blocks;                \
-next:                           \
-	NEXT_TWEAKS;                 \
-blocks:                         \
-	FIRST(0, Z0, Z8);            \
-	FIRST(64, Z1, Z9);           \
-	FIRST(128, Z2, Z10);         \
-	FIRST(192, Z3, Z11);         \
-	FIRST(256, Z4, Z12);         \
-	FIRST(320, Z5, Z13);         \
-	FIRST(384, Z6, Z14);         \
-	FIRST(448, Z7, Z15);         \
-	ROUNDS(OP);                  \
-	LAST(OPLAST, 0, Z0, Z8);     \
-	LAST(OPLAST, 64, Z1, Z9);    \
-	LAST(OPLAST, 128, Z2, Z10);  \
-	LAST(OPLAST, 192, Z3, Z11);  \
-	LAST(OPLAST, 256, Z4, Z12);  \
-	LAST(OPLAST, 320, Z5, Z13);  \
-	LAST(OPLAST, 384, Z6, Z14);  \
-	LAST(OPLAST, 448, Z7, Z15);  \
-	ADDQ $512, SI;              \
-	ADDQ $512, DI;              \
-	SUBQ $512, R9;              \
-	JNE  next;                  \
-	ADDQ $16, DX;               \
-	DECQ CX;                    \
-	JNE  sector;                \
+#define CRYPT(OP, OPLAST) \
+	KEYS;                                \
+sector:                                  \
+	BEGIN_SECTOR;                        \
+	MOVQ R8, R9;                         \
+blocks:                                  \
+	FIRST(0, Z0, Z8);                    \
+	FIRST(64, Z1, Z9);                   \
+	FIRST(128, Z2, Z10);                 \
+	FIRST(192, Z3, Z11);                 \
+	ROUNDS(OP, short1, Z0, Z1, Z2, Z3);  \
+	LAST(OPLAST, 0, Z0, Z8);             \
+	LAST(OPLAST, 64, Z1, Z9);            \
+	LAST(OPLAST, 128, Z2, Z10);          \
+	LAST(OPLAST, 192, Z3, Z11);          \
+	NEXT_TWEAKS(Z8, Z9, Z10, Z11);       \
+	FIRST(256, Z4, Z12);                 \
+	FIRST(320, Z5, Z13);                 \
+	FIRST(384, Z6, Z14);                 \
+	FIRST(448, Z7, Z15);                 \
+	ROUNDS(OP, short2, Z4, Z5, Z6, Z7);  \
+	LAST(OPLAST, 256, Z4, Z12);          \
+	LAST(OPLAST, 320, Z5, Z13);          \
+	LAST(OPLAST, 384, Z6, Z14);          \
+	LAST(OPLAST, 448, Z7, Z15);          \
+	NEXT_TWEAKS(Z12, Z13, Z14, Z15);     \
+	ADDQ $512, SI;                       \
+	ADDQ $512, DI;                       \
+	SUBQ $512, R9;                       \
+	JNE  blocks;                         \
+	ADDQ $16, DX;                        \
+	DECQ CX;                             \
+	JNE  sector;                         \
 	WIPE
 
-// No register may keep a round key or a tweak.
+// No register may keep a round key.
 #define WIPE \
 	VPXORQ Z16, Z16, Z16; \
 	VPXORQ Z17, Z17, Z17; \
@@ -201,7 +193,7 @@ TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 
 // func encryptBlocksAVX512(s *schedule, blocks *tweaks, n int)
 //
-// 32 blocks at a time.
+// 16 blocks at a time.
 TEXT ·encryptBlocksAVX512(SB), NOSPLIT, $0-24
 	MOVQ s+0(FP), AX
 	MOVQ blocks+8(FP), DI
@@ -213,21 +205,13 @@ loop:
 	FIRST_BLOCKS(64, Z1)
 	FIRST_BLOCKS(128, Z2)
 	FIRST_BLOCKS(192, Z3)
-	FIRST_BLOCKS(256, Z4)
-	FIRST_BLOCKS(320, Z5)
-	FIRST_BLOCKS(384, Z6)
-	FIRST_BLOCKS(448, Z7)
-	ROUNDS(VAESENC)
+	ROUNDS(VAESENC, short, Z0, Z1, Z2, Z3)
 	LAST_BLOCKS(0, Z0)
 	LAST_BLOCKS(64, Z1)
 	LAST_BLOCKS(128, Z2)
 	LAST_BLOCKS(192, Z3)
-	LAST_BLOCKS(256, Z4)
-	LAST_BLOCKS(320, Z5)
-	LAST_BLOCKS(384, Z6)
-	LAST_BLOCKS(448, Z7)
-	ADDQ $512, DI
-	SUBQ $32, CX
+	ADDQ $256, DI
+	SUBQ $16, CX
 	JGT  loop
 	WIPE
 	RET
