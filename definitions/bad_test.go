@@ -72,7 +72,7 @@ func TestBad(t *testing.T) {
 			writeBadCases(t, path, cases)
 		}
 	}
-	if count < 120 {
+	if count < 180 {
 		t.Errorf("only %d cases were found", count)
 	}
 }
