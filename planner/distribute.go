@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -28,25 +30,37 @@ func (l *layout) distribute() {
 	}
 }
 
-// share divides an area between the partition before it and its new ones. Whose
-// minimum is above its share takes the minimum, whose maximum is below takes the
-// maximum, until that changes nothing for the others; they take their shares.
+// share divides an area between the partition before it and its new ones. What
+// rounding and maxima leave goes to the first of them that can take it, the
+// partition before the area first of all.
 func (l *layout) share(a *area) {
-	span, members := a.Size, a.new
+	members := a.new
 	if a.before != nil && !a.before.foreign() {
-		span += a.Offset - a.before.old.Offset
 		members = append([]*part{a.before}, members...)
 	}
-	s := spread{span: span, grain: l.grain, claims: claims(members)}
+	l.donate(l.settle(a, members), members)
+}
+
+// settle gives the members of an area their sizes and paddings, and returns what
+// is left. Whose minimum is above its share takes the minimum, whose maximum is
+// below takes the maximum, until that changes nothing for the others; they take
+// their shares.
+func (l *layout) settle(a *area, members []*part) disk.Bytes {
+	s := spread{span: a.Size, grain: l.grain}
+	if len(members) > 0 && members[0] == a.before {
+		s.span += a.Offset - a.before.old.Offset
+	}
+	// Rounding makes the order count: the last one gets what the others leave.
+	s.claims = claims(slices.SortedFunc(slices.Values(members), func(a, b *part) int { return cmp.Compare(a.rank, b.rank) }))
 	for _, c := range s.claims {
 		s.weights += c.weight
 	}
-	for s.settle(overcharge) {
+	for s.apply(overcharge) {
 	}
-	for s.settle(undercharge) {
+	for s.apply(undercharge) {
 	}
-	s.settle(proportion)
-	l.donate(s.span, members)
+	s.apply(proportion)
+	return s.span
 }
 
 // claims lists what the members of an area want: each a size and a padding.
@@ -78,9 +92,9 @@ func proportion(c *claim, share, grain disk.Bytes) (disk.Bytes, bool) {
 	return min(max(share.RoundDown(grain), c.min), c.max), true
 }
 
-// settle lets the claims that the phase applies to have theirs, one after the
+// apply lets the claims that the phase applies to have theirs, one after the
 // other, and tells whether there were any.
-func (s *spread) settle(rule phase) bool {
+func (s *spread) apply(rule phase) bool {
 	changed := false
 	for i := range s.claims {
 		c := &s.claims[i]
@@ -109,10 +123,14 @@ func portion(span disk.Bytes, weight, weights uint64) disk.Bytes {
 	return disk.Bytes(share)
 }
 
-// donate gives what rounding and maxima have left of an area to the first member
-// that can take it. What nobody takes stays free behind the last member.
+// donate gives span to the first members that can take it, but for partitions
+// that are there and whose weight of 0 says that they shall not grow. What nobody
+// takes stays free behind the last member.
 func (l *layout) donate(span disk.Bytes, members []*part) {
 	for _, p := range members {
+		if p.old != nil && p.needs.weight == 0 {
+			continue
+		}
 		size := min(plus(p.extent.Size, span), p.needs.max).RoundDown(l.grain)
 		if size > p.extent.Size {
 			span -= min(span, size-p.extent.Size)

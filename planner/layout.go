@@ -33,9 +33,10 @@ type layout struct {
 
 // part is one partition while it is decided on.
 type part struct {
-	def *definitions.Definition // nil: no definition matches it
-	old *disk.Partition         // nil: a new one
-	gap *area                   // free space behind old, nil for none
+	def  *definitions.Definition // nil: no definition matches it
+	old  *disk.Partition         // nil: a new one
+	gap  *area                   // free space behind old, nil for none
+	rank int                     // place in layout.parts
 	// dropped is set where space is short and the priority allows it. A new
 	// partition is then not made, and one that is there is treated as foreign.
 	dropped bool

@@ -20,7 +20,7 @@ func (l *layout) match(defs []definitions.Definition) error {
 		if err := validateDefinition(&defs[i]); err != nil {
 			return err
 		}
-		l.parts = append(l.parts, &part{def: &defs[i]})
+		l.parts = append(l.parts, &part{def: &defs[i], rank: i})
 	}
 	present := slices.Clone(l.snap.Partitions)
 	slices.SortFunc(present, func(a, b disk.Partition) int { return cmp.Compare(a.Number, b.Number) })
@@ -45,7 +45,7 @@ func (l *layout) bind(old *disk.Partition, n int) {
 			return
 		}
 	}
-	l.parts = append(l.parts, &part{old: old})
+	l.parts = append(l.parts, &part{old: old, rank: len(l.parts)})
 }
 
 // matches tells whether the definition may take the partition.

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -27,6 +28,8 @@ const (
 	// luksKeepFree is what a new encrypted partition takes beside its content: the
 	// header, and as much again, which lets it be encrypted anew in place.
 	luksKeepFree = 2 * Shift
+	// signatureSize is the size of a partition for the signature of a root hash.
+	signatureSize = 16 * disk.KiB
 )
 
 // minimalFormats says how small a file system may be made: what its mkfs accepts
@@ -55,6 +58,9 @@ func (l *layout) needsOf(p *part) needs {
 		return fixedNeeds(p)
 	}
 	d := p.def.Partition
+	if p.old == nil && strings.HasSuffix(d.Type.Designator(), "-verity-sig") {
+		return needs{min: signatureSize.RoundUp(l.grain), max: signatureSize.RoundUp(l.grain), padMax: unlimited}
+	}
 	n := needs{
 		min:       max(orElse(d.SizeMin, sizeMinOf(p.def)).RoundDown(parsedGrain), 1).RoundUp(l.grain),
 		padMin:    orElse(d.PaddingMin, 0).RoundDown(parsedGrain),

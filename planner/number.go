@@ -51,17 +51,13 @@ func (l *layout) numberingOrder() []*part {
 	for _, a := range l.areas {
 		order = append(order, a.new...)
 	}
-	rank := make(map[*part]int, len(order))
-	for i, p := range l.parts {
-		rank[p] = i
-	}
 	byType := make(map[[16]byte][]*part)
 	for _, p := range order {
 		t := p.def.Partition.Type.UUID
 		byType[t] = append(byType[t], p)
 	}
 	for _, same := range byType { // each type is by itself, whatever the order
-		slices.SortFunc(same, func(a, b *part) int { return cmp.Compare(rank[a], rank[b]) })
+		slices.SortFunc(same, func(a, b *part) int { return cmp.Compare(a.rank, b.rank) })
 	}
 	for i, p := range order {
 		t := p.def.Partition.Type.UUID

@@ -71,14 +71,20 @@ func isWipeToken(t disk.Token) bool { return t.Type == "sealpart" }
 // neededForHeader returns the smallest size of a partition that is converted
 // without shrinking its file system.
 func neededForHeader(c disk.Content) disk.Bytes {
-	return c.Size.RoundUp(conversionBlock) + 2*Shift
+	return dataSize(c) + 2*Shift
+}
+
+// dataSize returns how much of a partition is converted: its file system, but at
+// least as much as moves out of the header's way.
+func dataSize(c disk.Content) disk.Bytes {
+	return max(c.Size.RoundUp(conversionBlock), Shift)
 }
 
 // shrinkTarget returns the size a file system is shrunk to so that a partition of
 // the given size has room for the header, 0 where it fits already.
 func shrinkTarget(c disk.Content, size disk.Bytes) disk.Bytes {
 	room := size.RoundDown(conversionBlock) - 2*Shift
-	if c.Size <= room {
+	if dataSize(c) <= room {
 		return 0
 	}
 	return room.RoundDown(max(c.BlockSize, conversionBlock))
@@ -87,7 +93,7 @@ func shrinkTarget(c disk.Content, size disk.Bytes) disk.Bytes {
 // canShrink tells whether the file system has what it takes: a kind that shrinks,
 // and free space for the missing part and as much again for its own metadata.
 func canShrink(c disk.Content, to disk.Bytes) bool {
-	return slices.Contains([]string{"ext2", "ext3", "ext4"}, c.Kind) && to > 0 && c.Free > (c.Size-to)+(c.Size-to)/8
+	return slices.Contains([]string{"ext2", "ext3", "ext4"}, c.Kind) && to >= Shift && c.Free > (c.Size-to)+(c.Size-to)/8
 }
 
 // planReencrypt decides whether row's partition is converted. It returns nil where
@@ -108,7 +114,7 @@ func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSi
 	if action.ShrinkTo > 0 && !(slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) && canShrink(p.Content, action.ShrinkTo)) {
 		return nil, "", noRoom(d, p, row)
 	}
-	action.DataSize = p.Content.Size.RoundUp(conversionBlock)
+	action.DataSize = dataSize(p.Content)
 	if action.ShrinkTo > 0 {
 		action.DataSize = action.ShrinkTo
 	}
