@@ -36,8 +36,8 @@ func logicalBlockSize(file *os.File) (disk.Bytes, error) {
 }
 
 // Discard drops what lies in e: BLKDISCARD on a block device, for the sectors that
-// are wholly inside; a hole in an image file. Where the device or file system
-// cannot do it, nothing happens and the content stays. A power cut leaves any part
+// are wholly inside, or nothing where the device cannot do it; a hole in an image
+// file, or zeroes where its file system has no holes. A power cut leaves any part
 // of e dropped.
 func (f *File) Discard(e disk.Extent) error {
 	if e.Offset < 0 || e.Size < 0 || e.Offset > f.size-e.Size {
@@ -56,7 +56,11 @@ func (f *File) Discard(e disk.Extent) error {
 // discard drops e by the means of the kind of device.
 func (f *File) discard(e disk.Extent) error {
 	if !f.block {
-		return unix.Fallocate(f.Fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
+		err := unix.Fallocate(f.Fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			return f.zero(e)
+		}
+		return err
 	}
 	from, to := e.Offset.RoundUp(f.sectorSize), e.End().RoundDown(f.sectorSize)
 	if from >= to {
@@ -64,6 +68,17 @@ func (f *File) discard(e disk.Extent) error {
 	}
 	extent := [2]uint64{uint64(from), uint64(to - from)}
 	return ioctl(f.file, unix.BLKDISCARD, unsafe.Pointer(&extent))
+}
+
+// zero overwrites e with zeroes, a piece at a time.
+func (f *File) zero(e disk.Extent) error {
+	zeroes := make([]byte, min(e.Size, disk.MiB))
+	for at := e.Offset; at < e.End(); at += disk.Bytes(len(zeroes)) {
+		if _, err := f.WriteAt(zeroes[:min(disk.Bytes(len(zeroes)), e.End()-at)], int64(at)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ioctl calls ioctl(2) with a pointer argument.
@@ -74,3 +89,7 @@ func ioctl(file *os.File, request uintptr, argument unsafe.Pointer) error {
 	}
 	return nil
 }
+
+// ZeroesDiscarded tells whether what was discarded reads as zero: so it is in an
+// image file, where a hole is made; a block device may return anything.
+func (f *File) ZeroesDiscarded() bool { return !f.block }

@@ -2,41 +2,151 @@ package probe
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
 )
 
-// findLUKS finds a LUKS1 header, or a LUKS2 header by either of its two copies
+// The first bytes of a LUKS header, and of the second copy of a LUKS2 header
 // (LUKS2 On-Disk Format Specification, section 2.1).
+const (
+	luksMagic  = "LUKS\xba\xbe"
+	luksMagic2 = "SKUL\xba\xbe"
+)
+
+// findLUKS finds a LUKS1 header, or a LUKS2 header by either of its two copies.
 func findLUKS(m *image) (disk.Content, bool) {
-	if m.has(0, "LUKS\xba\xbe") {
-		return m.luks(0)
+	if m.has(0, luksMagic) {
+		return m.luks(), true
 	}
 	for at := int64(16 << 10); at <= 4<<20; at *= 2 { // where cryptsetup looks for the second
-		if m.has(at, "SKUL\xba\xbe") {
-			if copy := m.at(at, 512); copy != nil && binary.BigEndian.Uint64(copy[256:]) == uint64(at) {
-				return m.luks(at)
-			}
+		if second := m.at(at, 512); second != nil && string(second[:6]) == luksMagic2 && binary.BigEndian.Uint64(second[256:]) == uint64(at) {
+			return m.luks2(), true
 		}
 	}
 	return disk.Content{}, false
 }
 
-// luks reads the binary header at off.
-func (m *image) luks(off int64) (disk.Content, bool) {
-	header := m.at(off, 512)
-	c := disk.Content{Kind: "crypto_LUKS"}
-	if header == nil {
-		c.Problem = "the LUKS header is cut off"
-		return c, true
+// luks reads the header that begins at byte 0.
+func (m *image) luks() disk.Content {
+	header := m.at(0, 208)
+	if header != nil && binary.BigEndian.Uint16(header[6:]) == 1 {
+		return disk.Content{Kind: "crypto_LUKS", Version: "1", UUID: text(header[168:208])}
 	}
-	switch binary.BigEndian.Uint16(header[6:]) {
-	case 1:
-		c.Version, c.UUID = "1", text(header[168:208])
-	case 2:
-		c.Version, c.UUID, c.Label = "2", text(header[168:208]), text(header[24:72])
-	default:
-		c.Problem = "LUKS header of an unknown version"
+	return m.luks2()
+}
+
+// luks2 describes a LUKS2 volume, or says why it cannot be described. It is all or
+// nothing: half a description would let a volume in conversion pass for a finished one.
+func (m *image) luks2() disk.Content {
+	c := disk.Content{Kind: "crypto_LUKS", Version: "2"}
+	header, err := luks2.Read(m.r, m.size)
+	if errors.Is(err, luks2.ErrDamaged) {
+		if staged := m.stagedHeader(); staged != nil {
+			header, err = staged, nil
+		}
 	}
-	return c, true
+	if err == nil {
+		c.UUID, c.Label = text([]byte(header.UUID)), text([]byte(header.Label))
+		c.LUKS, err = describeLUKS(header, m.size)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, luks2.ErrDamaged) || errors.Is(err, luks2.ErrNotLUKS2) || header != nil:
+		c.Problem = text([]byte(err.Error()))
+	case m.err == nil:
+		m.err = err
+	}
+	return c
+}
+
+// stagedHeader looks for the header of a conversion that was cut off while it wrote
+// the front of the volume. Until the front is valid the whole header stands behind
+// the data as well, one shift before the moved first bytes, which end the device;
+// the conversion is resumed from there (executor, conversion.init).
+func (m *image) stagedHeader() *luks2.Header {
+	end := int64(disk.Bytes(m.size).RoundDown(4096)) // a conversion uses whole blocks
+	for shift := int64(disk.MiB); shift <= int64(64*disk.MiB) && 2*shift < end; shift *= 2 {
+		at := end - 2*shift
+		if !m.has(at, luksMagic) {
+			continue
+		}
+		header, err := luks2.Read(io.NewSectionReader(m.r, at, shift), shift)
+		if err != nil {
+			continue
+		}
+		// A header that another volume left behind is not ours.
+		if r, err := header.Reencryption(m.size); err == nil && r != nil && r.DataOffset == shift && r.Moved.Offset+shift == end {
+			return header
+		}
+	}
+	return nil
+}
+
+// describeLUKS takes from a header what it tells without a key. It fails where the
+// state of a conversion makes no sense.
+func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
+	l := &disk.LUKS{
+		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
+		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),
+	}
+	for _, slot := range h.Keyslots() {
+		if slot.Type != "reencrypt" { // that one records the conversion and opens nothing
+			l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: slot.ID, KDF: slot.KDF.Type})
+		}
+	}
+	for _, token := range h.Tokens() {
+		l.Tokens = append(l.Tokens, describeToken(token))
+	}
+	r, err := h.Reencryption(size)
+	if err != nil || r == nil {
+		return l, err
+	}
+	l.Reencryption = &disk.Reencryption{
+		Mode: r.Mode, Direction: r.Direction, Resilience: r.Resilience, State: reencryptionState(r.State),
+		Done: disk.Bytes(r.DataSize - r.Remaining - r.HotLength), Total: disk.Bytes(r.DataSize),
+	}
+	return l, nil
+}
+
+func reencryptionState(s luks2.State) disk.ReencryptionState {
+	switch s {
+	case luks2.Crash:
+		return disk.ReencryptCrash
+	case luks2.Unfinished:
+		return disk.ReencryptUnfinished
+	}
+	return disk.ReencryptClean
+}
+
+// describeToken takes from a token what its keyslots are bound to. Whether a token
+// is sound is for the room that uses it; here a field of the wrong type is absent.
+func describeToken(t luks2.Token) disk.Token {
+	token := disk.Token{ID: t.ID, Type: t.Type, Keyslots: t.Keyslots}
+	if t.Type != "systemd-tpm2" {
+		return token
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(t.Raw, &fields) != nil {
+		return token
+	}
+	token.PCRs = decoded[[]int](fields["tpm2-pcrs"])
+	token.Bank = decoded[string](fields["tpm2-pcr-bank"])
+	token.PIN = decoded[bool](fields["tpm2-pin"])
+	if len(token.PCRs) == 0 {
+		token.PCRs = nil // as it comes back from JSON
+	}
+	return token
+}
+
+// decoded returns the value of a JSON text, zero where it is of another type.
+func decoded[T any](raw json.RawMessage) T {
+	var value, none T
+	if json.Unmarshal(raw, &value) != nil {
+		return none
+	}
+	return value
 }

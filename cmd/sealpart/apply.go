@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/planner"
+	"github.com/spf13/cobra"
+)
+
+// applyFlags are all flags of apply.
+type applyFlags struct {
+	planFlags
+	keyFlags
+	dryRun   bool
+	progress string
+}
+
+// applyCommand makes a disk what the definitions say.
+func applyCommand() *cobra.Command {
+	var flags applyFlags
+	cmd := &cobra.Command{
+		Use:   "apply [flags] [DISK]",
+		Short: "Make a disk what the definitions say",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if flags.dryRun {
+				plan, saw, err := makePlan(&flags.planFlags, "", args)
+				if err != nil {
+					return err
+				}
+				return showPlan(cmd.OutOrStdout(), plan, saw, flags.json)
+			}
+			return apply(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags.planFlags.register(cmd)
+	flags.keyFlags.register(cmd)
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the plan; open the disk read-only")
+	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|json|none`")
+	return cmd
+}
+
+// apply plans and applies.
+func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) error {
+	progress, err := newProgress(flags.progress, diagnostics)
+	if err != nil {
+		return err
+	}
+	w, err := gather(&flags.planFlags)
+	if err != nil {
+		return err
+	}
+	path, err := diskArgument(args)
+	if err != nil {
+		return err
+	}
+	if w.options.Empty == planner.EmptyCreate {
+		return w.applyNew(ctx, flags, path, progress, out)
+	}
+	return w.applyTo(ctx, flags, path, progress, out)
+}
+
+// applyNew makes the image file first, and takes it away again where the rest
+// fails, so that no half-made image is left under the name.
+func (w *world) applyNew(ctx context.Context, flags *applyFlags, path string, progress *progress, out io.Writer) (err error) {
+	if err := w.autoSize(&flags.planFlags); err != nil {
+		return err
+	}
+	// A plan that cannot be made leaves no file behind, not even for a moment.
+	if _, _, err := makePlan(&flags.planFlags, "", []string{path}); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	if err := errors.Join(file.Truncate(int64(w.options.Size)), file.Close()); err != nil {
+		return err
+	}
+	return w.applyTo(ctx, flags, path, progress, out)
+}
+
+// applyTo works on a disk or image that is there.
+func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, progress *progress, out io.Writer) error {
+	dev, err := blockdev.Open(path, blockdev.OpenOptions{Write: true})
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	if err := w.autoSize(&flags.planFlags); err != nil {
+		return err
+	}
+	plan, saw, err := w.plan(dev, flags.sectorSize)
+	if err != nil {
+		return err
+	}
+	if plan.Empty() {
+		if flags.json {
+			return showPlan(out, plan, saw, true)
+		}
+		return nil
+	}
+	if err := checkHolders(dev, plan); err != nil {
+		return err
+	}
+	if !flags.json {
+		if err := showPlan(out, plan, saw, false); err != nil {
+			return err
+		}
+	}
+	return w.execute(ctx, flags, dev, plan, saw, progress, out)
+}
+
+// execute applies a plan and tells how it goes.
+func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
+	env := flags.keyFlags.env(w.definitions)
+	env.Root = flags.root
+	env.Report = progress.event
+	derived, err := executor.Apply(ctx, target{dev}, plan, env)
+	progress.finish()
+	if err != nil {
+		return err
+	}
+	plan.Resolve(derived)
+	if flags.json {
+		return showPlan(out, plan, saw, true)
+	}
+	return nil
+}
+
+// env lists the kinds of key this binary can use.
+func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
+	env := executor.Env{
+		Sealers: []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}},
+		Random:  rand.Reader,
+	}
+	if f.keyFile != "" {
+		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})
+	}
+	for _, d := range defs {
+		if d.Encryption == nil {
+			continue
+		}
+		for _, k := range d.Encryption.Keys {
+			if k.Type == definitions.KeyFile && k.Path != "" && f.keyFile == "" {
+				env.Keys = append(env.Keys, k)
+			}
+		}
+	}
+	return env
+}
+
+// checkHolders refuses to convert or replace what is in use.
+func checkHolders(dev *blockdev.File, plan *planner.Plan) error {
+	holders, err := dev.Holders()
+	if err != nil {
+		return err
+	}
+	for _, holder := range holders {
+		for _, e := range plan.Rewrites() {
+			if holder.Extent.Overlaps(e) {
+				return fmt.Errorf("it is in use: %s", holder)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/spf13/cobra"
+)
+
+// exportCommand writes the decrypted content of a volume to a file.
+func exportCommand() *cobra.Command {
+	var keys keyFlags
+	cmd := &cobra.Command{
+		Use:   "export [flags] DISK#PART FILE",
+		Short: "Write the decrypted content of an encrypted partition to a file, without device-mapper",
+		Args:  exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, part, err := parsePart(args[0])
+			if err != nil {
+				return err
+			}
+			return export(cmd.Context(), keys, path, part, args[1])
+		},
+	}
+	keys.register(cmd)
+	return cmd
+}
+
+// export decrypts one partition into a new file, which only its owner can read.
+func export(ctx context.Context, keys keyFlags, path, part, file string) (err error) {
+	section, closer, err := openPart(path, part)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriterSize(out, 1<<20)
+	err = executor.Export(ctx, keys.env(nil), section, buffered)
+	if err = errors.Join(err, buffered.Flush(), out.Sync(), out.Close()); err != nil {
+		return errors.Join(err, os.Remove(file))
+	}
+	return nil
+}
+
+// openPart opens one partition of a disk for reading.
+func openPart(path, part string) (*blockdev.Section, io.Closer, error) {
+	dev, err := blockdev.Open(path, blockdev.OpenOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	snapshot, err := probe.Disk(dev, 0)
+	if err != nil {
+		return nil, nil, errors.Join(err, dev.Close())
+	}
+	found, err := findPart(snapshot, part, host.Gather("").Architecture)
+	if err != nil {
+		return nil, nil, errors.Join(err, dev.Close())
+	}
+	section, err := blockdev.NewSection(dev, found.Extent)
+	if err != nil {
+		return nil, nil, errors.Join(err, dev.Close())
+	}
+	return section, dev, nil
+}

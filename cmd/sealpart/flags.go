@@ -1,0 +1,151 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner"
+	"github.com/spf13/cobra"
+)
+
+// planFlags are the flags that decide what a plan is; plan and apply share them.
+type planFlags struct {
+	definitions  []string
+	empty        string
+	size         string
+	seed         string
+	root         string
+	sectorSize   int
+	discard      bool
+	factoryReset bool
+	json         bool
+}
+
+// register adds the flags to a command.
+func (f *planFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.definitions, "definitions", nil, "read definitions from `DIR` only (repeatable)")
+	flags.StringVar(&f.empty, "empty", string(planner.EmptyRefuse), "what to do about the partition table: `refuse|allow|require|force|create`")
+	flags.StringVar(&f.size, "size", "", "grow the image file to this size: `BYTES|auto`")
+	flags.StringVar(&f.seed, "seed", "", "`UUID` from which all UUIDs are derived, or \"random\" (default: the machine id)")
+	flags.StringVar(&f.root, "root", "", "take definitions, sources and the machine id from below `DIR`")
+	flags.IntVar(&f.sectorSize, "sector-size", 0, "sector `size` of a new image: 512, 1024, 2048 or 4096")
+	flags.BoolVar(&f.discard, "discard", true, "discard the space of new partitions")
+	flags.BoolVar(&f.factoryReset, "factory-reset", false, "delete and make anew the partitions marked factory_reset")
+	flags.BoolVar(&f.json, "json", false, "write JSON")
+}
+
+// check refuses values that make no sense, before anything is opened.
+func (f *planFlags) check() error {
+	switch planner.Empty(f.empty) {
+	case planner.EmptyRefuse, planner.EmptyAllow, planner.EmptyRequire, planner.EmptyForce:
+	case planner.EmptyCreate:
+		if f.size == "" {
+			return usageError{fmt.Errorf("--empty=create needs --size")}
+		}
+	default:
+		return usageError{fmt.Errorf("--empty=%s: use refuse, allow, require, force or create", f.empty)}
+	}
+	switch f.sectorSize {
+	case 0, 512, 1024, 2048, 4096:
+	default:
+		return usageError{fmt.Errorf("--sector-size=%d: use 512, 1024, 2048 or 4096", f.sectorSize)}
+	}
+	if _, err := f.fixedSize(); err != nil {
+		return usageError{fmt.Errorf("--size: %w", err)}
+	}
+	return nil
+}
+
+// fixedSize returns --size in bytes, 0 where it is not given or "auto".
+func (f *planFlags) fixedSize() (disk.Bytes, error) {
+	if f.size == "" || f.size == "auto" {
+		return 0, nil
+	}
+	size, err := disk.ParseBytes(f.size)
+	return size.RoundUp(4096), err
+}
+
+// options turns the flags into what the planner wants to know.
+func (f *planFlags) options(facts host.Facts) (planner.Options, error) {
+	size, err := f.fixedSize()
+	if err != nil {
+		return planner.Options{}, err
+	}
+	seed, err := f.seedUUID(facts)
+	if err != nil {
+		return planner.Options{}, err
+	}
+	return planner.Options{
+		Seed: seed, Empty: planner.Empty(f.empty), Size: size, Discard: f.discard, FactoryReset: f.factoryReset,
+	}, nil
+}
+
+// seedUUID returns the seed: the flag, or the machine id, or a random one.
+func (f *planFlags) seedUUID(facts host.Facts) (uuid.UUID, error) {
+	switch {
+	case f.seed == "random":
+		return uuid.NewRandomFromReader(rand.Reader)
+	case f.seed != "":
+		seed, err := uuid.Parse(f.seed)
+		if err != nil {
+			return uuid.Nil, usageError{fmt.Errorf("--seed=%s: not a UUID", f.seed)}
+		}
+		return seed, nil
+	case facts.MachineID != "":
+		return uuid.Parse(facts.MachineID)
+	default:
+		return uuid.NewRandomFromReader(rand.Reader)
+	}
+}
+
+// keyFlags are the flags that say which keys can be used.
+type keyFlags struct {
+	keyFile string
+	tpm2    string
+}
+
+// register adds the flags to a command.
+func (f *keyFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` for keys of type file, and to open volumes")
+	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:host=H,port=P")
+}
+
+// parsePart splits DISK#PART.
+func parsePart(arg string) (path, part string, err error) {
+	for i := len(arg) - 1; i >= 0; i-- {
+		if arg[i] == '#' {
+			return arg[:i], arg[i+1:], nil
+		}
+	}
+	return "", "", usageError{fmt.Errorf("%q: want DISK#PART, e.g. disk.img#root or /dev/mmcblk0#2", arg)}
+}
+
+// findPart returns the partition that text names: a number, a label or a type.
+func findPart(s disk.Snapshot, text, architecture string) (disk.Partition, error) {
+	if n, err := strconv.Atoi(text); err == nil {
+		if p, ok := s.Partition(n); ok {
+			return p, nil
+		}
+		return disk.Partition{}, fmt.Errorf("%s has no partition %d", s.Path, n)
+	}
+	var found []disk.Partition
+	wanted, isType := disk.TypeByName(text, architecture)
+	for _, p := range s.Partitions {
+		if p.Name == text || (isType && p.Type == wanted.UUID) {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return disk.Partition{}, fmt.Errorf("%s has no partition with the label or type %q", s.Path, text)
+	default:
+		return disk.Partition{}, fmt.Errorf("%s has %d partitions with the label or type %q; use a number", s.Path, len(found), text)
+	}
+}

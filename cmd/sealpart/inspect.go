@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/spf13/cobra"
+)
+
+// inspectCommand shows what is on a disk.
+func inspectCommand() *cobra.Command {
+	var asJSON bool
+	var sectorSize int
+	cmd := &cobra.Command{
+		Use:   "inspect [--json] [DISK]",
+		Short: "Show what is on a disk: table, file systems, LUKS2 volumes and what their keys are bound to",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := diskArgument(args)
+			if err != nil {
+				return err
+			}
+			snapshot, err := look(path, sectorSize)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(snapshot)
+			}
+			return showSnapshot(cmd.OutOrStdout(), snapshot)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON, which plan --snapshot reads")
+	cmd.Flags().IntVar(&sectorSize, "sector-size", 0, "sector `size` of an image without a partition table")
+	return cmd
+}
+
+// look probes a disk, opened read-only.
+func look(path string, sectorSize int) (disk.Snapshot, error) {
+	dev, err := blockdev.Open(path, blockdev.OpenOptions{})
+	if err != nil {
+		return disk.Snapshot{}, err
+	}
+	defer dev.Close()
+	return probe.Disk(dev, disk.Bytes(sectorSize))
+}
+
+// showSnapshot writes a snapshot for people.
+func showSnapshot(w io.Writer, s disk.Snapshot) error {
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "note: %s\n", warning)
+	}
+	fmt.Fprintf(w, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range s.Partitions {
+		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, p.Name, disk.TypeByUUID(p.Type), p.Size, spokenContent(p.Content))
+		showContent(table, p.Content)
+	}
+	showContent(table, s.Content)
+	return table.Flush()
+}
+
+func spokenTable(s disk.Snapshot) string {
+	switch s.Table.Kind {
+	case disk.GPT:
+		return "GPT " + s.Table.GUID.String()
+	case disk.MBR:
+		return "MBR"
+	case disk.Bare:
+		return "no partition table, " + spokenContent(s.Content)
+	default:
+		return "no partition table"
+	}
+}
+
+// showContent writes the details of what a partition holds, indented below it.
+func showContent(w io.Writer, c disk.Content) {
+	if c.Problem != "" {
+		fmt.Fprintf(w, "     problem: %s\n", c.Problem)
+	}
+	if c.LUKS != nil {
+		showLUKS(w, *c.LUKS)
+	}
+	if v := c.Verity; v != nil {
+		fmt.Fprintf(w, "     %s, %d blocks of %d bytes\n", v.Algorithm, v.DataBlocks, int64(v.DataBlockSize))
+	}
+}
+
+// showLUKS writes a volume's cipher, its conversion, and each key with what it is
+// bound to.
+func showLUKS(w io.Writer, l disk.LUKS) {
+	fmt.Fprintf(w, "     %s, %d-bit key, sectors of %d bytes, data at %s\n", l.Cipher, l.KeyBits, int64(l.SectorSize), l.DataOffset)
+	if r := l.Reencryption; r != nil {
+		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", r.Mode, r.Resilience, r.State, r.Done, r.Total)
+	}
+	for _, slot := range l.Keyslots {
+		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, slot.KDF, spokenBinding(l, slot.ID))
+	}
+}
+
+// spokenBinding says what opens a keyslot.
+func spokenBinding(l disk.LUKS, slot int) string {
+	for _, token := range l.Tokens {
+		for _, id := range token.Keyslots {
+			if id == slot {
+				return spokenToken(token)
+			}
+		}
+	}
+	return "opened by a passphrase or key file"
+}
+
+func spokenToken(t disk.Token) string {
+	switch {
+	case t.Type != "systemd-tpm2":
+		return "opened by a token of type " + t.Type
+	case len(t.PCRs) == 0:
+		return "sealed to a TPM"
+	default:
+		return fmt.Sprintf("sealed to a TPM and its PCRs %s (%s)", joinInts(t.PCRs), t.Bank)
+	}
+}

@@ -1,0 +1,77 @@
+// Command sealpart compares partition definitions with a disk and makes the disk
+// what they say, converting partitions that hold data in place.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	code := Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Main runs the command with the given arguments and returns its exit code.
+func Main(ctx context.Context, args []string, out, diagnostics io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(diagnostics)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		sayError(diagnostics, err)
+	}
+	return exitCode(err)
+}
+
+// rootCommand is the table of sub-commands.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sealpart",
+		Short:         "Declarative partitions, encrypted in place and sealed to this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noSubcommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(planCommand(), applyCommand(), inspectCommand(), exportCommand(), versionCommand())
+	return root
+}
+
+// noSubcommand refuses a word that is no sub-command.
+func noSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%q is no command; see sealpart --help", args[0])}
+	}
+	return nil
+}
+
+// atMost accepts up to n arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError{fmt.Errorf("%s takes at most %d argument(s), got %d", cmd.Name(), n, len(args))}
+		}
+		return nil
+	}
+}
+
+// exactly accepts n arguments.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s takes %d argument(s), got %d: %s", cmd.Name(), n, len(args), cmd.UseLine())}
+		}
+		return nil
+	}
+}

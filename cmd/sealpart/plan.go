@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/planner"
+	"github.com/spf13/cobra"
+)
+
+// planCommand shows what apply would do.
+func planCommand() *cobra.Command {
+	var flags planFlags
+	var snapshot string
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan [flags] [DISK]",
+		Short: "Show what apply would do to a disk, and why",
+		Args:  atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, saw, err := makePlan(&flags, snapshot, args)
+			if err != nil {
+				return err
+			}
+			if err := showPlan(cmd.OutOrStdout(), plan, saw, flags.json); err != nil {
+				return err
+			}
+			if detailed && !plan.Empty() {
+				return errPending
+			}
+			return nil
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVar(&snapshot, "snapshot", "", "plan for the disk described in `FILE`, made by inspect --json")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 5 when there is something to do")
+	return cmd
+}
+
+// makePlan plans for a snapshot file or for a disk, which is opened read-only.
+func makePlan(flags *planFlags, snapshotFile string, args []string) (*planner.Plan, disk.Snapshot, error) {
+	w, err := gather(flags)
+	if err != nil {
+		return nil, disk.Snapshot{}, err
+	}
+	if snapshotFile != "" {
+		return w.planSnapshot(snapshotFile, args)
+	}
+	path, err := diskArgument(args)
+	if err != nil {
+		return nil, disk.Snapshot{}, err
+	}
+	dev, closer, err := w.openForPlan(flags, path)
+	if err != nil {
+		return nil, disk.Snapshot{}, err
+	}
+	defer closer.Close()
+	if err := w.autoSize(flags); err != nil {
+		return nil, disk.Snapshot{}, err
+	}
+	return w.plan(dev, flags.sectorSize)
+}
+
+// planSnapshot plans for a disk that is elsewhere.
+func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Snapshot, error) {
+	var snapshot disk.Snapshot
+	if len(args) > 0 {
+		return nil, snapshot, usageError{fmt.Errorf("give a DISK or --snapshot, not both")}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, snapshot, err
+	}
+	if err := json.Unmarshal(text, &snapshot); err != nil {
+		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
+	}
+	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	return plan, snapshot, err
+}

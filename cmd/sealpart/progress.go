@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/sealpart/sealpart/executor"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/sys/unix"
+)
+
+// progress shows events: bars on a terminal, lines of JSON for machines, or
+// nothing.
+type progress struct {
+	mu    sync.Mutex
+	out   *json.Encoder
+	bars  *mpb.Progress
+	shown map[int]*mpb.Bar // by partition number
+}
+
+// newProgress returns the progress for a value of --progress.
+func newProgress(mode string, w io.Writer) (*progress, error) {
+	p := &progress{shown: map[int]*mpb.Bar{}}
+	switch {
+	case mode == "json":
+		p.out = json.NewEncoder(w)
+	case mode == "tty" || (mode == "auto" && isTerminal(w)):
+		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())
+	case mode == "auto" || mode == "none":
+	default:
+		return nil, usageError{fmt.Errorf("--progress=%s: use auto, tty, json or none", mode)}
+	}
+	return p, nil
+}
+
+// isTerminal tells whether w is a terminal that a person looks at.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// event shows one event.
+func (p *progress) event(e executor.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.out != nil:
+		_ = p.out.Encode(e) // nobody listens any more; the work goes on
+	case p.bars != nil && e.Total > 0:
+		p.bar(e).SetCurrent(int64(e.Done))
+	}
+}
+
+// bar returns the bar of the event's partition: bytes, rate and time left.
+func (p *progress) bar(e executor.Event) *mpb.Bar {
+	if bar, ok := p.shown[e.Partition]; ok {
+		bar.SetTotal(int64(e.Total), false)
+		return bar
+	}
+	bar := p.bars.AddBar(int64(e.Total),
+		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%s partition %d ", e.Action, e.Partition)), decor.CountersKibiByte("% .1f / % .1f")),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f "), decor.AverageETA(decor.ET_STYLE_GO)))
+	p.shown[e.Partition] = bar
+	return bar
+}
+
+// finish leaves the bars on the screen as they are.
+func (p *progress) finish() {
+	if p.bars == nil {
+		return
+	}
+	for _, bar := range p.shown {
+		bar.Abort(false)
+	}
+	p.bars.Wait()
+}

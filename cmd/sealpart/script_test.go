@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sealpart/sealpart/internal/testenv"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"sealpart": func() { os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts runs what a user could type, in testdata/script. What the scripts use
+// beside sealpart and a shell must be installed.
+func TestScripts(t *testing.T) {
+	for _, program := range []string{"sfdisk", "sgdisk", "mkfs.ext4", "mkfs.vfat", "fsck.vfat", "e2fsck", "debugfs", "cryptsetup", "veritysetup", "mcopy", "swtpm", "tpm2_unseal", "jq"} {
+		testenv.Need(t, program)
+	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", env.Getenv("PATH")+":/usr/sbin:/sbin")
+			env.Setenv("EXAMPLES", examples)
+			env.Setenv("LC_ALL", "C")
+			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("SEED", "750b6cd5-c4ae-4012-a15e-7be3c29e6a47")
+			env.Values["t"] = t
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"tpm": startTPM},
+	})
+}
+
+// startTPM is the script command "tpm": it starts a software TPM and sets TPM to
+// what --tpm2-device takes.
+func startTPM(ts *testscript.TestScript, _ bool, _ []string) {
+	t := ts.Value("t").(*testing.T)
+	device := testenv.StartSWTPM(t)
+	ts.Setenv("TPM", device)
+	ts.Setenv("TPM2TOOLS_TCTI", device)
+}

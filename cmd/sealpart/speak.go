@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// How a plan is spoken. Text is for people: lower case, sizes rounded, one line a
+// partition and one sentence an action, with its reason. Machines read the JSON.
+
+// showPlan writes a plan. An empty one says nothing in text.
+func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(p)
+	}
+	if err := showNotes(w, p, saw); err != nil || p.Empty() {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %s, sectors of %d bytes\n", p.Target.Path, p.Target.Size, int64(p.Target.SectorSize))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nbefore")
+	showBefore(table, p)
+	fmt.Fprintln(table, "\nafter")
+	showAfter(table, p)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nto do")
+	for _, a := range p.Actions {
+		fmt.Fprintf(w, "  %s\n", sentence(p, a))
+	}
+	return nil
+}
+
+// showNotes says what the reader should know beside the plan.
+func showNotes(w io.Writer, p *planner.Plan, saw disk.Snapshot) error {
+	for _, warning := range saw.Warnings {
+		fmt.Fprintf(w, "note: %s\n", warning)
+	}
+	for _, n := range p.Notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", strings.TrimPrefix(n.Definition+": "+n.Text, ": ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showBefore lists the partitions as they are.
+func showBefore(w io.Writer, p *planner.Plan) {
+	listed := 0
+	for _, r := range p.Rows {
+		if r.Old == nil {
+			continue
+		}
+		listed++
+		showRow(w, *r.Old, spokenContent(r.Content), r.OldPadding, "")
+	}
+	if listed == 0 {
+		fmt.Fprintln(w, "  no partitions")
+	}
+}
+
+// showAfter lists the partitions as they will be.
+func showAfter(w io.Writer, p *planner.Plan) {
+	for _, r := range p.Rows {
+		if r.Activity == planner.ActivityDelete {
+			continue
+		}
+		mark := ""
+		if r.Definition != "" {
+			mark = "<- " + r.Definition
+		}
+		showRow(w, r.Entry, contentAfter(p, r), r.Padding, mark)
+	}
+}
+
+// showRow writes one partition, and the free space behind it on a line of its own.
+func showRow(w io.Writer, e disk.Entry, content string, padding disk.Bytes, mark string) {
+	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Name, disk.TypeByUUID(e.Type), e.Size, content, mark)
+	if padding >= disk.MiB {
+		fmt.Fprintf(w, "  \t\tfree\t%s\t\t\n", padding)
+	}
+}
+
+// spokenContent names what a partition holds.
+func spokenContent(c disk.Content) string {
+	switch {
+	case c.Kind == "":
+		return "-"
+	case c.LUKS != nil && c.LUKS.Reencryption != nil:
+		r := c.LUKS.Reencryption
+		return fmt.Sprintf("LUKS2, %s %d%% done", r.Mode, percent(r.Done, r.Total))
+	case c.LUKS != nil:
+		return "LUKS2"
+	default:
+		return c.Kind
+	}
+}
+
+func percent(done, total disk.Bytes) int64 {
+	if total <= 0 {
+		return 0
+	}
+	return int64(float64(done) / float64(total) * 100)
+}
+
+// contentAfter names what a partition will hold.
+func contentAfter(p *planner.Plan, r planner.Row) string {
+	content := spokenContent(r.Content)
+	for _, a := range p.Actions {
+		switch a := a.(type) {
+		case planner.Create:
+			if a.Number == r.Number {
+				content = createdContent(a)
+			}
+		case planner.Reencrypt:
+			if a.Number == r.Number {
+				content = inLUKS(a.Filesystem)
+			}
+		case planner.Verity:
+			if a.Hash == r.Number {
+				content = "verity"
+			}
+		}
+	}
+	return content
+}
+
+func createdContent(a planner.Create) string {
+	content := "-"
+	switch {
+	case a.Filesystem != nil:
+		content = a.Filesystem.Format
+	case a.CopyBlocks != "":
+		content = "copy of " + a.CopyBlocks
+	}
+	if a.Encryption != nil {
+		return inLUKS(content)
+	}
+	return content
+}
+
+func inLUKS(content string) string {
+	if content == "" || content == "-" {
+		return "LUKS2"
+	}
+	return "LUKS2 (" + content + ")"
+}
+
+// sentence says one action for people, with its reason.
+func sentence(p *planner.Plan, a planner.Action) string {
+	return fmt.Sprintf("%s partition %s: %s, because %s", a.Kind(), spokenPartition(p, a.Partition()), deed(a), a.Reason())
+}
+
+// spokenPartition names a partition by its number and label.
+func spokenPartition(p *planner.Plan, number int) string {
+	for _, r := range p.Rows {
+		if r.Number == number && r.Activity != planner.ActivityDelete && r.Name != "" {
+			return fmt.Sprintf("%d (%s)", number, r.Name)
+		}
+	}
+	return fmt.Sprint(number)
+}
+
+// deed says what an action does.
+func deed(a planner.Action) string {
+	switch a := a.(type) {
+	case planner.Create:
+		return createDeed(a)
+	case planner.Grow:
+		return fmt.Sprintf("grow it from %s to %s", a.From, a.To)
+	case planner.Verity:
+		return fmt.Sprintf("write the verity hash tree of partition %d (%s)", a.Data, a.DataExtent.Size)
+	case planner.Reencrypt:
+		return reencryptDeed(a)
+	default:
+		panic(fmt.Sprintf("sealpart: no sentence for the action %q", a.Kind()))
+	}
+}
+
+func createDeed(a planner.Create) string {
+	what := fmt.Sprintf("make it with %s", a.Extent.Size)
+	switch {
+	case a.Filesystem != nil:
+		what += fmt.Sprintf(" and a new %s file system", a.Filesystem.Format)
+		if n := len(a.Filesystem.CopyFiles); n > 0 {
+			what += fmt.Sprintf(" with files from %d place(s)", n)
+		}
+	case a.CopyBlocks != "":
+		what += " and copy " + a.CopyBlocks + " into it"
+	}
+	if a.Encryption != nil {
+		what += ", " + encryptionDeed(*a.Encryption)
+	}
+	return what
+}
+
+func reencryptDeed(a planner.Reencrypt) string {
+	if a.Resume {
+		return "finish the encryption in place that was begun before"
+	}
+	room := ""
+	if a.ShrinkTo > 0 {
+		room = fmt.Sprintf("shrink its %s to %s to make room for the header, ", a.Filesystem, a.ShrinkTo)
+	}
+	return room + fmt.Sprintf("encrypt %s in place, ", a.DataSize) + encryptionDeed(a.Encryption)
+}
+
+func encryptionDeed(e planner.Encryption) string {
+	keys := make([]string, 0, len(e.Keys))
+	for _, k := range e.Keys {
+		keys = append(keys, spokenKey(k))
+	}
+	return fmt.Sprintf("%s with %s", e.Cipher, strings.Join(keys, " and "))
+}
+
+// spokenKey names a key, never its content.
+func spokenKey(k definitions.Key) string {
+	switch {
+	case k.Type == definitions.KeyTPM2 && len(k.PCRs) > 0:
+		return fmt.Sprintf("a key sealed to the TPM and its PCRs %s", joinInts(k.PCRs))
+	case k.Type == definitions.KeyTPM2:
+		return "a key sealed to the TPM"
+	case k.Path != "":
+		return "the key file " + k.Path
+	default:
+		return "the key file of --key-file"
+	}
+}
+
+func joinInts(values []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", "+")
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/sealpart/sealpart/internal/xts"
+	"github.com/spf13/cobra"
+)
+
+// version is set at link time.
+var version = "devel"
+
+// versionCommand says what this binary is and which fast paths it takes here.
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Say what this binary is and which encryption code it uses on this machine",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpart %s (%s, %s/%s)\naes-xts: %s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, xts.Implementation())
+			return err
+		},
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// directories are where definitions are looked for, highest priority first.
+var directories = []string{"/etc/sealpart.d", "/run/sealpart.d", "/usr/local/lib/sealpart.d", "/usr/lib/sealpart.d"}
+
+// world is everything a plan is made from.
+type world struct {
+	definitions []definitions.Definition
+	facts       host.Facts
+	options     planner.Options
+}
+
+// gather reads the definitions and the host's facts.
+func gather(f *planFlags) (*world, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	w := &world{facts: host.Gather(f.root)}
+	var err error
+	if w.options, err = f.options(w.facts); err != nil {
+		return nil, err
+	}
+	sources, err := f.sources()
+	if err != nil {
+		return nil, err
+	}
+	w.definitions, err = definitions.Load(definitions.Options{
+		Sources: sources, Architecture: w.facts.Architecture, Specifiers: w.facts.Specifiers(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.options.SourceSizes, err = sourceSizes(f.root, w.definitions)
+	return w, err
+}
+
+// sources returns the directories to read. The usual ones may be missing; one
+// that was asked for must be there.
+func (f *planFlags) sources() ([]definitions.Source, error) {
+	var sources []definitions.Source
+	for _, dir := range f.definitions {
+		if info, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("--definitions: %w", err)
+		} else if !info.IsDir() {
+			return nil, fmt.Errorf("--definitions: %s is not a directory", dir)
+		}
+		sources = append(sources, definitions.Source{FS: os.DirFS(dir), Dir: dir})
+	}
+	if len(f.definitions) > 0 {
+		return sources, nil
+	}
+	for _, dir := range directories {
+		path := filepath.Join(f.root, dir)
+		sources = append(sources, definitions.Source{FS: os.DirFS(path), Dir: path})
+	}
+	return sources, nil
+}
+
+// sourceSizes measures what copy_blocks would copy.
+func sourceSizes(root string, defs []definitions.Definition) (map[string]disk.Bytes, error) {
+	sizes := map[string]disk.Bytes{}
+	for _, d := range defs {
+		path := d.Filesystem.CopyBlocks
+		if path == "" {
+			continue
+		}
+		size, err := sourceSize(filepath.Join(root, path))
+		if err != nil {
+			return nil, fmt.Errorf("%s: copy_blocks: %w", d.File, err)
+		}
+		sizes[path] = size
+	}
+	return sizes, nil
+}
+
+func sourceSize(path string) (disk.Bytes, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return blockdev.SizeOf(file)
+}
+
+// plan makes the plan for a disk, and returns the snapshot it was made from.
+func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.Snapshot, error) {
+	snapshot, err := probe.Disk(dev, disk.Bytes(sectorSize))
+	if err != nil {
+		return nil, disk.Snapshot{}, err
+	}
+	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	return plan, snapshot, err
+}
+
+// autoSize replaces --size=auto by what the definitions need.
+func (w *world) autoSize(f *planFlags) error {
+	if f.size != "auto" {
+		return nil
+	}
+	size, err := planner.MinimalSize(w.definitions, w.facts, w.options)
+	w.options.Size = size
+	return err
+}
+
+// diskArgument returns the disk to work on: the argument, or the one behind the
+// root file system.
+func diskArgument(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	return host.RootDisk()
+}
+
+// openForPlan opens a disk read-only. With --empty=create it is a blank one that
+// exists only in memory.
+func (w *world) openForPlan(f *planFlags, path string) (blockdev.Device, io.Closer, error) {
+	if w.options.Empty != planner.EmptyCreate {
+		dev, err := blockdev.Open(path, blockdev.OpenOptions{})
+		return dev, dev, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil, nil, fmt.Errorf("%s is there already; --empty=create makes new files only", path)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	if err := w.autoSize(f); err != nil {
+		return nil, nil, err
+	}
+	return blank{path, w.options.Size}, io.NopCloser(nil), nil
+}
+
+// blank is an image file that does not exist yet.
+type blank struct {
+	path string
+	size disk.Bytes
+}
+
+func (b blank) Name() string                     { return b.path }
+func (b blank) Size() disk.Bytes                 { return b.size }
+func (blank) SectorSize() disk.Bytes             { return 0 }
+func (blank) Discard(disk.Extent) error          { return errors.ErrUnsupported }
+func (blank) Sync() error                        { return nil }
+func (blank) WriteAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// ReadAt reads zeroes.
+func (b blank) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > int64(b.size)-int64(len(p)) {
+		return 0, io.EOF
+	}
+	clear(p)
+	return len(p), nil
+}

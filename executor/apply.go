@@ -1,0 +1,165 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// ErrStale says that the disk is not in the state the plan was made for. Nothing
+// was written; the caller can plan again.
+var ErrStale = errors.New("the disk has changed since the plan was made")
+
+// ErrInterrupted says that the work stopped at a commit point because it was asked
+// to. Applying again goes on from there.
+var ErrInterrupted = errors.New("interrupted; run again to go on")
+
+// Target is the disk a plan is applied to.
+type Target interface {
+	blockdev.Device
+	// ZeroesDiscarded tells whether what was discarded reads as zero.
+	ZeroesDiscarded() bool
+	// Grow makes an image file larger; on a block device it fails.
+	Grow(size disk.Bytes) error
+	// TellKernel makes the kernel's view of the partitions follow the table; for
+	// an image file it does nothing.
+	TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) error
+}
+
+// run is one application of a plan.
+type run struct {
+	env      Env
+	dev      Target
+	plan     *planner.Plan
+	snapshot disk.Snapshot
+	pipeline *pipeline
+	volumes  map[int]*volume   // by partition number
+	derived  map[int]uuid.UUID // UUIDs that come from root hashes
+}
+
+// Apply makes the disk what the plan says. It refuses a plan for another state of
+// the disk (ErrStale) before writing anything. When ctx is done it stops at the
+// next commit point with ErrInterrupted. It returns the partition UUIDs that the
+// plan left open because they come from root hashes.
+func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[int]uuid.UUID, error) {
+	snapshot, err := probe.Disk(dev, plan.Target.SectorSize)
+	if err != nil {
+		return nil, err
+	}
+	if snapshot.Fingerprint() != plan.Target.Fingerprint {
+		return nil, ErrStale
+	}
+	if err := planner.Check(plan, snapshot); err != nil {
+		return nil, err
+	}
+	x := &run{
+		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
+		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
+	}
+	defer x.wipe()
+	return x.derived, x.phases(ctx)
+}
+
+// phases does everything, in the order that doc.go explains.
+func (x *run) phases(ctx context.Context) error {
+	if err := x.keys(ctx); err != nil {
+		return err
+	}
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
+	if x.plan.Target.Size > x.dev.Size() {
+		// A power cut leaves a larger image with its old table.
+		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
+			return err
+		}
+	}
+	if err := x.each(ctx, x.prepare); err != nil {
+		return err
+	}
+	if err := x.publish(); err != nil {
+		return err
+	}
+	return x.each(ctx, x.convert)
+}
+
+// keys makes and proves the volumes of all actions that encrypt.
+func (x *run) keys(ctx context.Context) error {
+	return x.each(ctx, func(ctx context.Context, action planner.Action) error {
+		e := encryption(action)
+		if e == nil {
+			return nil
+		}
+		v, err := newVolume(ctx, x.env, *e)
+		if err != nil {
+			return err
+		}
+		x.volumes[action.Partition()] = v
+		return nil
+	})
+}
+
+// encryption returns how an action encrypts from scratch, nil where it does not.
+func encryption(action planner.Action) *planner.Encryption {
+	switch a := action.(type) {
+	case planner.Create:
+		return a.Encryption
+	case planner.Reencrypt:
+		if !a.Resume {
+			return &a.Encryption
+		}
+	}
+	return nil
+}
+
+// prepare does what can be done before the table is written.
+func (x *run) prepare(ctx context.Context, action planner.Action) error {
+	switch a := action.(type) {
+	case planner.Create:
+		return x.create(ctx, a)
+	case planner.Verity:
+		return x.verity(ctx, a)
+	default:
+		return nil
+	}
+}
+
+// convert does what comes after the table is written.
+func (x *run) convert(ctx context.Context, action planner.Action) error {
+	if a, ok := action.(planner.Reencrypt); ok {
+		return x.reencrypt(ctx, a, x.volumes[a.Number])
+	}
+	return nil
+}
+
+// each calls do for every action and stops at the first error, which then names
+// the partition.
+func (x *run) each(ctx context.Context, do func(context.Context, planner.Action) error) error {
+	for _, action := range x.plan.Actions {
+		if err := do(ctx, action); err != nil {
+			return fmt.Errorf("partition %d: %s: %w", action.Partition(), action.Kind(), err)
+		}
+	}
+	return nil
+}
+
+// interrupted returns ErrInterrupted once ctx is done.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// wipe forgets every volume key.
+func (x *run) wipe() {
+	for _, v := range x.volumes {
+		v.wipe()
+	}
+}

@@ -1,0 +1,152 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/mkfs"
+	"github.com/sealpart/sealpart/internal/xts"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// create writes a new partition into unallocated space. A power cut at any of its
+// writes leaves the old table, in which this space is still free.
+func (x *run) create(ctx context.Context, a planner.Create) error {
+	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
+	part, err := blockdev.NewSection(x.dev, a.Extent)
+	if err != nil {
+		return err
+	}
+	if err := x.clean(part, a.Discard); err != nil {
+		return err
+	}
+	c := creation{run: x, action: a, data: part}
+	if v := x.volumes[a.Number]; v != nil {
+		if err := c.encryptInto(part, v); err != nil {
+			return err
+		}
+		defer c.encrypt.cipher.Wipe()
+	}
+	if err := c.content(ctx); err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Done, Action: a.Kind(), Partition: a.Number})
+	return nil
+}
+
+// signatures is how much of each end of a new partition is zeroed, so that no
+// content of an earlier life is recognised there.
+const signatures = disk.MiB
+
+// clean removes what an earlier life left in part.
+func (x *run) clean(part *blockdev.Section, discard bool) error {
+	if discard || x.dev.ZeroesDiscarded() {
+		if err := part.Discard(disk.Extent{Size: part.Size()}); err != nil {
+			return err
+		}
+	}
+	if x.dev.ZeroesDiscarded() {
+		return nil
+	}
+	n := min(signatures, part.Size())
+	if err := writeZeroes(part, 0, int64(n)); err != nil {
+		return err
+	}
+	return writeZeroes(part, int64(part.Size()-n), int64(n))
+}
+
+// creation is one partition being filled.
+type creation struct {
+	*run
+	action  planner.Create
+	data    *blockdev.Section // where the content goes
+	encrypt *encrypter        // nil for plain content
+}
+
+// encryptInto writes the header of v to part and makes the content go, encrypted,
+// behind it.
+func (c *creation) encryptInto(part *blockdev.Section, v *volume) error {
+	offset := c.action.Encryption.DataOffset
+	data, err := blockdev.NewSection(part, disk.Extent{Offset: offset, Size: part.Size() - offset})
+	if err != nil {
+		return fmt.Errorf("no room for a LUKS2 header of %s: %w", offset, err)
+	}
+	if _, err := part.WriteAt(v.front.bytes, 0); err != nil {
+		return err
+	}
+	cipher, err := xts.New(v.key.Bytes())
+	if err != nil {
+		return err
+	}
+	c.data, c.encrypt = data, &encrypter{cipher: cipher, sectorSize: v.header.SectorSize()}
+	return nil
+}
+
+// content writes what the partition is to hold.
+func (c *creation) content(ctx context.Context) error {
+	switch {
+	case c.action.Filesystem != nil:
+		return c.filesystem(ctx)
+	case c.action.CopyBlocks != "":
+		return c.blocks(ctx)
+	default:
+		return nil
+	}
+}
+
+// filesystem makes the file system in a sparse temporary file, without root or
+// device-mapper, and copies what it wrote.
+func (c *creation) filesystem(ctx context.Context) error {
+	file, err := os.CreateTemp(c.env.TempDir, "sealpart-*.img")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	size := c.data.Size()
+	if c.encrypt != nil {
+		size = size.RoundDown(disk.Bytes(c.encrypt.sectorSize))
+	}
+	if err := file.Truncate(int64(size)); err != nil {
+		return err
+	}
+	if err := mkfs.Make(ctx, file.Name(), c.mkfsOptions()); err != nil {
+		return err
+	}
+	return c.fill(ctx, file, size, c.action.Filesystem.Format)
+}
+
+// mkfsOptions translates the action.
+func (c *creation) mkfsOptions() mkfs.Filesystem {
+	fs := c.action.Filesystem
+	options := mkfs.Filesystem{
+		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: c.plan.Target.SectorSize, TempDir: c.env.TempDir,
+	}
+	if c.encrypt != nil {
+		options.SectorSize = max(options.SectorSize, disk.Bytes(c.encrypt.sectorSize))
+	}
+	for _, f := range fs.CopyFiles {
+		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{Source: c.env.Root + f.Source, Target: f.Target})
+	}
+	return options
+}
+
+// blocks copies an image or a block device.
+func (c *creation) blocks(ctx context.Context) error {
+	file, err := os.Open(c.env.Root + c.action.CopyBlocks)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size, err := blockdev.SizeOf(file)
+	if err != nil {
+		return err
+	}
+	if size > c.data.Size() {
+		return fmt.Errorf("%s has %d bytes, more than the %d of the partition", c.action.CopyBlocks, size, c.data.Size())
+	}
+	return c.fill(ctx, file, size, "")
+}

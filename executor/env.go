@@ -1,0 +1,94 @@
+package executor
+
+import (
+	"context"
+	"io"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// Env is what the executor works with beside the plan and the disk.
+type Env struct {
+	Sealers []Sealer
+	// Keys are tried, after the tokens on the disk, to open a volume whose
+	// conversion was interrupted.
+	Keys    []definitions.Key
+	Random  io.Reader // keys, salts and anti-forensic stripes
+	TempDir string    // for file systems in the making; "" is os.TempDir
+	Root    string    // copy_files and copy_blocks sources lie below it
+	Report  func(Event)
+	Workers int // goroutines that encrypt; 0 means one a core
+}
+
+// Sealer guards the passphrase of a keyslot by one kind of key.
+type Sealer interface {
+	// Kind is the type of [[encryption.key]] it serves, e.g. "tpm2".
+	Kind() string
+	// TokenType is the type of the LUKS2 tokens it writes, "" for none.
+	TokenType() string
+	// Seal returns a passphrase and what brings it back.
+	Seal(ctx context.Context, key definitions.Key) (Sealed, error)
+	// Unseal returns the passphrase. The token is the JSON object that Seal
+	// returned or that another tool wrote; nil for kinds without tokens, which go
+	// by key.
+	Unseal(ctx context.Context, key definitions.Key, token []byte) (*secret.Buffer, error)
+}
+
+// Sealed is what one key contributes to a volume.
+type Sealed struct {
+	Passphrase *secret.Buffer
+	Token      []byte // JSON object whose "keyslots" is filled in later; nil: none
+	KDF        luks2.KDF
+}
+
+// Phase is the kind of an Event.
+type Phase string
+
+// The phases of an action, as told in events.
+const (
+	Began     Phase = "began"
+	Progress  Phase = "progress"
+	Committed Phase = "committed" // a commit point was reached
+	Done      Phase = "done"
+)
+
+// Event tells how the work goes. Events are for screens and tests; nothing is
+// decided by them.
+type Event struct {
+	Phase     Phase      `json:"phase"`
+	Action    string     `json:"action"`              // kind, or "publish"
+	Partition int        `json:"partition,omitempty"` // number
+	Step      string     `json:"step,omitempty"`
+	Done      disk.Bytes `json:"done,omitempty"`
+	Total     disk.Bytes `json:"total,omitempty"`
+}
+
+// report sends an event where somebody listens.
+func (e Env) report(event Event) {
+	if e.Report != nil {
+		e.Report(event)
+	}
+}
+
+// sealer returns the one for a kind of key.
+func (e Env) sealer(kind string) (Sealer, bool) {
+	for _, s := range e.Sealers {
+		if s.Kind() == kind {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// tokenSealer returns the one that wrote tokens of the given type.
+func (e Env) tokenSealer(tokenType string) (Sealer, bool) {
+	for _, s := range e.Sealers {
+		if s.TokenType() != "" && s.TokenType() == tokenType {
+			return s, true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,57 @@
+package executor
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+)
+
+// front is the beginning of a LUKS2 volume in memory: both header copies and the
+// keyslots, as far as they are used. It serves as a luks2.Device.
+type front struct{ bytes []byte }
+
+// maxFront bounds what a header and its keyslots may take in memory.
+const maxFront = 32 << 20
+
+// ReadAt reads what was written, and zeroes behind it.
+func (f *front) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > maxFront {
+		return 0, io.EOF
+	}
+	clear(p)
+	if off < int64(len(f.bytes)) {
+		copy(p, f.bytes[off:])
+	}
+	return len(p), nil
+}
+
+// WriteAt writes, and grows the front as needed.
+func (f *front) WriteAt(p []byte, off int64) (int, error) {
+	end := off + int64(len(p))
+	if off < 0 || end > maxFront {
+		return 0, fmt.Errorf("header and keyslots need %d bytes, more than %d", end, maxFront)
+	}
+	if end > int64(len(f.bytes)) {
+		f.bytes = append(f.bytes, make([]byte, end-int64(len(f.bytes)))...)
+	}
+	return copy(f.bytes[off:], p), nil
+}
+
+// Sync does nothing: the front is memory.
+func (f *front) Sync() error { return nil }
+
+// zeroes is what writeZeroes writes, a piece at a time.
+var zeroes [256 << 10]byte
+
+// writeZeroes overwrites n bytes of dev from off on.
+func writeZeroes(dev blockdev.Device, off, n int64) error {
+	for n > 0 {
+		piece := min(n, int64(len(zeroes)))
+		if _, err := dev.WriteAt(zeroes[:piece], off); err != nil {
+			return err
+		}
+		off, n = off+piece, n-piece
+	}
+	return nil
+}

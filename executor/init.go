@@ -1,0 +1,214 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// claimSize is what the claim replaces: one sector, the unit that storage writes
+// whole. The rest of the block around it is written back as it was.
+const (
+	claimSize  = 512
+	claimBlock = 4096
+)
+
+// init puts the header in the place of the file system's first bytes. At every
+// instant either the file system is whole, or a whole header image is on the disk
+// from which the next run goes on without any key:
+//
+//  1. the first bytes are copied behind the data       (file system whole)
+//  2. the header image is staged in the gap behind it  (file system whole)
+//  3. the claim: one sector at 0 becomes that of a LUKS2 header with a zero
+//     checksum. Nobody mounts it any more, cryptsetup says "not valid" and changes
+//     nothing; the staged image is what counts now.
+//  4. keyslots, second header, first header            (staged image counts, or the
+//     second header once it is valid)
+//  5. the staged image is erased                       (the header counts)
+func (c *conversion) init(ctx context.Context, image *front) error {
+	if err := c.moveFirst(ctx); err != nil {
+		return fmt.Errorf("copy the first %s: %w", c.action.Shift, err)
+	}
+	if err := c.stage(image.bytes); err != nil {
+		return fmt.Errorf("stage the header: %w", err)
+	}
+	if err := c.writeFront(image.bytes); err != nil {
+		return fmt.Errorf("write the header: %w", err)
+	}
+	return c.eraseStaged()
+}
+
+// movedExtent is where the plain copy of the first bytes lies.
+func (c *conversion) movedExtent() disk.Extent {
+	return disk.Extent{Offset: c.deviceSize() - c.action.Shift, Size: min(c.action.Shift, c.action.DataSize)}
+}
+
+// moveFirst copies the first bytes to their place at the end and reads them back.
+// A power cut leaves the file system whole and rubbish behind it.
+func (c *conversion) moveFirst(ctx context.Context) error {
+	moved := c.movedExtent()
+	err := c.pipeline.each(ctx, moved.Size, func(off, n disk.Bytes) error {
+		buf := make([]byte, n)
+		if err := readFull(c.part, buf, off); err != nil {
+			return err
+		}
+		_, err := c.part.WriteAt(buf, int64(moved.Offset+off))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.part.Sync(); err != nil {
+		return err
+	}
+	return c.compareFirst(ctx, moved)
+}
+
+// compareFirst reads the copy back: it is about to be the only one.
+func (c *conversion) compareFirst(ctx context.Context, moved disk.Extent) error {
+	return c.pipeline.each(ctx, moved.Size, func(off, n disk.Bytes) error {
+		buf := make([]byte, 2*n)
+		if err := readFull(c.part, buf[:n], off); err != nil {
+			return err
+		}
+		if err := readFull(c.part, buf[n:], moved.Offset+off); err != nil {
+			return err
+		}
+		if !bytes.Equal(buf[:n], buf[n:]) {
+			return fmt.Errorf("the copy at %d reads back differently; is the device failing?", moved.Offset+off)
+		}
+		return nil
+	})
+}
+
+// stagedOffset is where the header image is staged: the shift bytes before the
+// moved copy, which the data never reaches before the image is erased.
+func (c *conversion) stagedOffset() disk.Bytes { return c.deviceSize() - 2*c.action.Shift }
+
+// stage writes the header image into the gap, its first block last, so that it is
+// valid only when it is whole. A power cut leaves the file system whole.
+func (c *conversion) stage(image []byte) error {
+	at := int64(c.stagedOffset())
+	if _, err := c.part.WriteAt(image[claimBlock:], at+claimBlock); err != nil {
+		return err
+	}
+	if err := c.part.Sync(); err != nil {
+		return err
+	}
+	if _, err := c.part.WriteAt(image[:claimBlock], at); err != nil {
+		return err
+	}
+	return c.part.Sync()
+}
+
+// writeFront does steps 3 and 4 of init. It may be repeated after a power cut
+// anywhere in it, from the staged image.
+func (c *conversion) writeFront(image []byte) error {
+	if err := c.claim(image); err != nil {
+		return err
+	}
+	second := c.header.HeaderSize
+	keyslots := 2 * second
+	writes := []func() error{
+		func() error { return c.writeKeyslots(image, keyslots) },
+		func() error { return c.write(image[second:keyslots], second) },
+		func() error { return c.write(image[claimBlock:second], claimBlock) },
+		func() error { return c.write(image[:claimBlock], 0) },
+	}
+	for _, write := range writes {
+		if err := write(); err != nil {
+			return err
+		}
+		if err := c.part.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim replaces the first sector: the instant in which the partition stops being
+// a file system.
+func (c *conversion) claim(image []byte) error {
+	block := make([]byte, claimBlock)
+	if err := readFull(c.part, block, 0); err != nil {
+		return err
+	}
+	copy(block[:claimSize], image)
+	clear(block[luks2.ChecksumOffset:luks2.ChecksumEnd])
+	if err := c.write(block, 0); err != nil {
+		return err
+	}
+	return c.part.Sync()
+}
+
+// writeKeyslots writes the keyslots and overwrites what is left of the plain file
+// system between them and the data.
+func (c *conversion) writeKeyslots(image []byte, from int64) error {
+	if err := c.write(image[from:], from); err != nil {
+		return err
+	}
+	return writeZeroes(c.part, int64(len(image)), int64(c.action.Shift)-int64(len(image)))
+}
+
+func (c *conversion) write(p []byte, off int64) error {
+	_, err := c.part.WriteAt(p, off)
+	return err
+}
+
+// eraseStaged overwrites a staged header image, if one is there. It only looks
+// there before the first hot zone, which may overwrite the place with data.
+func (c *conversion) eraseStaged() error {
+	section, err := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
+	if err != nil {
+		return err
+	}
+	staged, err := luks2.Read(section, int64(section.Size()))
+	if err != nil || staged.UUID != c.header.UUID {
+		return nil
+	}
+	// A power cut in here leaves a broken image beside a whole header: no matter.
+	if err := writeZeroes(section, 0, usedFront(staged)); err != nil {
+		return fmt.Errorf("erase the staged header: %w", err)
+	}
+	return section.Sync()
+}
+
+// usedFront is how many bytes from the start of a volume its header and keyslots
+// take.
+func usedFront(h *luks2.Header) int64 {
+	end := 2 * h.HeaderSize
+	for _, slot := range h.Keyslots() {
+		end = max(end, slot.AreaOffset+slot.AreaSize)
+	}
+	return end
+}
+
+// readHeader returns the header at the front, restoring it first from the staged
+// image where a power cut came between the claim and the finished front.
+func (c *conversion) readHeader(ctx context.Context) (*luks2.Header, error) {
+	header, err := luks2.Read(c.part, int64(c.part.Size()))
+	if err == nil {
+		return header, nil
+	}
+	section, sectionErr := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
+	if sectionErr != nil {
+		return nil, err
+	}
+	staged, stagedErr := luks2.Read(section, int64(section.Size()))
+	if stagedErr != nil {
+		return nil, fmt.Errorf("%w; nor is there a staged header at %d: %w", err, c.stagedOffset(), stagedErr)
+	}
+	image := make([]byte, usedFront(staged))
+	if err := readFull(section, image, 0); err != nil {
+		return nil, err
+	}
+	c.header = staged
+	if err := c.writeFront(image); err != nil {
+		return nil, fmt.Errorf("write the header: %w", err)
+	}
+	return luks2.Read(c.part, int64(c.part.Size()))
+}

@@ -1,0 +1,51 @@
+package executor
+
+import (
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/gpt"
+)
+
+// publish writes the partition table, the one commit point of everything that was
+// prepared and of all growth. What a power cut leaves at each of its writes is
+// gpt's to say: always the whole old table or the whole new one.
+func (x *run) publish() error {
+	state, err := x.table()
+	if err != nil {
+		return err
+	}
+	entries := x.plan.Entries(x.derived)
+	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
+	if err != nil || len(writes) == 0 {
+		return err
+	}
+	if err := x.dev.Sync(); err != nil { // what was prepared comes first
+		return err
+	}
+	if err := state.Apply(x.dev, writes); err != nil {
+		return fmt.Errorf("write the partition table: %w", err)
+	}
+	x.env.report(Event{Phase: Committed, Action: "publish"})
+	if err := x.dev.TellKernel(x.before(), entries, x.snapshot.SectorSize); err != nil {
+		return fmt.Errorf("the partition table is written, but the kernel does not follow it: %w", err)
+	}
+	return nil
+}
+
+// table returns the table to change: the disk's own, or a new one.
+func (x *run) table() (*gpt.State, error) {
+	if x.plan.NewTable {
+		return gpt.New(x.dev.Size(), x.plan.Target.SectorSize, x.plan.Table.GUID)
+	}
+	return gpt.Read(x.dev, x.dev.Size(), x.plan.Target.SectorSize)
+}
+
+// before returns the partitions that the kernel knows so far.
+func (x *run) before() []disk.Entry {
+	var entries []disk.Entry
+	for _, p := range x.snapshot.Partitions {
+		entries = append(entries, p.Entry)
+	}
+	return entries
+}

@@ -1,0 +1,120 @@
+// Package keyfile is the kind of key that is a file: its content is the
+// passphrase of a keyslot, as with cryptsetup's --key-file.
+package keyfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// maxSize is the longest key file, cryptsetup's limit.
+const maxSize = 8 << 20
+
+// The cost of opening a keyslot by a key file: argon2id for this long, in at most
+// this much memory, so that a first boot stays within small machines.
+const (
+	unlockTime      = time.Second
+	unlockMemoryKiB = 64 << 10
+)
+
+// Sealer is the executor.Sealer of key files.
+type Sealer struct {
+	// Default is the file of keys that name none, from --key-file; it also
+	// overrules the files that definitions name. Empty means there is none.
+	Default string
+}
+
+// Kind returns "file".
+func (Sealer) Kind() string { return definitions.KeyFile }
+
+// TokenType returns "": key files need no token.
+func (Sealer) TokenType() string { return "" }
+
+// Seal returns the file's content as the passphrase.
+func (s Sealer) Seal(_ context.Context, key definitions.Key) (executor.Sealed, error) {
+	passphrase, err := s.read(key)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	return executor.Sealed{Passphrase: passphrase, KDF: luks2.CalibrateArgon2id(unlockTime, unlockMemoryKiB)}, nil
+}
+
+// Unseal reads the file again.
+func (s Sealer) Unseal(_ context.Context, key definitions.Key, _ []byte) (*secret.Buffer, error) {
+	return s.read(key)
+}
+
+// read returns the content of the key's file.
+func (s Sealer) read(key definitions.Key) (*secret.Buffer, error) {
+	path := key.Path
+	if s.Default != "" {
+		path = s.Default
+	}
+	if path == "" {
+		return nil, errors.New("no key file is given; name one with path = \"…\" or --key-file")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return readAll(file, path)
+}
+
+// readAll reads a key straight into locked memory.
+func readAll(r io.Reader, path string) (*secret.Buffer, error) {
+	room, err := secret.New(4096)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { room.Wipe() }()
+	for n := 0; ; {
+		m, err := r.Read(room.Bytes()[n:])
+		n += m
+		switch {
+		case errors.Is(err, io.EOF):
+			return trim(room, n, path)
+		case err != nil:
+			return nil, err
+		case n > maxSize:
+			return nil, fmt.Errorf("key file %s is larger than %d bytes", path, maxSize)
+		case n == len(room.Bytes()):
+			if room, err = double(room); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// double moves a secret into twice the room.
+func double(room *secret.Buffer) (*secret.Buffer, error) {
+	larger, err := secret.New(2 * len(room.Bytes()))
+	if err != nil {
+		return room, err
+	}
+	copy(larger.Bytes(), room.Bytes())
+	room.Wipe()
+	return larger, nil
+}
+
+// trim returns the first n bytes of room as a secret of their own.
+func trim(room *secret.Buffer, n int, path string) (*secret.Buffer, error) {
+	if n == 0 {
+		return nil, fmt.Errorf("key file %s is empty", path)
+	}
+	key, err := secret.New(n)
+	if err != nil {
+		return nil, err
+	}
+	copy(key.Bytes(), room.Bytes())
+	return key, nil
+}
