@@ -72,8 +72,9 @@ func (l layout) touchesTable(e disk.Extent) bool {
 //     sector, makes a blank disk a GPT disk; on a disk with an MBR table it is the new
 //     MBR; on one with a GPT the old backup stands until the primary header is there.
 //
-// The protective MBR comes after both copies; until then it tells the old size. A
-// backup header that a grown disk has left in the middle is zeroed last of all.
+// The protective MBR comes after both copies; until then it tells the old size. Only
+// where it is missing and the primary copy is whole does it come first, for without
+// it a backup copy is not trusted. A backup header that a grown disk has left in the middle is zeroed last of all.
 func (s *State) Writes(table disk.Table, entries []disk.Entry, size disk.Bytes) ([]Write, error) {
 	if size < s.size {
 		return nil, fmt.Errorf("the disk had %d bytes when its partition table was read, and now has %d", s.size, size)
@@ -86,14 +87,28 @@ func (s *State) Writes(table disk.Table, entries []disk.Entry, size disk.Bytes) 
 	if err != nil {
 		return nil, err
 	}
-	writes := s.copies(l, table, array)
-	if mbr := protect(s.mbr, l.last+1); s.fresh || !bytes.Equal(mbr, s.mbr) {
-		writes = append(writes, Write{Data: mbr, Sync: true, What: "protective MBR"})
-	}
+	writes := s.placeMBR(l, s.copies(l, table, array))
 	if at := s.leftover(l); at != 0 && !covered(at.Offset(s.SectorSize), entries) {
 		writes = append(writes, Write{Offset: at.Offset(s.SectorSize), Data: make([]byte, s.SectorSize), Sync: true, What: "old backup header"})
 	}
 	return writes, nil
+}
+
+// placeMBR adds the write of the protective MBR, if it changes, to those of the
+// copies.
+func (s *State) placeMBR(l layout, copies []Write) []Write {
+	mbr := protect(s.mbr, l.last+1)
+	write := Write{Data: mbr, Sync: true, What: "protective MBR"}
+	switch {
+	case s.fresh:
+		return append(copies, write)
+	case bytes.Equal(mbr, s.mbr):
+		return copies
+	case classify(s.mbr) == mbrNone:
+		return append([]Write{write}, copies...)
+	default:
+		return append(copies, write)
+	}
 }
 
 // copies returns the writes of both copies, none where both are as they should be.
