@@ -63,10 +63,11 @@ func Content(r io.ReaderAt, size disk.Bytes) (disk.Content, error) {
 func (m *image) content() disk.Content {
 	var found []disk.Content
 	for _, find := range containers {
-		if c, ok := find(m); ok && c.Problem == "" {
+		c, ok := find(m)
+		if ok && c.Problem == "" && !m.leftover(c) {
 			return c
 		} else if ok {
-			found = append(found, c) // damaged: is it left over from before something else?
+			found = append(found, c) // what else is there decides what to make of it
 			break
 		}
 	}
@@ -85,4 +86,10 @@ func (m *image) content() disk.Content {
 		found[0].Ambiguous = append(found[0].Ambiguous, other.Kind)
 	}
 	return found[0]
+}
+
+// leftover tells whether a LUKS2 volume is known by its second header only. That may
+// be all that a file system made over it has left.
+func (m *image) leftover(c disk.Content) bool {
+	return c.Kind == "crypto_LUKS" && !m.has(0, luksMagic)
 }

@@ -11,6 +11,7 @@
 // what lies inside one is not ours to read, so the first one found ends the
 // search. Then every file system is asked. A partition table comes last.
 //
-// Nothing read from the disk is trusted: reads are at most 128 KiB long, loops are
-// counted, and a field that points outside the device points at nothing.
+// Nothing read from the disk is trusted: reads are at most 128 KiB long (4 MiB for
+// a LUKS2 header), loops are counted, and a field that points outside the device
+// points at nothing.
 package probe

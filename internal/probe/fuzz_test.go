@@ -19,17 +19,18 @@ type hostile struct {
 }
 
 func (h *hostile) ReadAt(p []byte, off int64) (int, error) {
-	if h.read += int64(len(p)); len(p) > maxRead || h.read > 64<<20 {
+	if h.read += int64(len(p)); len(p) > 4<<20 || h.read > 64<<20 {
 		h.t.Fatalf("a read of %d bytes at %d, %d in all", len(p), off, h.read)
 	}
-	n := 0
-	for ; n < len(p) && off < h.size; n, off = n+1, off+1 {
-		p[n] = 0
-		if off < int64(len(h.head)) {
-			p[n] = h.head[off]
-		} else if at := off - (h.size - int64(len(h.tail))); at >= 0 {
-			p[n] = h.tail[at]
-		}
+	n := max(0, min(len(p), int(h.size-off)))
+	clear(p[:n])
+	if off < int64(len(h.head)) {
+		copy(p[:n], h.head[off:])
+	}
+	if tail := h.size - int64(len(h.tail)) - off; tail >= 0 && tail < int64(n) {
+		copy(p[tail:n], h.tail)
+	} else if tail < 0 {
+		copy(p[:n], h.tail[min(-tail, int64(len(h.tail))):])
 	}
 	if n < len(p) {
 		return n, io.EOF

@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/testenv"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+const luksFormat = "cryptsetup luksFormat -q --type luks2 --label lab --subsystem sub --sector-size 4096 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file KEY IMG"
+
+// cryptsetup runs it on an image that mkfs made, with the key that lies beside.
+func cryptsetup(t *testing.T, stdin, path string, args ...string) []byte {
+	t.Helper()
+	command := exec.Command(testenv.Need(t, "cryptsetup"), append(args, "-q", path)...)
+	command.Stdin = strings.NewReader(stdin)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("cryptsetup %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// TestLUKS2: what we say of a volume is what cryptsetup put there.
+func TestLUKS2(t *testing.T) {
+	path := mkfs(t, 32*disk.MiB, luksFormat)
+	key := filepath.Join(filepath.Dir(path), "key")
+	cryptsetup(t, "", path, "luksAddKey", "--key-file", key, "--new-keyfile", key, "--key-slot", "5", "--pbkdf", "argon2id",
+		"--pbkdf-force-iterations", "4", "--pbkdf-memory", "64", "--pbkdf-parallel", "1")
+	cryptsetup(t, `{"type":"systemd-tpm2","keyslots":["5"],"tpm2-blob":"AA==","tpm2-pcrs":[7,11],"tpm2-pcr-bank":"sha256","tpm2-policy-hash":"00","tpm2-pin":true}`,
+		path, "token", "import", "--token-id", "2")
+	cryptsetup(t, `{"type":"systemd-recovery","keyslots":["0"]}`, path, "token", "import", "--token-id", "4")
+	got := judged(t, path)
+	want := &disk.LUKS{
+		HeaderSize: 16 * disk.KiB, SequenceID: got.LUKS.SequenceID, Subsystem: "sub", DataOffset: 16 * disk.MiB,
+		Cipher: "aes-xts-plain64", KeyBits: 512, SectorSize: 4096,
+		Keyslots: []disk.Keyslot{{ID: 0, KDF: "pbkdf2"}, {ID: 5, KDF: "argon2id"}},
+		Tokens: []disk.Token{
+			{ID: 2, Type: "systemd-tpm2", Keyslots: []int{5}, PCRs: []int{7, 11}, Bank: "sha256", PIN: true},
+			{ID: 4, Type: "systemd-recovery", Keyslots: []int{0}},
+		},
+	}
+	if diff := cmp.Diff(want, got.LUKS); diff != "" {
+		t.Errorf("volume differs (-want +got):\n%s", diff)
+	}
+	_, dump, _ := strings.Cut(string(cryptsetup(t, "", path, "luksDump")), "Epoch:")
+	if epoch := strings.Fields(dump)[0]; epoch != fmt.Sprint(got.LUKS.SequenceID) {
+		t.Errorf("sequence id is %d, luksDump says %s", got.LUKS.SequenceID, epoch)
+	}
+}
+
+// TestTokenFields: fields of the wrong type are absent, the others are not.
+func TestTokenFields(t *testing.T) {
+	token := luks2.Token{ID: 3, Type: "systemd-tpm2", Raw: []byte(`{"tpm2-pcrs":"7","tpm2-pcr-bank":7,"tpm2-pin":true}`)}
+	if diff := cmp.Diff(disk.Token{ID: 3, Type: "systemd-tpm2", PIN: true}, describeToken(token)); diff != "" {
+		t.Errorf("token differs (-want +got):\n%s", diff)
+	}
+}
+
+// converting returns an image that cryptsetup has begun to encrypt in place, with
+// the data shifted by 2 MiB, and what we say of it.
+func converting(t *testing.T) (string, disk.Content) {
+	path := mkfs(t, 32*disk.MiB, "mke2fs -q -F -t ext4 IMG 28M")
+	cryptsetup(t, "", path, "reencrypt", "--encrypt", "--init-only", "--reduce-device-size", "4M", "--type", "luks2",
+		"--key-file", filepath.Join(filepath.Dir(path), "key"), "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
+	return path, judged(t, path)
+}
+
+// TestConversion: a volume in conversion is told from a finished one.
+func TestConversion(t *testing.T) {
+	path, got := converting(t)
+	want := &disk.Reencryption{
+		Mode: "encrypt", Direction: "backward", Resilience: "datashift", State: disk.ReencryptClean,
+		Total: 28 * disk.MiB,
+	}
+	if got.LUKS == nil {
+		t.Fatalf("content is %+v", got)
+	}
+	if diff := cmp.Diff(want, got.LUKS.Reencryption); diff != "" {
+		t.Errorf("conversion differs (-want +got):\n%s", diff)
+	}
+	if len(got.LUKS.Keyslots) != 1 {
+		t.Errorf("keyslots are %+v", got.LUKS.Keyslots)
+	}
+	cryptsetup(t, "", path, "reencrypt", "--resume-only", "--force-offline-reencrypt", "--key-file", filepath.Join(filepath.Dir(path), "key"))
+	if got := judged(t, path); got.LUKS == nil || got.LUKS.Reencryption != nil {
+		t.Errorf("finished, and yet %+v", got)
+	}
+}
+
+// TestStaged: a conversion that was cut off while it wrote the front of the volume
+// is known by the header that was staged behind the data.
+func TestStaged(t *testing.T) {
+	const shift = 2 << 20
+	path, want := converting(t)
+	graft(t, path, 32<<20-2*shift, path, 0, shift)
+	patch(t, path, 0x1C0, make([]byte, 64)) // the primary's checksum
+	patch(t, path, 0x4000, make([]byte, 16))
+	got := probed(t, path)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("content differs (-before +after the damage):\n%s", diff)
+	}
+	patch(t, path, 32<<20-2*shift+0x1C0, make([]byte, 64))
+	patch(t, path, 32<<20-2*shift+0x4000, make([]byte, 16))
+	if got := probed(t, path); got.Kind != "crypto_LUKS" || got.LUKS != nil || got.Problem == "" {
+		t.Errorf("no valid header anywhere, and yet %+v", got)
+	}
+}
+
+// TestStagedElsewhere: a whole header at that place which is not of a conversion is
+// no substitute.
+func TestStagedElsewhere(t *testing.T) {
+	path := mkfs(t, 64*disk.MiB, luksFormat)
+	graft(t, path, 32<<20, path, 0, 16<<20)
+	patch(t, path, 0x1C0, make([]byte, 64))
+	patch(t, path, 0x4000, make([]byte, 16))
+	if got := probed(t, path); got.LUKS != nil || got.Problem == "" {
+		t.Errorf("content is %+v", got)
+	}
+}
+
+// TestLUKS2Damaged: one lost copy does not matter; two make a Problem; and a file
+// system over the first is named beside it.
+func TestLUKS2Damaged(t *testing.T) {
+	path := mkfs(t, 32*disk.MiB, luksFormat)
+	before := probed(t, path)
+	patch(t, path, 0, make([]byte, 16<<10))
+	if diff := cmp.Diff(before, judged(t, path)); diff != "" {
+		t.Errorf("without the first header it differs:\n%s", diff)
+	}
+	ext4 := mkfs(t, 32*disk.MiB, "mke2fs -q -F -t ext4 IMG")
+	graft(t, path, 0, ext4, 0, 16<<10)
+	if got := probed(t, path); got.Kind != "crypto_LUKS" || !cmp.Equal(got.Ambiguous, []string{"ext4"}) {
+		t.Errorf("content is %+v", got)
+	}
+	patch(t, path, 0x4000+0x1C0, []byte("x"))
+	if got := probed(t, path); got.Kind != "crypto_LUKS" || got.LUKS != nil || got.Problem == "" {
+		t.Errorf("content is %+v", got)
+	}
+}
