@@ -69,7 +69,7 @@ func planCreate(l *layout, p *part) (Action, error) {
 // whyCreate says what asks for a new partition.
 func whyCreate(p *part) string {
 	t := typeName(p.def.Partition.Type)
-	if p.recreated {
+	if p.former != 0 {
 		return fmt.Sprintf("%s.toml lets the factory reset make its partition of type %s anew", p.def.Name, t)
 	}
 	if m := p.def.Partition.Match; m.Label != "" || m.UUID != nil || m.Filesystem != "" {

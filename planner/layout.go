@@ -45,8 +45,8 @@ type part struct {
 	merged bool
 	// relaxed is set where a file system shrinks for its LUKS2 header, because
 	// the partition cannot grow as it would prefer to.
-	relaxed   bool
-	recreated bool // was there before the factory reset
+	relaxed bool
+	former  int // number of the partition that the factory reset deletes, or 0
 
 	content disk.Bytes // what a new one's content takes
 	tree    disk.Bytes // what the hash tree in a new one takes

@@ -78,13 +78,11 @@ func (l *layout) arrange() error {
 			return err
 		}
 		l.distribute()
+		l.place()
+		l.foresee()
 		raised, err := l.raiseTrees()
-		if err != nil {
+		if err != nil || !raised {
 			return err
-		}
-		if !raised {
-			l.place()
-			return nil
 		}
 	}
 }

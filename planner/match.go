@@ -75,7 +75,7 @@ func (l *layout) resetToFactory() {
 	for _, p := range l.parts {
 		if p.def != nil && p.old != nil && p.def.Partition.FactoryReset {
 			l.deleted = append(l.deleted, deletion{Partition: *p.old, def: p.def})
-			p.old, p.recreated = nil, true
+			p.old, p.former = nil, p.old.Number
 		}
 	}
 }

@@ -12,18 +12,23 @@ import (
 // Partitions are matched by number, so of several of one type the later
 // definition must have the higher number: otherwise the next run would match
 // them the other way round. Where the lowest slot would break that, a higher one
-// is taken.
+// is taken. For the same reason a factory reset gives back the number that was
+// there: a foreign partition of the type may have a higher one.
 func (l *layout) number() error {
 	used := make(map[int]bool, l.table.Slots)
 	highest := make(map[[16]byte]int) // by type: the highest number in use by a definition
 	for _, p := range l.parts {
-		if p.old == nil {
+		switch {
+		case p.old != nil:
+			p.number = p.old.Number
+		case p.created() && p.former != 0:
+			p.number = p.former
+		default:
 			continue
 		}
-		p.number = p.old.Number
 		used[p.number] = true
 		if p.def != nil {
-			highest[p.old.Type] = max(highest[p.old.Type], p.number)
+			highest[p.typeUUID()] = max(highest[p.typeUUID()], p.number)
 		}
 	}
 	lowest := 1
@@ -44,12 +49,16 @@ func (l *layout) number() error {
 	return nil
 }
 
-// numberingOrder lists the new partitions as their areas were filled, but those
+// numberingOrder lists the partitions without a number as their areas were filled, but those
 // of one type, in the places they have in that list, by definition.
 func (l *layout) numberingOrder() []*part {
 	var order []*part
 	for _, a := range l.areas {
-		order = append(order, a.new...)
+		for _, p := range a.new {
+			if p.former == 0 {
+				order = append(order, p)
+			}
+		}
 	}
 	byType := make(map[[16]byte][]*part)
 	for _, p := range order {

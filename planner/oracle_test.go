@@ -209,12 +209,14 @@ func (c oracleCase) ask(t *testing.T, repart, sfdisk, dir string) (rows []oracle
 	return rows, true
 }
 
-// differs tells whether the case is one of two that 252 is wrong about, and
-// later versions plan as we do:
+// differs tells whether the case is one of three that 252 is wrong about. In the
+// first two, later versions plan as we do:
 //   - A partition that is there is smaller than its definition wants and has no
 //     free space behind it. That is refused; 252 overlooks it.
 //   - Something is left over in an area, and the partition before it could take it.
 //     It goes there first; 252 only looks at the new partitions.
+//   - A padding_weight makes systemd-repart resize a partition in its next run that
+//     it has just made. We foresee that.
 func (c oracleCase) differs(t *testing.T) bool {
 	l := &layout{snap: c.snap, opts: c.options(), grain: minGrain}
 	if err := l.prepare(c.defs); err != nil {
@@ -231,6 +233,11 @@ func (c oracleCase) differs(t *testing.T) bool {
 		return false
 	}
 	l.distribute()
+	l.place()
+	before := l.extents()
+	if l.foresee(); !slices.Equal(before, l.extents()) {
+		return true
+	}
 	return slices.ContainsFunc(l.areas, func(a *area) bool {
 		if a.before == nil || a.before.foreign() {
 			return false
@@ -238,6 +245,13 @@ func (c oracleCase) differs(t *testing.T) bool {
 		left := l.settle(a, append([]*part{a.before}, a.new...))
 		return left >= l.grain && a.before.extent.Size < a.before.needs.max && a.before.needs.weight > 0
 	})
+}
+
+func (l *layout) extents() (list []disk.Extent) {
+	for _, p := range l.parts {
+		list = append(list, p.extent)
+	}
+	return list
 }
 
 // makeImage makes a sparse file with the table of the case.

@@ -119,7 +119,7 @@ func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSi
 		action.DataSize = action.ShrinkTo
 	}
 	action.Encryption.SectorSize = conversionSectorSize(d, p, row)
-	action.Why = fmt.Sprintf("%s wants it encrypted and it holds a plain %s", d.Name, p.Content.Kind)
+	action.Why = fmt.Sprintf("%s.toml wants it encrypted and it holds a plain %s", d.Name, p.Content.Kind)
 	return action, "", nil
 }
 
