@@ -186,4 +186,3 @@ func exfat(b, _ []byte) {
 	}
 	copy(b[(64+2*8)*512:], "\x83\x05S\x00t\x00i\x00c\x00k\x00")
 }
-
