@@ -95,9 +95,9 @@ func (s source) scan() *tableCopy {
 
 // findPrimaryArray decides where the primary array of a disk that lost its primary
 // copy is to be written. Boards whose firmware wants its boot loader in sector 2
-// have their array elsewhere, and a backup does not tell where. What is left of
-// the header does; without it, sector 2 is taken only if what lies there could be
-// an array.
+// have their array elsewhere, and a backup does not tell where. A header that is
+// whole does. One that is torn is a hint, and without one it is sector 2; but both
+// are taken only if what lies there could be an array.
 func (s *State) findPrimaryArray(src source) {
 	n := arraySectors(s.base.count, s.SectorSize)
 	s.primaryArray = usualArrayLBA
@@ -106,6 +106,9 @@ func (s *State) findPrimaryArray(src source) {
 		at := binary.LittleEndian.Uint64(sector[72:])
 		if at > primaryLBA && at <= maxLBA && disk.LBA(at)+n <= s.base.first {
 			s.primaryArray = disk.LBA(at)
+			if checkHeaderCRC(sector) == nil {
+				return
+			}
 		}
 	}
 	array, err := src.read(s.primaryArray, n)
