@@ -73,6 +73,9 @@ func Format(o FormatOptions) (*Header, error) {
 	if o.KeySize < 1 || o.KeySize > maxKeySize || o.Cipher == "" || len(o.Cipher) > maxDigestString {
 		return nil, fmt.Errorf("cipher %.40q with a key of %d bytes is not possible", o.Cipher, o.KeySize)
 	}
+	if end := 2 * o.HeaderSize; o.DataOffset%512 != 0 || (o.DataOffset != 0 && o.DataOffset < end) {
+		return nil, fmt.Errorf("data offset %d is not a multiple of 512 from %d on, where the header ends", o.DataOffset, end)
+	}
 	h := &Header{HeaderSize: o.HeaderSize, SequenceID: 1, fresh: true, formatKeySize: o.KeySize}
 	if err := h.identify(o); err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func newTree(o FormatOptions) *tree {
 }
 
 // attachedKeyslotsSize is what lies between the header copies and the data, in whole
-// blocks. It is negative where the data begins too early.
+// blocks.
 func attachedKeyslotsSize(headerSize, dataOffset int64) int64 {
 	return min((dataOffset-2*headerSize)/areaAlignment*areaAlignment, maxKeyslotsSize)
 }

@@ -56,14 +56,13 @@ func CalibrateArgon2id(target time.Duration, maxMemory int) KDF {
 	return k
 }
 
+// parseKDF takes any type: one that is not known spoils its keyslot, not the header.
 func parseKDF(f fields) (k KDF, salt []byte) {
 	switch k.Type = f.text("type"); k.Type {
 	case "pbkdf2":
 		k.Hash, k.Iterations = f.text("hash"), f.number("iterations")
 	case "argon2i", "argon2id":
 		k.Time, k.MemoryKiB, k.CPUs = f.number("time"), f.number("memory"), f.number("cpus")
-	default:
-		f.fail("type %.40q is not known", k.Type)
 	}
 	return k, f.bytes("salt", 64)
 }
@@ -119,18 +118,21 @@ func (k KDF) afHash() string {
 // derive returns size bytes of key. It refuses costs that would take hours or more
 // memory than cryptsetup ever asks for.
 func (k KDF) derive(passphrase, salt []byte, size int) ([]byte, error) {
-	if k.Type == "pbkdf2" {
+	run := argon2.IDKey
+	switch k.Type {
+	case "pbkdf2":
 		return pbkdf2Key(k.Hash, passphrase, salt, k.Iterations, size)
+	case "argon2i":
+		run = argon2.Key
+	case "argon2id":
+	default:
+		return nil, fmt.Errorf("kdf %.40q is not known", k.Type)
 	}
 	if k.Time < 1 || k.CPUs < 1 || k.CPUs > 255 || k.MemoryKiB < 1 || k.MemoryKiB > maxMemoryKiB {
 		return nil, fmt.Errorf("%s with %d passes, %d KiB, %d cpus is out of range", k.Type, k.Time, k.MemoryKiB, k.CPUs)
 	}
 	if int64(k.Time)*int64(max(k.MemoryKiB, 8*k.CPUs)) > maxWorkKiB {
 		return nil, fmt.Errorf("%s with %d passes over %d KiB would take too long", k.Type, k.Time, k.MemoryKiB)
-	}
-	run := argon2.IDKey
-	if k.Type == "argon2i" {
-		run = argon2.Key
 	}
 	return run(passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), uint32(size)), nil
 }

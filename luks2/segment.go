@@ -65,7 +65,7 @@ func (s Segment) check(f fields) {
 	switch {
 	case s.Offset%512 != 0:
 		f.fail("offset %d is not a multiple of 512", s.Offset)
-	case s.Size == 0 && !s.backup():
+	case s.Size == 0:
 		f.fail("size is 0")
 	case s.Size > 0 && s.Size%int64(unit) != 0:
 		f.fail("size %d is not a multiple of %d", s.Size, unit)
