@@ -124,6 +124,7 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 	fs := c.action.Filesystem
 	options := mkfs.Filesystem{
 		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: c.plan.Target.SectorSize, TempDir: c.env.TempDir,
+		Epoch: c.env.Epoch,
 	}
 	if c.encrypt != nil {
 		options.SectorSize = max(options.SectorSize, disk.Bytes(c.encrypt.sectorSize))

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -19,6 +20,9 @@ type Env struct {
 	Random  io.Reader // keys, salts and anti-forensic stripes
 	TempDir string    // for file systems in the making; "" is os.TempDir
 	Root    string    // copy_files and copy_blocks sources lie below it
+	// Epoch is the time stamp of what file systems make themselves
+	// (SOURCE_DATE_EPOCH), nil for now.
+	Epoch   *time.Time
 	Report  func(Event)
 	Workers int // goroutines that encrypt; 0 means one a core
 }

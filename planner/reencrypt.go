@@ -80,14 +80,15 @@ func dataSize(c disk.Content) disk.Bytes {
 	return max(c.Size.RoundUp(conversionBlock), Shift)
 }
 
-// shrinkTarget returns the size a file system is shrunk to so that a partition of
-// the given size has room for the header, 0 where it fits already.
-func shrinkTarget(c disk.Content, size disk.Bytes) disk.Bytes {
+// shrinkTarget tells whether a file system must shrink so that a partition of the
+// given size has room for the header, and to what size: 0 where the header alone
+// takes all there is.
+func shrinkTarget(c disk.Content, size disk.Bytes) (to disk.Bytes, shrinks bool) {
 	room := size.RoundDown(conversionBlock) - 2*Shift
 	if dataSize(c) <= room {
-		return 0
+		return 0, false
 	}
-	return room.RoundDown(max(c.BlockSize, conversionBlock))
+	return max(0, room).RoundDown(max(c.BlockSize, conversionBlock)), true
 }
 
 // canShrink tells whether the file system has what it takes: a kind that shrinks,
@@ -110,13 +111,12 @@ func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSi
 	if err := checkConvertible(d, p); err != nil {
 		return nil, "", err
 	}
-	action.ShrinkTo = shrinkTarget(p.Content, row.Size)
-	if action.ShrinkTo > 0 && !(slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) && canShrink(p.Content, action.ShrinkTo)) {
-		return nil, "", noRoom(d, p, row)
-	}
 	action.DataSize = dataSize(p.Content)
-	if action.ShrinkTo > 0 {
-		action.DataSize = action.ShrinkTo
+	if to, shrinks := shrinkTarget(p.Content, row.Size); shrinks {
+		if !slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) || !canShrink(p.Content, to) {
+			return nil, "", noRoom(d, p, row)
+		}
+		action.ShrinkTo, action.DataSize = to, to
 	}
 	action.Encryption.SectorSize = conversionSectorSize(d, p, row)
 	action.Why = fmt.Sprintf("%s.toml wants it encrypted and it holds a plain %s", d.Name, p.Content.Kind)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
@@ -130,6 +132,10 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 // execute applies a plan and tells how it goes.
 func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
 	env := flags.keyFlags.env(w.definitions)
+	var err error
+	if env.Epoch, err = sourceDateEpoch(); err != nil {
+		return err
+	}
 	env.Root = flags.root
 	env.Report = progress.event
 	derived, err := executor.Apply(ctx, target{dev}, plan, env)
@@ -142,6 +148,21 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return showPlan(out, plan, saw, true)
 	}
 	return nil
+}
+
+// sourceDateEpoch reads the variable that reproducible builds set
+// (reproducible-builds.org/specs/source-date-epoch).
+func sourceDateEpoch() (*time.Time, error) {
+	text, ok := os.LookupEnv("SOURCE_DATE_EPOCH")
+	if !ok {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds < 0 {
+		return nil, usageError{fmt.Errorf("SOURCE_DATE_EPOCH=%q is not a number of seconds", text)}
+	}
+	epoch := time.Unix(seconds, 0).UTC()
+	return &epoch, nil
 }
 
 // env lists the kinds of key this binary can use.

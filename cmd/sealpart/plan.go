@@ -69,13 +69,19 @@ func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Sn
 	if len(args) > 0 {
 		return nil, snapshot, usageError{fmt.Errorf("give a DISK or --snapshot, not both")}
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.Open(file)
 	if err != nil {
 		return nil, snapshot, err
 	}
-	if err := json.Unmarshal(text, &snapshot); err != nil {
+	defer text.Close()
+	decoder := json.NewDecoder(text)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&snapshot); err != nil {
 		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
 	}
 	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
-	return plan, snapshot, err
+	if err != nil {
+		return nil, snapshot, fmt.Errorf("%s: %w", file, err)
+	}
+	return plan, snapshot, nil
 }

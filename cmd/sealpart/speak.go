@@ -192,8 +192,8 @@ func createDeed(a planner.Create) string {
 	switch {
 	case a.Filesystem != nil:
 		what += fmt.Sprintf(" and a new %s file system", a.Filesystem.Format)
-		if n := len(a.Filesystem.CopyFiles); n > 0 {
-			what += fmt.Sprintf(" with files from %d place(s)", n)
+		for i, f := range a.Filesystem.CopyFiles {
+			what += [...]string{" with the files of ", " and "}[min(i, 1)] + f.Source
 		}
 	case a.CopyBlocks != "":
 		what += " and copy " + a.CopyBlocks + " into it"

@@ -30,6 +30,9 @@ func gather(f *planFlags) (*world, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
+	if err := f.absoluteRoot(); err != nil {
+		return nil, err
+	}
 	w := &world{facts: host.Gather(f.root)}
 	var err error
 	if w.options, err = f.options(w.facts); err != nil {
@@ -47,6 +50,22 @@ func gather(f *planFlags) (*world, error) {
 	}
 	w.options.SourceSizes, err = sourceSizes(f.root, w.definitions)
 	return w, err
+}
+
+// absoluteRoot makes --root independent of the working directory: other programs
+// are told paths below it.
+func (f *planFlags) absoluteRoot() error {
+	if f.root == "" {
+		return nil
+	}
+	root, err := filepath.Abs(f.root)
+	if err != nil {
+		return err
+	}
+	if f.root = root; root == "/" {
+		f.root = ""
+	}
+	return nil
 }
 
 // sources returns the directories to read. The usual ones may be missing; one

@@ -13,6 +13,14 @@ type Type struct {
 	UUID uuid.UUID // the GPT type GUID
 }
 
+// String returns the name, or the GUID of a type without one.
+func (t Type) String() string {
+	if t.Name == "" {
+		return t.UUID.String()
+	}
+	return t.Name
+}
+
 // The GPT attribute bits that the Discoverable Partitions Specification defines.
 const (
 	AttributeGrowFileSystem uint64 = 1 << 59 // grow the file system when it is mounted

@@ -39,7 +39,7 @@ func (b Bytes) RoundUp(grain Bytes) Bytes {
 // RoundDown returns the largest multiple of grain that is not above b.
 func (b Bytes) RoundDown(grain Bytes) Bytes { return b / grain * grain }
 
-// String writes b for people: the largest binary unit, one decimal where needed.
+// String writes b for people: the largest binary unit, at most one decimal.
 func (b Bytes) String() string {
 	units := []struct {
 		size Bytes
@@ -51,7 +51,8 @@ func (b Bytes) String() string {
 		case b%u.size == 0:
 			return fmt.Sprintf("%d %s", b/u.size, u.name)
 		default:
-			return fmt.Sprintf("%.1f %s", float64(b)/float64(u.size), u.name)
+			text := strconv.FormatFloat(float64(b)/float64(u.size), 'f', 1, 64)
+			return strings.TrimSuffix(text, ".0") + " " + u.name
 		}
 	}
 	return fmt.Sprintf("%d B", int64(b))
