@@ -59,6 +59,16 @@ func drawWorld(t *rapid.T) ([]definitions.Definition, disk.Snapshot, Options) {
 	for range rapid.IntRange(0, 6).Draw(t, "definitions") {
 		defs = append(defs, drawDefinition(t))
 	}
+	// Types are all that definitions without a match are told apart by. Where the
+	// first of two of a type is dropped, the next run gives it the partition that
+	// was made for the second.
+	for i := range defs {
+		for j := range defs {
+			if i != j && defs[i].Partition.Type == defs[j].Partition.Type {
+				defs[i].Partition.Priority = 0
+			}
+		}
+	}
 	return named(defs...), snap, o
 }
 
@@ -111,6 +121,9 @@ func drawDefinition(t *rapid.T) definitions.Definition {
 		}
 	}
 	p.FactoryReset = maybe("factory reset?")
+	if maybe("priority?") {
+		p.Priority = rapid.Int32Range(0, 3).Draw(t, "priority")
+	}
 	return d
 }
 
@@ -156,7 +169,9 @@ func TestMinimalSize(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var defs []definitions.Definition
 		for range rapid.IntRange(1, 6).Draw(t, "definitions") {
-			defs = append(defs, drawDefinition(t))
+			d := drawDefinition(t)
+			d.Partition.Priority = 0 // nothing may be dropped
+			defs = append(defs, d)
 		}
 		defs = named(defs...)
 		o := options(EmptyCreate)

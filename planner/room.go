@@ -11,14 +11,18 @@ import (
 // 0 where it need not grow for it: nothing is to be converted, there is room
 // behind the file system already, or the file system shrinks instead.
 func headerRoom(p *part) disk.Bytes {
-	if !converts(p) || shrinkTarget(p.old.Content, p.old.Size) == 0 {
+	if !converts(p) {
+		return 0
+	}
+	to, shrinks := shrinkTarget(p.old.Content, p.old.Size)
+	if !shrinks {
 		return 0
 	}
 	for _, room := range p.def.Encryption.HeaderRoom {
 		switch {
 		case room == definitions.RoomGrow && !p.relaxed:
 			return neededForHeader(p.old.Content)
-		case room == definitions.RoomShrink && canShrink(p.old.Content, shrinkTarget(p.old.Content, p.old.Size)):
+		case room == definitions.RoomShrink && canShrink(p.old.Content, to):
 			return 0
 		}
 	}
