@@ -65,13 +65,19 @@ func labelled(t *testing.T, size disk.Bytes, script string) []byte {
 	return load(t, path)
 }
 
+// sampleImage is made once: sgdisk waits for all of the machine's disks.
+var sampleImage []byte
+
 // sample is a disk of 20 MiB with three and a name beyond the basic plane, which
 // only sgdisk can write.
 func sample(t *testing.T) []byte {
 	t.Helper()
-	path := save(t, labelled(t, 20*disk.MiB, three))
-	run(t, "", "sgdisk", "-c", "3:💾 x", path)
-	return load(t, path)
+	if sampleImage == nil {
+		path := save(t, labelled(t, 20*disk.MiB, three))
+		run(t, "", "sgdisk", "-c", "3:💾 x", path)
+		sampleImage = load(t, path)
+	}
+	return bytes.Clone(sampleImage)
 }
 
 func load(t *testing.T, path string) []byte {
