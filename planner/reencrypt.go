@@ -17,19 +17,47 @@ import (
 // the plain copy of the file system's first Shift bytes until all is done.
 // DataSize is at most D - 2·Shift.
 type Reencrypt struct {
-	Number   int         `json:"number"`
-	Extent   disk.Extent `json:"extent"` // on the disk, after growth
-	DataSize disk.Bytes  `json:"data_size"`
-	Shift    disk.Bytes  `json:"shift"`
+	Number int         `json:"number"`
+	Mode   Mode        `json:"mode"`
+	Room   Room        `json:"room,omitempty"` // of ModeEncrypt
+	Extent disk.Extent `json:"extent"`         // on the disk, as published
+	// DataSize is how much is converted: logical bytes from the start.
+	DataSize disk.Bytes `json:"data_size"`
+	// Shift is where the encrypted data starts on the partition, and for
+	// RoomBehind how far it moves.
+	Shift disk.Bytes `json:"shift"`
 	// ShrinkTo is the size the file system is shrunk to first, 0 for not at all.
 	ShrinkTo   disk.Bytes `json:"shrink_to,omitempty"`
 	Filesystem string     `json:"filesystem,omitempty"` // kind of the file system in it
+	// HeaderPath is the file that takes the header, for RoomDetached.
+	HeaderPath string `json:"header_path,omitempty"`
+	// ExistingKey is the key source that opens the volume for ModeRekey.
+	ExistingKey string `json:"existing_key,omitempty"`
 	// Resume is set where a conversion was begun before; Encryption then holds
 	// what the definition says, and the header on disk rules.
 	Resume     bool       `json:"resume,omitempty"`
 	Encryption Encryption `json:"encryption"`
 	Why        string     `json:"reason"`
 }
+
+// Mode is what a conversion does (LUKS2's words).
+type Mode string
+
+// The modes of a conversion.
+const (
+	ModeEncrypt Mode = "encrypt"   // plain to LUKS2
+	ModeRekey   Mode = "reencrypt" // LUKS2 to another volume key
+)
+
+// Room is where the header of an encryption in place goes.
+type Room string
+
+// The rooms for a header.
+const (
+	RoomBehind   Room = "behind"   // the data moves up by Shift into space behind the file system
+	RoomGap      Room = "gap"      // free space before the partition; nothing moves
+	RoomDetached Room = "detached" // a file elsewhere; nothing moves
+)
 
 // Kind returns "reencrypt".
 func (Reencrypt) Kind() string { return "reencrypt" }
@@ -103,7 +131,7 @@ func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSi
 	if d.Encryption == nil || d.Encryption.Existing != definitions.ExistingConvert {
 		return nil, "", nil
 	}
-	action := &Reencrypt{Number: p.Number, Extent: row.Extent, Shift: Shift, Filesystem: p.Content.Kind}
+	action := &Reencrypt{Number: p.Number, Mode: ModeEncrypt, Room: RoomBehind, Extent: row.Extent, Shift: Shift, Filesystem: p.Content.Kind}
 	action.Encryption = encryptionFor(d, row, sectorSize)
 	if p.Content.Kind == "crypto_LUKS" {
 		return planResume(d, p, action)
