@@ -6,7 +6,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
-	"github.com/sealpart/sealpart/internal/host"
 )
 
 // unlimited is a size without an upper bound. No disk reaches it, so sums
@@ -17,7 +16,6 @@ const unlimited disk.Bytes = math.MaxInt64
 // step by step, where everything goes.
 type layout struct {
 	snap     disk.Snapshot
-	facts    host.Facts
 	opts     Options
 	grain    disk.Bytes // what offsets and sizes of new partitions are multiples of
 	newTable bool

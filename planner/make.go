@@ -22,8 +22,8 @@ var builders = []func(*layout, *part) (Action, error){
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, and otherwise where the
 // definitions or the snapshot contradict themselves.
-func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
-	l := &layout{snap: snap, facts: facts, opts: o, grain: grainOf(o, snap.SectorSize)}
+func Make(defs []definitions.Definition, snap disk.Snapshot, _ host.Facts, o Options) (*Plan, error) {
+	l := &layout{snap: snap, opts: o, grain: grainOf(o, snap.SectorSize)}
 	if err := l.decide(defs); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,386 @@
+package planner
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/testenv"
+)
+
+func verityRole(role string) func(*definitions.Definition) {
+	return func(d *definitions.Definition) { d.Verity = &definitions.Verity{Role: role, MatchKey: "root"} }
+}
+
+// TestCreateEncrypted: what the executor is told about a new encrypted partition.
+func TestCreateEncrypted(t *testing.T) {
+	o := options(EmptyAllow)
+	o.Discard = true
+	p := plan(t, named(want("home", encrypted)), blank(disk.GiB), o)
+	c := p.Actions[0].(Create)
+	if c.Filesystem == nil || c.Filesystem.Format != "ext4" || c.Filesystem.Label != "home" {
+		t.Errorf("file system %+v", c.Filesystem)
+	}
+	e := c.Encryption
+	if e == nil || e.Cipher != "aes-xts-plain64" || e.KeyBits != 512 || e.SectorSize != 4096 || e.DataOffset != 16*disk.MiB || e.Label != "luks-home" || !e.Discards || len(e.Keys) != 1 {
+		t.Fatalf("encryption %+v", e)
+	}
+	ids := map[uuid.UUID]bool{p.Rows[0].UUID: true, c.Filesystem.UUID: true, e.UUID: true}
+	if len(ids) != 3 || ids[uuid.Nil] {
+		t.Errorf("UUIDs are not three: %v", ids)
+	}
+	if !strings.Contains(c.Why, "10-home.toml") {
+		t.Errorf("reason %q", c.Why)
+	}
+	for typ, sector := range map[string]disk.Bytes{"esp": 512, "srv": 4096} {
+		p := plan(t, named(want(typ, encrypted)), blank(disk.GiB), o)
+		if got := p.Actions[0].(Create).Encryption.SectorSize; got != sector {
+			t.Errorf("%s: encryption sectors of %d", typ, got)
+		}
+	}
+}
+
+func TestDefaultFormats(t *testing.T) {
+	populated := func(d *definitions.Definition) {
+		d.Filesystem.CopyFiles = []definitions.CopyFile{{Source: "/a", Target: "/"}}
+	}
+	cases := []struct {
+		d    definitions.Definition
+		want string
+	}{
+		{want("home"), ""}, {want("home", populated), "ext4"}, {want("esp", populated), "vfat"}, {want("xbootldr", populated), "vfat"},
+		{want("swap"), "swap"}, {want("root", encrypted), "ext4"}, {want("swap", encrypted), "swap"}, {want("root", format("empty")), ""},
+		{want("root", encrypted, func(d *definitions.Definition) { d.Filesystem.CopyBlocks = "/b" }), ""},
+	}
+	for _, c := range cases {
+		if got := formatOf(&c.d); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.d.Filesystem, got, c.want)
+		}
+	}
+	p := plan(t, named(want("root", format("empty"))), blank(disk.GiB), options(EmptyAllow))
+	if p.Rows[0].Name != "_empty" || p.Rows[0].Attributes != disk.AttributeNoAuto|disk.AttributeGrowFileSystem {
+		t.Errorf("%+v", p.Rows[0])
+	}
+}
+
+// TestVeritySet: the hash partition is as large as the tree over what the data
+// partition turns out to be, and both UUIDs are left open.
+func TestVeritySet(t *testing.T) {
+	defs := named(want("root", format("ext4"), verityRole("data")), want("root-verity", verityRole("hash"), sizes(0, 64*disk.MiB), func(d *definitions.Definition) { d.Partition.Weight = 0 }))
+	p := plan(t, defs, blank(4*disk.GiB), options(EmptyAllow))
+	v, ok := p.Actions[len(p.Actions)-1].(Verity)
+	if !ok || v.Data != 1 || v.Hash != 2 || v.DataBlockSize != 4096 || v.UUID != derive(testSeed, []byte("verity-uuid")) {
+		t.Fatalf("%+v", p.Actions)
+	}
+	if salt, err := hex.DecodeString(v.Salt); err != nil || len(salt) != 32 {
+		t.Errorf("salt %q", v.Salt)
+	}
+	if need := treeSize(v.DataExtent.Size, 4096, 4096); v.HashExtent.Size < need || v.HashExtent.Size > need+disk.MiB {
+		t.Errorf("hash partition of %d, the tree takes %d", v.HashExtent.Size, need)
+	}
+	for _, r := range p.Rows {
+		if !r.UUIDDerived || r.UUID != uuid.Nil || r.Attributes&disk.AttributeReadOnly == 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	after := After(p, blank(4*disk.GiB))
+	if again := plan(t, defs, after, options(EmptyRefuse)); !again.Empty() {
+		t.Errorf("second run: %v", again.Actions)
+	}
+	after.Partitions = after.Partitions[1:] // only the hash partition
+	if _, err := Make(defs, after, host.Facts{}, options(EmptyRefuse)); err == nil {
+		t.Error("a new data partition under an old hash tree")
+	}
+	if _, err := Make(named(want("root", verityRole("data"))), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
+		t.Error("a verity set of one")
+	}
+	small := named(want("root", verityRole("data"), sizes(disk.GiB, 0)), want("root-verity", verityRole("hash"), sizes(0, disk.MiB)))
+	if _, err := Make(small, blank(4*disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), "size_max") {
+		t.Errorf("a hash partition that may not be large enough: %v", err)
+	}
+}
+
+// TestTreeSize lets veritysetup make the hash devices.
+func TestTreeSize(t *testing.T) {
+	veritysetup := testenv.Need(t, "veritysetup")
+	for _, c := range []struct{ blocks, data, hash disk.Bytes }{
+		{1, 4096, 4096}, {2, 4096, 4096}, {128, 4096, 4096}, {129, 4096, 4096}, {16384, 4096, 4096}, {16385, 4096, 4096},
+		{1000, 512, 1024}, {1000, 4096, 1024}, {1000, 1024, 512},
+	} {
+		data, hash := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "hash")
+		if err := os.WriteFile(data, make([]byte, c.blocks*c.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(veritysetup, "format", fmt.Sprint("--data-block-size=", int64(c.data)), fmt.Sprint("--hash-block-size=", int64(c.hash)), data, hash).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		info, err := os.Stat(hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A tree of no block leaves a superblock, which veritysetup does not pad.
+		if want := disk.Bytes(info.Size()).RoundUp(c.hash); treeSize(c.blocks*c.data, c.data, c.hash) != want {
+			t.Errorf("%+v: %d, veritysetup makes %d", c, treeSize(c.blocks*c.data, c.data, c.hash), info.Size())
+		}
+	}
+}
+
+// TestSupplement: an XBOOTLDR partition appears only where the ESP that is there
+// is too small.
+func TestSupplement(t *testing.T) {
+	supplement := want("xbootldr", sizes(512*disk.MiB, disk.GiB), func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })
+	defs := named(want("esp", sizes(128*disk.MiB, disk.GiB)), supplement)
+	p := plan(t, defs, blank(8*disk.GiB), options(EmptyAllow))
+	expect(t, p, "1 esp 2048+2097152 create")
+
+	snap := gpt(8*disk.GiB, there("esp", 2048, 262144), there("root", 264192, 204800))
+	p = plan(t, defs, snap, options(EmptyRefuse))
+	expect(t, p, "1 esp 2048+262144 unchanged", "2 root-x86-64 264192+204800 unchanged", "3 xbootldr 468992+2097152 create")
+	if again := plan(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
+		t.Errorf("second run: %v", sectors(again))
+	}
+	for name, bad := range map[string][]definitions.Definition{
+		"no target":       named(supplement),
+		"of itself":       named(want("esp", func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })),
+		"encrypted":       named(want("esp", encrypted), supplement),
+		"contradictory":   named(want("esp", sizes(0, 128*disk.MiB)), supplement),
+		"two of a target": named(want("esp"), supplement, supplement),
+	} {
+		if _, err := Make(bad, blank(8*disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestFactoryReset(t *testing.T) {
+	reset := func(d *definitions.Definition) { d.Partition.FactoryReset = true }
+	snap := gpt(disk.GiB, there("root", 2048, 204800), there("var", 206848, 204800), there("home", 411648, 204800))
+	defs := named(want("root"), want("var", reset), want("home"))
+	o := options(EmptyRefuse)
+	if p := plan(t, defs, snap, o); p.Rows[1].Activity != ActivityUnchanged {
+		t.Errorf("without being asked: %v", sectors(p))
+	}
+	o.FactoryReset = true
+	p := plan(t, defs, snap, o)
+	if p.Rows[1].Activity != ActivityDelete || p.Rows[1].Entry != snap.Partitions[1].Entry {
+		t.Errorf("%v", sectors(p))
+	}
+	made := p.Actions[0].(Create)
+	if made.Number != 2 || !strings.Contains(made.Why, "factory reset") {
+		t.Errorf("%+v", made)
+	}
+}
+
+// TestMatch: A/B sets are told apart by label.
+func TestMatch(t *testing.T) {
+	slot := func(label string) func(*definitions.Definition) {
+		return func(d *definitions.Definition) { d.Partition.Label, d.Partition.Match.Label = label, label }
+	}
+	b := there("root", 2048, 204800)
+	b.Name = "root-b"
+	snap := gpt(disk.GiB, b)
+	defs := named(want("root", slot("root-a")), want("root", slot("root-b"), sizes(0, 100*disk.MiB)))
+	p := plan(t, defs, snap, options(EmptyRefuse))
+	if p.Rows[0].Definition != "20-root-x86-64" || p.Rows[1].Name != "root-a" || p.Rows[1].Number != 2 {
+		t.Errorf("%+v", p.Rows)
+	}
+	if again := plan(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
+		t.Errorf("second run: %v", sectors(again))
+	}
+	endless := want("root", func(d *definitions.Definition) { d.Partition.Match.Label = "other" })
+	if _, err := Make(named(endless), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
+		t.Error("a definition that would make a partition in every run")
+	}
+}
+
+// TestHeaderRoom: a partition that is converted grows as far as its header needs,
+// or its file system shrinks, as the definition prefers and the disk allows.
+func TestHeaderRoom(t *testing.T) {
+	convert := func(rooms ...string) []definitions.Definition {
+		return named(want("root", func(d *definitions.Definition) {
+			encrypted(d)
+			d.Encryption.Existing, d.Encryption.HeaderRoom = definitions.ExistingConvert, rooms
+			d.Partition.Weight = 0
+		}))
+	}
+	root := there("root", 2048, 204800)
+	root.Content = disk.Content{Kind: "ext4", Size: root.Size, BlockSize: 4096, Free: root.Size / 2}
+	alone := gpt(disk.GiB, root)
+	walled := gpt(disk.GiB, root, there("home", 206848, 204800))
+	full := walled
+	full.Partitions = append([]disk.Partition{}, walled.Partitions...)
+	full.Partitions[0].Content.Free = 4096
+	roomy := gpt(disk.GiB, root)
+	roomy.Partitions = append([]disk.Partition{}, root)
+	roomy.Partitions[0].Number, roomy.Partitions[0].Content.Size = 1, root.Size-2*Shift
+	cases := []struct {
+		name   string
+		rooms  []string
+		snap   disk.Snapshot
+		size   int64 // in sectors, 0 for a refusal
+		shrink bool
+	}{
+		{"grow", []string{"grow", "shrink"}, alone, 204800 + 65536, false},
+		{"shrink first", []string{"shrink", "grow"}, alone, 204800, true},
+		{"cannot grow", []string{"grow", "shrink"}, walled, 204800, true},
+		{"must grow", []string{"grow"}, walled, 0, false},
+		{"neither", []string{"grow", "shrink"}, full, 0, false},
+		{"room enough", []string{"grow", "shrink"}, roomy, 204800, false},
+	}
+	for _, c := range cases {
+		p, err := Make(convert(c.rooms...), c.snap, host.Facts{}, options(EmptyRefuse))
+		if c.size == 0 {
+			if err == nil {
+				t.Errorf("%s: accepted", c.name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if err := Check(p, c.snap); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		r, ok := p.Actions[len(p.Actions)-1].(Reencrypt)
+		if !ok || int64(r.Extent.Size/512) != c.size || (r.ShrinkTo > 0) != c.shrink {
+			t.Errorf("%s: %+v", c.name, p.Actions)
+		}
+	}
+}
+
+// TestConversionKeepsItsSize: what a conversion has moved is found from the end of
+// the partition.
+func TestConversionKeepsItsSize(t *testing.T) {
+	root := there("root", 2048, 204800)
+	root.Content = disk.Content{Kind: cryptoLUKS, LUKS: &disk.LUKS{DataOffset: Shift, SectorSize: 4096, Reencryption: &disk.Reencryption{
+		Mode: "encrypt", Direction: "backward", Resilience: "datashift", State: disk.ReencryptClean, Total: 64 * disk.MiB,
+	}}}
+	d := want("root", encrypted, sizes(500*disk.MiB, 0))
+	d.Encryption.Existing = definitions.ExistingConvert
+	p := plan(t, named(d), gpt(disk.GiB, root), options(EmptyRefuse))
+	if r, ok := p.Actions[0].(Reencrypt); !ok || !r.Resume || p.Rows[0].Activity != ActivityUnchanged {
+		t.Errorf("%v %+v", sectors(p), p.Actions)
+	}
+}
+
+// TestDamagedTables are refused whole: guessing at them loses data.
+func TestDamagedTables(t *testing.T) {
+	cases := map[string]func(*disk.Snapshot){
+		"overlap":       func(s *disk.Snapshot) { s.Partitions[1].Offset = s.Partitions[0].Offset },
+		"behind disk":   func(s *disk.Snapshot) { s.Partitions[1].Size = disk.TiB },
+		"overflow":      func(s *disk.Snapshot) { s.Partitions[1].Offset = unlimited - 511 },
+		"negative":      func(s *disk.Snapshot) { s.Partitions[1].Size = -512 },
+		"unaligned":     func(s *disk.Snapshot) { s.Partitions[1].Size++ },
+		"number twice":  func(s *disk.Snapshot) { s.Partitions[1].Number = 1 },
+		"number 0":      func(s *disk.Snapshot) { s.Partitions[1].Number = 0 },
+		"no slots":      func(s *disk.Snapshot) { s.Table.Slots = 0 },
+		"first usable":  func(s *disk.Snapshot) { s.Table.FirstUsable = 1 << 60 },
+		"last usable":   func(s *disk.Snapshot) { s.Table.LastUsable = 1 << 60 },
+		"sector size":   func(s *disk.Snapshot) { s.SectorSize = 0 },
+		"negative disk": func(s *disk.Snapshot) { s.Size = -1 },
+	}
+	for name, damage := range cases {
+		snap := gpt(disk.GiB, there("root", 2048, 2048), there("home", 4096, 2048))
+		damage(&snap)
+		if _, err := Make(named(want("var")), snap, host.Facts{}, options(EmptyRefuse)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := Make(nil, blank(disk.GiB), host.Facts{}, Options{Empty: EmptyAllow}); err == nil {
+		t.Error("no seed: accepted")
+	}
+}
+
+// TestLaws: plans that break a law are refused, whoever made them.
+func TestLaws(t *testing.T) {
+	snap := gpt(disk.GiB, there("root", 2048, 204800), there("srv", 206848, 204800))
+	defs := named(want("root"), want("home", encrypted))
+	cases := map[string]func(*Plan){
+		"fingerprint":     func(p *Plan) { p.Target.Fingerprint = "" },
+		"version":         func(p *Plan) { p.Version++ },
+		"smaller disk":    func(p *Plan) { p.Target.Size -= 512 },
+		"table moved":     func(p *Plan) { p.Table.FirstUsable++ },
+		"table too long":  func(p *Plan) { p.Table.LastUsable += 40 },
+		"foreign renamed": func(p *Plan) { p.Rows[1].Name = "x" },
+		"foreign deleted": func(p *Plan) { p.Rows[1].Activity = ActivityDelete },
+		"row lost":        func(p *Plan) { p.Rows = p.Rows[1:] },
+		"row twice":       func(p *Plan) { p.Rows = append(p.Rows, p.Rows[0]) },
+		"shrunk":          func(p *Plan) { p.Rows[0].Size -= 4096; p.Rows[0].Activity = ActivityResize },
+		"moved":           func(p *Plan) { p.Rows[0].Offset += 4096 },
+		"renumbered":      func(p *Plan) { p.Rows[0].Number = 9 },
+		"new UUID":        func(p *Plan) { p.Rows[0].UUID = testSeed },
+		"attributes":      func(p *Plan) { p.Rows[0].Attributes = 1 },
+		"number twice":    func(p *Plan) { p.Rows[2].Number = 1 },
+		"UUID twice":      func(p *Plan) { p.Rows[2].UUID = p.Rows[0].UUID },
+		"long name":       func(p *Plan) { p.Rows[2].Name = strings.Repeat("x", 37) },
+		"overlap":         func(p *Plan) { p.Rows[2].Offset -= 4096 },
+		"outside":         func(p *Plan) { p.Rows[2].Size += disk.GiB },
+		"unaligned":       func(p *Plan) { p.Rows[2].Size -= 512 },
+		"no action":       func(p *Plan) { p.Actions = nil },
+		"action twice":    func(p *Plan) { p.Actions = append(p.Actions, p.Actions[0]) },
+		"wrong extent": func(p *Plan) {
+			c := p.Actions[0].(Create)
+			c.Extent.Offset -= 4096
+			p.Actions[0] = c
+		},
+		"on an existing one": func(p *Plan) { p.Actions[0] = Create{Number: 1, Extent: p.Rows[0].Extent} },
+		"converts a foreign one": func(p *Plan) {
+			p.Actions = append(p.Actions, Reencrypt{Number: 2, Extent: p.Rows[1].Extent, Shift: Shift, Encryption: *p.Actions[0].(Create).Encryption})
+		},
+	}
+	for name, breakLaw := range cases {
+		p := plan(t, defs, snap, options(EmptyRefuse))
+		breakLaw(p)
+		if err := Check(p, snap); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestNoSpace(t *testing.T) {
+	_, err := Make(named(want("home"), want("var", sizes(disk.GiB, 0))), blank(100*disk.MiB), host.Facts{}, options(EmptyAllow))
+	var noSpace *NoSpaceError
+	if !errors.As(err, &noSpace) || noSpace.Definition != "20-var" || noSpace.Need != disk.GiB || noSpace.Total != disk.GiB+10*disk.MiB {
+		t.Errorf("%v", err)
+	}
+	var many []definitions.Definition
+	for range 129 {
+		many = append(many, want("linux-generic", sizes(4096, 0)))
+	}
+	if _, err := Make(named(many...), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), "slot") {
+		t.Errorf("129 partitions: %v", err)
+	}
+}
+
+func BenchmarkMake(b *testing.B) {
+	for _, n := range []int{5, 128} {
+		b.Run(fmt.Sprintf("%d partitions", n), func(b *testing.B) {
+			var partitions []disk.Partition
+			var defs []definitions.Definition
+			for i := range n {
+				typ := oracleTypes[i%len(oracleTypes)]
+				partitions = append(partitions, there(typ, int64(2048+i*40960), 32768))
+				defs = append(defs, want(typ))
+			}
+			snap := gpt(8*disk.GiB, partitions...)
+			defs = named(defs...)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Make(defs, snap, host.Facts{}, options(EmptyRefuse)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
