@@ -223,11 +223,8 @@ func (s *stager) copyFile(e entry) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(to, from); err != nil {
-		to.Close()
-		return err
-	}
-	return to.Close()
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
 }
 
 // removeTree removes a staging directory, whose directories may be read-only by now.

@@ -24,9 +24,8 @@ type Window struct {
 
 // CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
 // loss (e2fsck -f -p). It fails where a human must decide, and leaves that as it is
-// but for harmless repairs already made. e2fsck replays the journal first and writes
-// no repair that depends on another unwritten one, so a power cut leaves a file
-// system to be checked again. It is not interrupted: ctx counts only at the start.
+// but for harmless repairs already made. A power cut leaves a file system to be
+// checked again. It is not interrupted: ctx counts only at the start.
 func CheckExt(ctx context.Context, w Window) error {
 	if _, err := w.superblock(); err != nil {
 		return err
@@ -39,10 +38,12 @@ func CheckExt(ctx context.Context, w Window) error {
 // blocks. It must have passed CheckExt. It fails, with nothing changed, where the
 // content does not fit.
 //
-// Data are copied before anything refers to the copy, and the superblock says that
-// the file system has errors until all is done; a power cut leaves one that probe
-// calls unclean and e2fsck -fy mends. It is not interrupted: ctx counts only at the
-// start.
+// The superblock says that the file system has errors, and its old size, until all
+// is done. Data are copied before anything refers to the copy, so a power cut up to
+// there leaves what CheckExt mends, and the shrink can be done again. A power cut
+// after that, while directories and inodes are changed, leaves what CheckExt refuses
+// and e2fsck -f -y mends without loss of a file. It is not interrupted: ctx counts
+// only at the start.
 func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) error {
 	s, err := w.superblock()
 	if err != nil {
