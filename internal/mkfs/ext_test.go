@@ -262,6 +262,7 @@ func TestStageStaysInside(t *testing.T) {
 }
 
 func TestMakeRefuses(t *testing.T) {
+	testenv.Need(t, "mkfs.ext4")
 	src := t.TempDir()
 	write(t, filepath.Join(src, "large"), strings.Repeat("0123456789abcdef", 1<<20), 0o644)
 	canceled, cancel := context.WithCancel(t.Context())

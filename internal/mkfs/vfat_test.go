@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/testenv"
 )
 
 func TestMakeVFAT(t *testing.T) {
@@ -62,6 +63,7 @@ func checkVFAT(t *testing.T, path string) {
 }
 
 func TestVFATRefusesNames(t *testing.T) {
+	testenv.Need(t, "mkfs.vfat")
 	src := t.TempDir()
 	write(t, filepath.Join(src, "a:b"), "x", 0o644)
 	err := Make(t.Context(), sparse(t, 8*disk.MiB), Filesystem{Format: "vfat", CopyFiles: []Copy{{src, "/"}}})
