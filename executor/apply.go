@@ -58,6 +58,7 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	if err := planner.Check(plan, snapshot); err != nil {
 		return nil, err
 	}
+	env.Sealers = oneAtATimeAll(env.Sealers)
 	x := &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
 		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
@@ -86,7 +87,7 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.publish(); err != nil {
 		return err
 	}
-	return x.each(ctx, x.convert)
+	return x.convertAll(ctx)
 }
 
 // keys makes and proves the volumes of all actions that encrypt.

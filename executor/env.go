@@ -17,7 +17,7 @@ type Env struct {
 	// Keys are tried, after the tokens on the disk, to open a volume whose
 	// conversion was interrupted.
 	Keys    []definitions.Key
-	Random  io.Reader // keys, salts and anti-forensic stripes
+	Random  io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
 	TempDir string    // for file systems in the making; "" is os.TempDir
 	Root    string    // copy_files and copy_blocks sources lie below it
 	// Epoch is the time stamp of what file systems make themselves
