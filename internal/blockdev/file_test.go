@@ -206,7 +206,5 @@ func TestLockWaits(t *testing.T) {
 	}
 	stdin.Close() // it goes in a moment
 	open(t, path, true)
-	if err := cmd.Wait(); err == nil {
-		t.Log("flock ended well") // read returns non-zero at the end of its input
-	}
+	_ = cmd.Wait() // its script may end either way
 }
