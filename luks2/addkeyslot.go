@@ -58,12 +58,12 @@ func (h *Header) addKeyslot(d Device, key, passphrase []byte, k KDF, rnd io.Read
 	if err := t.enlist(slot.ID, owner, key, segments, rnd); err != nil {
 		return 0, fmt.Errorf("add a keyslot: %w", err)
 	}
-	before := *h
+	oldTree, oldMeta := h.tree, h.meta
 	if err := h.adopt(t); err != nil {
 		return 0, fmt.Errorf("add a keyslot: %w", err)
 	}
 	if err := slot.store(d, key, passphrase, rnd); err != nil {
-		h.tree, h.meta = before.tree, before.meta
+		h.tree, h.meta = oldTree, oldMeta
 		return 0, fmt.Errorf("write keyslot %d: %w", slot.ID, err)
 	}
 	return slot.ID, nil

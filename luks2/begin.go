@@ -25,24 +25,32 @@ type EncryptOptions struct {
 // begins with. It is in memory; before Commit the first Shift bytes must have been
 // copied to the end, since the header takes their place.
 func (h *Header) BeginEncrypt(o EncryptOptions, volumeKey []byte) error {
-	if h.DataOffset() != o.Shift {
-		return fmt.Errorf("begin encryption: the data offset %d is not the shift %d", h.DataOffset(), o.Shift)
+	r, err := h.planEncrypt(o)
+	if err == nil {
+		err = h.begin(r, o.DeviceSize, nil, volumeKey, o.Rand)
 	}
-	if (o.DeviceSize-o.Shift)%int64(max(h.SectorSize(), 1)) != 0 {
-		return fmt.Errorf("begin encryption: a device of %d bytes does not end with a sector of %d", o.DeviceSize, h.SectorSize())
-	}
-	moved := Segment{Type: "linear", Offset: o.DeviceSize - o.Shift, Size: o.Shift}
-	area, err := h.firstGap(areaAlignment)
 	if err != nil {
 		return fmt.Errorf("begin encryption: %w", err)
 	}
-	r := &Reencryption{
+	return nil
+}
+
+// planEncrypt decides where everything goes.
+func (h *Header) planEncrypt(o EncryptOptions) (*Reencryption, error) {
+	if h.DataOffset() != o.Shift {
+		return nil, fmt.Errorf("the data offset %d is not the shift %d", h.DataOffset(), o.Shift)
+	}
+	if (o.DeviceSize-o.Shift)%int64(max(h.SectorSize(), 1)) != 0 {
+		return nil, fmt.Errorf("a device of %d bytes does not end with a sector of %d", o.DeviceSize, h.SectorSize())
+	}
+	moved := Segment{Type: "linear", Offset: o.DeviceSize - o.Shift, Size: o.Shift}
+	area, err := h.firstGap(areaAlignment)
+	return &Reencryption{
 		Mode: "encrypt", Direction: "backward", Resilience: "datashift", Shift: o.Shift,
 		AreaOffset: area.offset, AreaSize: area.size,
 		Moved:    moved.flagged(BackupMoved),
 		Previous: Segment{Type: "linear", Size: o.DataSize}.flagged(BackupPrevious),
-	}
-	return h.begin(r, o.DeviceSize, nil, volumeKey, o.Rand)
+	}, err
 }
 
 // ForwardOptions say how data is converted that stays where it is.
@@ -65,10 +73,14 @@ type ForwardOptions struct {
 func (h *Header) BeginEncryptForward(o ForwardOptions, volumeKey []byte) error {
 	r := &Reencryption{Mode: "encrypt", Direction: "forward"}
 	r.Previous = Segment{Type: "linear", Offset: h.DataOffset(), Size: Dynamic}.flagged(BackupPrevious)
-	if err := h.resilience(r, o); err != nil {
+	err := h.resilience(r, o)
+	if err == nil {
+		err = h.begin(r, o.DeviceSize, nil, volumeKey, o.Rand)
+	}
+	if err != nil {
 		return fmt.Errorf("begin encryption: %w", err)
 	}
-	return h.begin(r, o.DeviceSize, nil, volumeKey, o.Rand)
+	return nil
 }
 
 // RekeyOptions say how encrypted data gets a new volume key.
@@ -82,15 +94,27 @@ type RekeyOptions struct {
 // with another volume key, which must have a keyslot: see AddUnboundKeyslot. The old
 // key's keyslots go with Finish. It is in memory.
 func (h *Header) BeginRekey(o RekeyOptions, oldKey, newKey []byte) error {
-	if err := h.VerifyKey(oldKey); err != nil {
-		return fmt.Errorf("begin re-encryption: old key: %w", err)
+	r, err := h.planRekey(o, oldKey, newKey)
+	if err == nil {
+		err = h.begin(r, o.DeviceSize, oldKey, newKey, o.Rand)
 	}
-	d, found, err := h.digestForKey(newKey)
 	if err != nil {
 		return fmt.Errorf("begin re-encryption: %w", err)
 	}
+	return nil
+}
+
+// planRekey checks the keys, and decides on the new form of the data.
+func (h *Header) planRekey(o RekeyOptions, oldKey, newKey []byte) (*Reencryption, error) {
+	if err := h.VerifyKey(oldKey); err != nil {
+		return nil, fmt.Errorf("old key: %w", err)
+	}
+	d, found, err := h.digestForKey(newKey)
+	if err != nil {
+		return nil, err
+	}
 	if !found || len(d.segments) > 0 || len(d.keyslots) == 0 {
-		return fmt.Errorf("begin re-encryption: the new key has no keyslot, or is the old one")
+		return nil, fmt.Errorf("the new key has no keyslot, or is the old one")
 	}
 	r := &Reencryption{Mode: "reencrypt", Direction: "forward", newDigest: d.id}
 	r.Previous, r.Final = h.dataSegment().flagged(BackupPrevious), h.dataSegment().part(0, Dynamic)
@@ -100,10 +124,7 @@ func (h *Header) BeginRekey(o RekeyOptions, oldKey, newKey []byte) error {
 	if o.SectorSize != 0 {
 		r.Final.SectorSize = o.SectorSize
 	}
-	if err := h.resilience(r, o.ForwardOptions); err != nil {
-		return fmt.Errorf("begin re-encryption: %w", err)
-	}
-	return h.begin(r, o.DeviceSize, oldKey, newKey, o.Rand)
+	return r, h.resilience(r, o.ForwardOptions)
 }
 
 // resilience gives r all the room that the keyslots leave.
@@ -125,15 +146,14 @@ func (h *Header) resilience(r *Reencryption, o ForwardOptions) error {
 
 // begin completes r with what the header has and adopts its first state.
 func (h *Header) begin(r *Reencryption, deviceSize int64, oldKey, newKey []byte, rnd io.Reader) error {
-	err := h.complete(r, newKey)
-	if err == nil {
-		err = r.measure(deviceSize)
+	if err := h.complete(r, newKey); err != nil {
+		return err
 	}
-	if err == nil {
-		err = h.adoptBeginning(r, oldKey, newKey, rnd)
+	if err := r.measure(deviceSize); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("begin %s: %w", r.Mode, err)
+	if err := h.adoptBeginning(r, oldKey, newKey, rnd); err != nil {
+		return err
 	}
 	h.deviceSize = deviceSize
 	return nil

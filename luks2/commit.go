@@ -3,6 +3,7 @@ package luks2
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -61,6 +62,9 @@ func (h *Header) committable(d Device) error {
 	}
 	if err := h.meta.checkCovered(); err != nil {
 		return fmt.Errorf("the header has no key yet: %w", err)
+	}
+	if h.SequenceID == math.MaxUint64 {
+		return fmt.Errorf("the sequence id of the header cannot grow any more")
 	}
 	if newer := h.newestOn(d); !h.fresh && newer > h.SequenceID {
 		return fmt.Errorf("%w: sequence id %d there, %d here", ErrChanged, newer, h.SequenceID)

@@ -248,6 +248,14 @@ func TestFormatRefused(t *testing.T) {
 	wants(t, h.Commit(make(memory, mib)), "the LUKS2 header was wiped")
 }
 
+func TestLastSequenceID(t *testing.T) {
+	m := volume(t)
+	m.binary(func(b []byte) { copy(b[sequenceOffset:], "\xff\xff\xff\xff\xff\xff\xff\xff") })
+	h, err := m.read()
+	check(t, err)
+	wants(t, h.Commit(m), "the sequence id of the header cannot grow any more")
+}
+
 func TestDetachedHeader(t *testing.T) {
 	img := newImage(t, 16*mib)
 	o := options(0, 512)

@@ -124,7 +124,7 @@ func more(name, members string) func(string) string {
 	return swap(`"`+name+`":{`, `"`+name+`":{`+members+`,`)
 }
 
-// segment replaces the only segment and its digest's list.
+// segments replaces the only segment and its digest's list.
 func segments(list, ids string) func(string) string {
 	return func(s string) string {
 		a := strings.Index(s, `"segments":{`)

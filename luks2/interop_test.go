@@ -241,5 +241,5 @@ func TestCalibrate(t *testing.T) {
 		t.Fatalf("%+v uses more memory than allowed", k)
 	}
 	check(t, CalibrateArgon2id(0, 0).check())
-	check(t, CalibrateArgon2id(1<<62, 1<<40).check())
+	check(t, CalibrateArgon2id(1<<62, 1<<30).check())
 }
