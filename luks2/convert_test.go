@@ -200,14 +200,15 @@ var kinds = []struct {
 	name  string
 	begin func(t testing.TB) *job
 	zones int
+	slow  bool // to resume it cryptsetup measures a KDF again, which takes seconds
 }{
-	{"shift", func(t testing.TB) *job { return shifted(t, mib, 3*mib+4096, 0, 512) }, 4},
-	{"shift-spare-4096", func(t testing.TB) *job { return shifted(t, 2*mib, 5*mib, 3*mib, 4096) }, 3},
-	{"shift-one-zone", func(t testing.TB) *job { return shifted(t, mib, mib, 0, 512) }, 1},
-	{"gap-checksum", func(t testing.TB) *job { return gap(t, "checksum", 512) }, 6},
-	{"gap-journal", func(t testing.TB) *job { return gap(t, "journal", 0) }, 6},
-	{"rekey-checksum", func(t testing.TB) *job { return rekey(t, "checksum", 4096) }, 6},
-	{"rekey-journal", func(t testing.TB) *job { return rekey(t, "journal", 0) }, 6},
+	{"shift", func(t testing.TB) *job { return shifted(t, mib, 3*mib+4096, 0, 512) }, 4, false},
+	{"shift-spare-4096", func(t testing.TB) *job { return shifted(t, 2*mib, 5*mib, 3*mib, 4096) }, 3, false},
+	{"shift-one-zone", func(t testing.TB) *job { return shifted(t, mib, mib, 0, 512) }, 1, false},
+	{"gap-checksum", func(t testing.TB) *job { return gap(t, "checksum", 512) }, 6, true},
+	{"gap-journal", func(t testing.TB) *job { return gap(t, "journal", 0) }, 6, false},
+	{"rekey-checksum", func(t testing.TB) *job { return rekey(t, "checksum", 4096) }, 6, true},
+	{"rekey-journal", func(t testing.TB) *job { return rekey(t, "journal", 0) }, 6, false},
 }
 
 // TestEveryStateIsFinished stops each conversion at its zones: between them, and in
@@ -219,7 +220,10 @@ func TestEveryStateIsFinished(t *testing.T) {
 		for _, c := range []struct {
 			done int
 			stop float64
-		}{{0, -1}, {0, 0.627}, {kind.zones / 2, -1}, {last / 2, 0.627}, {last, 0}, {last, 0.627}, {last, 1}} {
+		}{{0, -1}, {kind.zones / 2, -1}, {last / 2, 0.627}, {last, 0}, {last, 0.627}, {last, 1}} {
+			if kind.slow && c.done < last && c.stop < 0.5 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%d/%v", kind.name, c.done, c.stop), func(t *testing.T) {
 				finishFrom(t, kind.begin(t), c.done, c.stop)
 			})
