@@ -41,6 +41,9 @@
 //	(write the zone)
 //	Finish, Commit       never MarkDone: see there for the data it would cost
 //
+// The sync after a zone is the caller's: Commit writes before it syncs, so without it
+// a power cut could leave a header that calls a zone new, and old bytes in it.
+//
 // # What is not here
 //
 // Keyslots are encrypted with aes-xts-plain64 only. A volume whose keyslot areas use
