@@ -34,11 +34,11 @@
 // Each goes zone by zone:
 //
 //	MarkHot, Commit      the zone may be half written: a reader redoes it
-//	(write the zone)
+//	(write the zone, sync)
 //	MarkDone, Commit     the zone is new
 //	…
 //	MarkHot, Commit      the last zone
-//	(write the zone)
+//	(write the zone, sync)
 //	Finish, Commit       never MarkDone: see there for the data it would cost
 //
 // The sync after a zone is the caller's: Commit writes before it syncs, so without it
