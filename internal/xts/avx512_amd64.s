@@ -4,14 +4,16 @@
 
 // AES-XTS with VAES on registers of 512 bits.
 //
-//	Z0-Z7    32 blocks in flight, 512 bytes: the smallest sector
+//	Z0-Z7    32 blocks, 512 bytes: the smallest sector
 //	Z8-Z15   their tweaks
 //	Z16-Z30  the round keys, each four times; AES-128 has none in Z17-Z20
 //	Z31      scratch
 //
-// AES runs on one port of the CPU at one register a cycle, and takes 14 cycles a
-// register. The tweaks are therefore computed with instructions that run on other
-// ports: shifts by whole bytes and carry-less multiplication, not shifts by bits.
+// Intel's CPUs begin one AES round on one such register a cycle, all on the same
+// port. The tweaks are therefore computed with instructions that run on another:
+// shifts by whole bytes and carry-less multiplication, not shifts by bits. And the
+// blocks go in two halves of 16, as many as hide the latency of a round: the CPU
+// can then look past the end of one half and begin the next.
 //
 //	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
 //	R8 bytes of a sector  R9 bytes left of this one  R10 rounds

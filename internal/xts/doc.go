@@ -16,5 +16,7 @@
 // There is one portable implementation, over crypto/aes, and several in
 // assembly; New takes the fastest that the CPU can run. Build with the tag
 // purego for the portable one alone. Every test runs for every implementation
-// that the CPU has.
+// that the CPU has; those of another architecture run under emulation:
+//
+//	GOARCH=arm64 go test -exec qemu-aarch64-static ./internal/xts
 package xts
