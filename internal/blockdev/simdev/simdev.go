@@ -8,6 +8,7 @@
 package simdev
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,18 +30,27 @@ type Op struct {
 // Device is a blockdev.Device in memory.
 type Device struct {
 	mu      sync.Mutex
-	initial []byte
+	initial []byte // never changed; crash states share it
 	current []byte
 	log     []Op
 	sector  disk.Bytes
-	failAt  int // operation number to fail at, -1 for never
-	failure error
-	short   bool
+	fault   fault
+	ops     int // writes and syncs that were asked for
+	reads   int // reads that were asked for
+}
+
+// fault is a failure to inject.
+type fault struct {
+	at    int   // operation number to fail at
+	err   error // nil: no fault
+	short bool  // half of a failing write is written
+	once  bool  // later operations work again
+	read  bool  // at counts reads
 }
 
 // New returns a device that holds image; image is not changed.
 func New(image []byte) *Device {
-	return &Device{initial: image, current: append([]byte(nil), image...), failAt: -1}
+	return &Device{initial: image, current: append([]byte(nil), image...)}
 }
 
 // WithSectorSize makes the device report a logical block size, as a block device does.
@@ -52,8 +62,28 @@ func (d *Device) WithSectorSize(n disk.Bytes) *Device {
 // FailAt makes operation n (writes and syncs, counted from 0) return err, and all
 // later ones too. With short set, half of a failing write is written first.
 func (d *Device) FailAt(n int, err error, short bool) *Device {
-	d.failAt, d.failure, d.short = n, err, short
+	d.fault = fault{at: n, err: err, short: short}
 	return d
+}
+
+// FailOnceAt makes operation n return err; later ones work again, as on a disk with
+// one bad moment. Code that does not look at an error is found by it.
+func (d *Device) FailOnceAt(n int, err error) *Device {
+	d.fault = fault{at: n, err: err, once: true}
+	return d
+}
+
+// FailReadAt makes read n, counted from 0, return err; other reads work.
+func (d *Device) FailReadAt(n int, err error) *Device {
+	d.fault = fault{at: n, err: err, once: true, read: true}
+	return d
+}
+
+// Reads returns how many reads there were so far.
+func (d *Device) Reads() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reads
 }
 
 // Bytes returns what the device holds now.
@@ -83,6 +113,10 @@ func (d *Device) SectorSize() disk.Bytes { return d.sector }
 func (d *Device) ReadAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.reads++
+	if err := d.fault.hit(d.reads-1, true); err != nil {
+		return 0, err
+	}
 	if off < 0 || off >= int64(len(d.current)) {
 		return 0, io.EOF
 	}
@@ -100,13 +134,14 @@ func (d *Device) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > int64(len(d.current)) {
 		return 0, fmt.Errorf("simdev: write of %d bytes at %d is beyond %d", len(p), off, len(d.current))
 	}
-	if err := d.fault(); err != nil {
-		if d.short {
-			d.write(p[:len(p)/2], off)
+	d.ops++
+	if err := d.fault.hit(d.ops-1, false); err != nil {
+		if d.fault.short {
+			d.write(bytes.Clone(p[:len(p)/2]), off)
 		}
 		return 0, err
 	}
-	d.write(p, off)
+	d.write(bytes.Clone(p), off)
 	return len(p), nil
 }
 
@@ -114,7 +149,8 @@ func (d *Device) WriteAt(p []byte, off int64) (int, error) {
 func (d *Device) Sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.fault(); err != nil {
+	d.ops++
+	if err := d.fault.hit(d.ops-1, false); err != nil {
 		return err
 	}
 	d.log = append(d.log, Op{Sync: true})
@@ -127,17 +163,18 @@ func (d *Device) Discard(e disk.Extent) error {
 	return err
 }
 
+// write takes p over.
 func (d *Device) write(p []byte, off int64) {
-	d.log = append(d.log, Op{Offset: off, Data: append([]byte(nil), p...)})
+	d.log = append(d.log, Op{Offset: off, Data: p})
 	copy(d.current[off:], p)
 }
 
-// fault returns the injected error once its operation is reached.
-func (d *Device) fault() error {
-	if d.failAt >= 0 && len(d.log) >= d.failAt {
-		return d.failure
+// hit returns the injected error where operation n is to fail.
+func (f fault) hit(n int, read bool) error {
+	if read != f.read || n < f.at || (f.once && n > f.at) {
+		return nil
 	}
-	return nil
+	return f.err
 }
 
 // CrashAfter returns a fresh device in a state that a power cut after the first k

@@ -49,6 +49,26 @@ func TestFailAt(t *testing.T) {
 	}
 }
 
+func TestFailOnceAndRead(t *testing.T) {
+	boom := errors.New("boom")
+	d := New(make([]byte, 4096)).FailOnceAt(1, boom)
+	mustWrite(t, d, []byte{1}, 0)
+	if err := d.Sync(); !errors.Is(err, boom) {
+		t.Fatalf("got %v", err)
+	}
+	mustWrite(t, d, []byte{2}, 0)
+	if got := d.Bytes()[0]; got != 2 {
+		t.Errorf("the write after the failure left %d", got)
+	}
+	d.FailReadAt(0, boom)
+	if _, err := d.ReadAt(make([]byte, 1), 0); !errors.Is(err, boom) {
+		t.Errorf("read: got %v", err)
+	}
+	if _, err := d.ReadAt(make([]byte, 1), 0); err != nil || d.Reads() != 2 {
+		t.Errorf("read after the failure: %v, %d reads", err, d.Reads())
+	}
+}
+
 func mustWrite(t *testing.T, d *Device, p []byte, off int64) {
 	t.Helper()
 	if _, err := d.WriteAt(p, off); err != nil {
