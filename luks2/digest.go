@@ -3,6 +3,7 @@ package luks2
 import (
 	"bytes"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -106,10 +107,10 @@ func (h *Header) digestForKey(key []byte) (digest, bool, error) {
 		if d.kind != "pbkdf2" || h.isReencryptDigest(d) {
 			continue
 		}
-		switch err := d.verify(key); err {
-		case nil:
+		switch err := d.verify(key); {
+		case err == nil:
 			return d, true, nil
-		case ErrWrongKey:
+		case errors.Is(err, ErrWrongKey):
 		default:
 			return digest{}, false, err
 		}
