@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
@@ -249,9 +250,8 @@ func (w *whole) check(t testing.TB, dev *simdev.Device) {
 	if !plan.Empty() {
 		t.Errorf("there is still to do: %+v", plan.Actions)
 	}
-	image := dev.Bytes()
 	for _, e := range wholeForeign {
-		if !bytes.Equal(image[e.Offset:e.End()], w.image[e.Offset:e.End()]) {
+		if !bytes.Equal(read(t, dev, e), w.image[e.Offset:e.End()]) {
 			t.Errorf("the foreign partition at %s has changed", e.Offset)
 		}
 	}
@@ -293,8 +293,17 @@ func (w *whole) entry(t testing.TB, dev *simdev.Device, name string) disk.Entry 
 // part returns the bytes of the partition of a type.
 func (w *whole) part(t testing.TB, dev *simdev.Device, name string) []byte {
 	t.Helper()
-	e := w.entry(t, dev, name)
-	return dev.Bytes()[e.Offset:e.End()]
+	return read(t, dev, w.entry(t, dev, name).Extent)
+}
+
+// read returns a part of a disk.
+func read(t testing.TB, dev *simdev.Device, e disk.Extent) []byte {
+	t.Helper()
+	p := make([]byte, e.Size)
+	if err := readFull(dev, p, e.Offset); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // rootHash returns the root hash that the verity pair's UUIDs tell.
@@ -307,8 +316,12 @@ func (w *whole) rootHash(t testing.TB, dev *simdev.Device) string {
 // decrypted returns the content of an encrypted partition, nil with an error told.
 func (w *whole) decrypted(t testing.TB, dev *simdev.Device, name string) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	if err := Export(context.Background(), w.env, simdev.New(w.part(t, dev, name)), &out); err != nil {
+	part, err := blockdev.NewSection(dev, w.entry(t, dev, name).Extent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bytes.NewBuffer(make([]byte, 0, part.Size()))
+	if err := Export(context.Background(), w.env, part, out); err != nil {
 		t.Errorf("open %s: %v", name, err)
 		return nil
 	}

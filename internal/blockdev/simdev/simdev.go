@@ -30,8 +30,8 @@ type Op struct {
 // Device is a blockdev.Device in memory.
 type Device struct {
 	mu      sync.Mutex
-	initial []byte // never changed; crash states share it
-	current []byte
+	initial *image // never written to
+	current *image
 	log     []Op
 	sector  disk.Bytes
 	fault   fault
@@ -48,9 +48,11 @@ type fault struct {
 	read  bool  // at counts reads
 }
 
-// New returns a device that holds image; image is not changed.
-func New(image []byte) *Device {
-	return &Device{initial: image, current: append([]byte(nil), image...)}
+// New returns a device that holds content; content must not change afterwards, and
+// the device does not change it.
+func New(content []byte) *Device {
+	initial := newImage(content)
+	return &Device{initial: initial, current: initial.copy()}
 }
 
 // WithSectorSize makes the device report a logical block size, as a block device does.
@@ -90,7 +92,9 @@ func (d *Device) Reads() int {
 func (d *Device) Bytes() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]byte(nil), d.current...)
+	content := make([]byte, d.current.size)
+	d.current.read(content, 0)
+	return content
 }
 
 // Log returns the operations so far.
@@ -103,8 +107,8 @@ func (d *Device) Log() []Op {
 // Name returns "simdev".
 func (d *Device) Name() string { return "simdev" }
 
-// Size returns the length of the image.
-func (d *Device) Size() disk.Bytes { return disk.Bytes(len(d.current)) }
+// Size returns the length of the content.
+func (d *Device) Size() disk.Bytes { return disk.Bytes(d.current.size) }
 
 // SectorSize returns what WithSectorSize set, 0 (an image file) by default.
 func (d *Device) SectorSize() disk.Bytes { return d.sector }
@@ -117,22 +121,23 @@ func (d *Device) ReadAt(p []byte, off int64) (int, error) {
 	if err := d.fault.hit(d.reads-1, true); err != nil {
 		return 0, err
 	}
-	if off < 0 || off >= int64(len(d.current)) {
+	if off < 0 || off >= d.current.size {
 		return 0, io.EOF
 	}
-	n := copy(p, d.current[off:])
-	if n < len(p) {
-		return n, io.EOF
+	if rest := d.current.size - off; rest < int64(len(p)) {
+		d.current.read(p[:rest], off)
+		return int(rest), io.EOF
 	}
-	return n, nil
+	d.current.read(p, off)
+	return len(p), nil
 }
 
 // WriteAt writes and records.
 func (d *Device) WriteAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if off < 0 || off+int64(len(p)) > int64(len(d.current)) {
-		return 0, fmt.Errorf("simdev: write of %d bytes at %d is beyond %d", len(p), off, len(d.current))
+	if off < 0 || off+int64(len(p)) > d.current.size {
+		return 0, fmt.Errorf("simdev: write of %d bytes at %d is beyond %d", len(p), off, d.current.size)
 	}
 	d.ops++
 	if err := d.fault.hit(d.ops-1, false); err != nil {
@@ -166,7 +171,7 @@ func (d *Device) Discard(e disk.Extent) error {
 // write takes p over.
 func (d *Device) write(p []byte, off int64) {
 	d.log = append(d.log, Op{Offset: off, Data: p})
-	copy(d.current[off:], p)
+	d.current.write(p, off)
 }
 
 // hit returns the injected error where operation n is to fail.
@@ -181,7 +186,7 @@ func (f fault) hit(n int, read bool) error {
 // operations could have left. Of every write since the last Sync, each sector is
 // kept or lost by rng; rng nil keeps all of them.
 func (d *Device) CrashAfter(k int, rng *rand.Rand) *Device {
-	image := append([]byte(nil), d.initial...)
+	state := d.initial.copy()
 	flushed := 0
 	for i, op := range d.log[:k] {
 		if op.Sync {
@@ -190,22 +195,22 @@ func (d *Device) CrashAfter(k int, rng *rand.Rand) *Device {
 	}
 	for i, op := range d.log[:k] {
 		if i < flushed || rng == nil {
-			copy(image[op.Offset:], op.Data)
+			state.write(op.Data, op.Offset)
 			continue
 		}
-		keepSome(image, op, rng)
+		keepSome(state, op, rng)
 	}
-	return New(image)
+	return &Device{initial: state, current: state.copy()}
 }
 
 // keepSome applies a random part of op: nothing, all, or each sector by a coin.
-func keepSome(image []byte, op Op, rng *rand.Rand) {
+func keepSome(state *image, op Op, rng *rand.Rand) {
 	mode := rng.IntN(3)
 	for from := 0; from < len(op.Data); {
 		off := op.Offset + int64(from)
 		n := min(int(tear-off%tear), len(op.Data)-from)
 		if mode == 1 || (mode == 2 && rng.IntN(2) == 0) {
-			copy(image[off:], op.Data[from:from+n])
+			state.write(op.Data[from:from+n], off)
 		}
 		from += n
 	}
