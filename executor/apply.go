@@ -64,7 +64,19 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
 	}
 	defer x.wipe()
-	return x.derived, x.phases(ctx)
+	return x.derived, asInterrupted(ctx, x.phases(ctx))
+}
+
+// asInterrupted makes ErrInterrupted of the many words in which what stops because
+// ctx is done says so: the context's error, its cause, the end of a program.
+func asInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, ErrInterrupted) {
+		return err
+	}
+	if errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)) {
+		return fmt.Errorf("%w (%w)", ErrInterrupted, err)
+	}
+	return err
 }
 
 // phases does everything, in the order that doc.go explains.

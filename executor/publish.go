@@ -21,7 +21,7 @@ func (x *run) publish() error {
 		return err
 	}
 	if err := x.dev.Sync(); err != nil { // what was prepared comes first
-		return err
+		return fmt.Errorf("flush the new partitions: %w", err)
 	}
 	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("write the partition table: %w", err)
