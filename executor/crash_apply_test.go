@@ -8,7 +8,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 )
 
-var crashStates = flag.Int("crash-states", 40, "crash states of a whole apply to try, spread over all its operations; 0 means all")
+var crashStates = flag.Int("crash-states", 32, "crash states of a whole apply to try, spread over all its operations; 0 means all")
 
 // TestCrashDuringApply cuts the power in the middle of a run that does everything,
 // with unsynced sectors kept or lost by a seed, and runs again: probe, plan, apply.

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var faultStates = flag.Int("fault-states", 30, "failures of a whole apply to try, spread over all its operations; 0 means all")
+var faultStates = flag.Int("fault-states", 20, "failures of a whole apply to try, spread over all its operations; 0 means all")
 
 // A failure is one way in which an operation fails.
 type failure struct {
