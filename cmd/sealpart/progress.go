@@ -29,12 +29,25 @@ func newProgress(mode string, w io.Writer) (*progress, error) {
 	case mode == "json":
 		p.out = json.NewEncoder(w)
 	case mode == "tty" || (mode == "auto" && isTerminal(w)):
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())
+		p.bars = mpb.New(mpb.WithOutput(screen(w)), mpb.WithAutoRefresh())
 	case mode == "auto" || mode == "none":
 	default:
 		return nil, usageError{fmt.Errorf("--progress=%s: use auto, tty, json or none", mode)}
 	}
 	return p, nil
+}
+
+// screen hides from mpb that w is a terminal of unknown size, such as a serial
+// console: it would draw bars of no width there, instead of 80 columns.
+func screen(w io.Writer) io.Writer {
+	file, ok := w.(*os.File)
+	if !ok {
+		return w
+	}
+	if size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 && size.Row > 0 {
+		return w
+	}
+	return struct{ io.Writer }{w}
 }
 
 // isTerminal tells whether w is a terminal that a person looks at.
