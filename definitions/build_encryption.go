@@ -3,7 +3,6 @@ package definitions
 import (
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // maxKeys is how many keys a volume can have: LUKS2 has 32 keyslots, and one of
@@ -13,28 +12,18 @@ const maxKeys = 31
 // encryption builds the [encryption] table.
 func (b *builder) encryption() *Encryption {
 	return &Encryption{
-		Existing:   b.oneOf(b.set, "encryption.existing", existings, ExistingKeep),
-		HeaderRoom: b.headerRoom(),
-		Cipher:     b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
-		SectorSize: b.sectorSize("encryption.sector_size"),
-		Keys:       b.keys(),
+		Existing:     b.oneOf(b.set, "encryption.existing", existings, ExistingKeep),
+		ExistingKey:  b.keySource("encryption.existing_key"),
+		HeaderRoom:   b.headerRoom(),
+		HeaderSize:   b.headerSize(),
+		HeaderBackup: b.headerBackup(),
+		FreeSpace:    b.oneOf(b.set, "encryption.free_space", freeSpaces, FreeEncrypt),
+		Unavailable:  b.oneOf(b.set, "encryption.unavailable", unusables, UnavailableFail),
+		Label:        b.volumeLabel(),
+		Cipher:       b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
+		SectorSize:   b.sectorSize("encryption.sector_size"),
+		Keys:         b.keys(),
 	}
-}
-
-// headerRoom returns where the LUKS2 header may go, in order of preference.
-func (b *builder) headerRoom() []string {
-	words, s, _ := value[[]string](b.set, "encryption.header_room")
-	for i, word := range words {
-		place, _, _ := strings.Cut(word, ":") // "detached:PATH"
-		if place != "detached" {
-			place = word
-		}
-		b.checkWord(s, i, place, rooms)
-		if slices.Contains(words[:i], word) {
-			b.failItem(s, i, "has %q twice", word)
-		}
-	}
-	return words
 }
 
 // keys builds the [[encryption.key]] tables.

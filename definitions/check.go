@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -24,7 +25,11 @@ var rules = []rule{
 // checkOne runs all rules on a definition.
 func checkOne(l *loaded) []error {
 	var errs []error
-	for _, broken := range rules {
+	applying := rules
+	if l.Encryption != nil {
+		applying = slices.Concat(rules, encryptionRules)
+	}
+	for _, broken := range applying {
 		if key, message := broken(&l.Definition); message != "" {
 			errs = append(errs, l.place(key).errorf(key, "%s", message))
 		}

@@ -3,6 +3,7 @@ package definitions
 import (
 	"bytes"
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/google/uuid"
@@ -14,6 +15,7 @@ import (
 func checkSet(all []loaded) []error {
 	var errs []error
 	errs = append(errs, checkUUIDs(all)...)
+	errs = append(errs, checkHeaderFiles(all)...)
 	errs = append(errs, checkVerity(all)...)
 	return append(errs, checkSupplements(all)...)
 }
@@ -39,6 +41,40 @@ func checkUUIDs(all []loaded) []error {
 		owner[*u] = all[i].Name
 	}
 	return errs
+}
+
+// checkHeaderFiles refuses two volumes whose headers, or the copies of them, would
+// go to one file: the second would overwrite the only way into the first.
+func checkHeaderFiles(all []loaded) []error {
+	var errs []error
+	owner := map[string]string{}
+	for i := range all {
+		for _, file := range headerFiles(&all[i].Definition) {
+			if other, taken := owner[file.path]; taken {
+				errs = append(errs, all[i].wrong(file.key, "%s takes a header of definition %q already", file.path, other))
+				continue
+			}
+			owner[file.path] = all[i].Name
+		}
+	}
+	return errs
+}
+
+// headerFile is a file that a definition writes a LUKS2 header to.
+type headerFile struct{ key, path string }
+
+func headerFiles(d *Definition) []headerFile {
+	if d.Encryption == nil {
+		return nil
+	}
+	var files []headerFile
+	if p := d.Encryption.DetachedHeader(); p != "" {
+		files = append(files, headerFile{"encryption.header_room", path.Clean(p)})
+	}
+	if p := d.Encryption.HeaderBackup; p != "" {
+		files = append(files, headerFile{"encryption.header_backup", path.Clean(p)})
+	}
+	return files
 }
 
 // veritySet is the definitions of one match key, by role.

@@ -1,6 +1,8 @@
 package definitions
 
 import (
+	"strings"
+
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -69,26 +71,59 @@ type CopyFile struct {
 	Target string
 }
 
+// Encryption is the [encryption] table.
+type Encryption struct {
+	Existing     string     // ExistingKeep, …
+	ExistingKey  string     // key source that opens the volume to enroll or rekey; "": not set
+	HeaderRoom   []string   // in order of preference: RoomGap, … or RoomDetached and a path; nil: not set
+	HeaderSize   disk.Bytes // where the encrypted data starts; 0 means 16 MiB
+	HeaderBackup string     // absolute path of a file for a copy of the finished header; "": none
+	FreeSpace    string     // FreeEncrypt or FreeDiscard
+	Unavailable  string     // UnavailableFail or UnavailableLeave
+	Label        string     // of the LUKS2 volume, at most 47 bytes; "": derived
+	Cipher       string     // default "aes-xts-plain64"
+	SectorSize   disk.Bytes // 512…4096, 0 means chosen by the planner
+	Keys         []Key      // at least one
+}
+
+// DetachedHeader returns the path of the file that takes the header where it has
+// no room on the disk, "" where the definition names none.
+func (e *Encryption) DetachedHeader() string {
+	for _, room := range e.HeaderRoom {
+		if path, ok := strings.CutPrefix(room, RoomDetached); ok {
+			return path
+		}
+	}
+	return ""
+}
+
 // What to do with a matching partition that is already there.
 const (
-	ExistingKeep    = "keep"
-	ExistingConvert = "convert"
+	ExistingKeep    = "keep"    // leave its content alone
+	ExistingConvert = "convert" // plaintext to LUKS2, in place
+	ExistingEnroll  = "enroll"  // LUKS2: add the keys that are missing
+	ExistingRekey   = "rekey"   // LUKS2: another volume key, and only the definition's keys
 )
 
 // Where room for the LUKS2 header comes from.
 const (
-	RoomGrow   = "grow"
-	RoomShrink = "shrink"
+	RoomGap      = "gap"       // free space before the partition
+	RoomGrow     = "grow"      // free space behind it
+	RoomShrink   = "shrink"    // its file system is made smaller
+	RoomDetached = "detached:" // followed by the path of a file that takes the header
 )
 
-// Encryption is the [encryption] table.
-type Encryption struct {
-	Existing   string     // ExistingKeep or ExistingConvert
-	HeaderRoom []string   // in order of preference, from RoomGrow and RoomShrink; nil: not set
-	Cipher     string     // default "aes-xts-plain64"
-	SectorSize disk.Bytes // 512…4096, 0 means chosen by the planner
-	Keys       []Key      // at least one
-}
+// What becomes of the blocks that a converted file system does not use.
+const (
+	FreeEncrypt = "encrypt" // they are encrypted like the others
+	FreeDiscard = "discard" // they are discarded, or zeroed
+)
+
+// What to do when none of the keys can be used on this machine.
+const (
+	UnavailableFail  = "fail"
+	UnavailableLeave = "leave" // the partition as it is
+)
 
 // The kinds of key.
 const (

@@ -84,18 +84,18 @@ var keys = []known{
 	{"filesystem", "sector_size", kindSize, later, false},
 
 	{"encryption", "existing", kindText, ready, false},
-	{"encryption", "existing_key", kindText, later, false},
+	{"encryption", "existing_key", kindText, ready, false},
 	{"encryption", "header_room", kindTexts, ready, false},
-	{"encryption", "header_size", kindSize, later, false},
-	{"encryption", "header_backup", kindText, later, false},
-	{"encryption", "free_space", kindText, later, false},
+	{"encryption", "header_size", kindSize, ready, false},
+	{"encryption", "header_backup", kindText, ready, false},
+	{"encryption", "free_space", kindText, ready, false},
 	{"encryption", "cipher", kindText, ready, false},
 	{"encryption", "key_bits", kindNumber, later, false},
 	{"encryption", "sector_size", kindSize, ready, false},
-	{"encryption", "label", kindText, later, true},
+	{"encryption", "label", kindText, ready, true},
 	{"encryption", "discard", kindBoolean, later, false},
 	{"encryption", "integrity", kindText, later, false},
-	{"encryption", "unavailable", kindText, later, false},
+	{"encryption", "unavailable", kindText, ready, false},
 	{"encryption", "online", kindBoolean, later, false},
 	{"encryption", "key", kindTables, ready, false},
 
@@ -148,8 +148,11 @@ type choice struct{ ready, later []string }
 // The keys that take one word of a list.
 var (
 	formats    = choice{[]string{"ext4", "vfat", "swap"}, []string{"btrfs", "xfs", "f2fs", "erofs", "squashfs", "empty"}}
-	existings  = choice{[]string{ExistingKeep, ExistingConvert}, []string{"enroll", "rekey"}}
-	rooms      = choice{[]string{RoomGrow, RoomShrink}, []string{"gap", "detached"}}
+	existings  = choice{[]string{ExistingKeep, ExistingConvert, ExistingEnroll, ExistingRekey}, nil}
+	rooms      = choice{[]string{RoomGap, RoomGrow, RoomShrink, RoomDetached + "PATH"}, nil}
+	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
+	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
+	sources    = choice{[]string{SourceFile, SourceCredential, SourceFD}, []string{"socket", "ask"}}
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
 	keyTypes   = choice{[]string{KeyTPM2, KeyFile}, []string{"pkcs11", "recovery", "command", "secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}

@@ -78,7 +78,12 @@ copy_files = ["/srv/seed:/", "/etc/%M"]
 
 [encryption]
 existing = "convert"
-header_room = ["grow", "shrink"]
+header_room = ["gap", "grow", "shrink", "detached:/boot/root.header"]
+header_size = "1M"
+header_backup = "/var/backup/root.header"
+free_space = "discard"
+unavailable = "leave"
+label = "%M-crypt"
 cipher = "aes-xts-plain64"
 sector_size = "4K"
 
@@ -119,7 +124,9 @@ func TestLoadEveryKey(t *testing.T) {
 			CopyFiles: []CopyFile{{"/srv/seed", "/"}, {"/etc/acme", "/etc/acme"}},
 		},
 		Encryption: &Encryption{
-			Existing: ExistingConvert, HeaderRoom: []string{RoomGrow, RoomShrink},
+			Existing: ExistingConvert, HeaderRoom: []string{RoomGap, RoomGrow, RoomShrink, "detached:/boot/root.header"},
+			HeaderSize: disk.MiB, HeaderBackup: "/var/backup/root.header",
+			FreeSpace: FreeDiscard, Unavailable: UnavailableLeave, Label: "acme-crypt",
 			Cipher: "aes-xts-plain64", SectorSize: 4096,
 			Keys: []Key{
 				{Type: KeyTPM2, PCRs: []int{7, 11}, Bank: "sha384"},
@@ -138,8 +145,11 @@ func TestLoadDefaults(t *testing.T) {
 	home, _ := disk.TypeByName("home", "")
 	want := []Definition{{
 		Name: "a", File: "/etc/sealpart.d/a.toml",
-		Partition:  Partition{Type: home, Weight: 1000},
-		Encryption: &Encryption{Existing: ExistingKeep, Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyTPM2}}},
+		Partition: Partition{Type: home, Weight: 1000},
+		Encryption: &Encryption{
+			Existing: ExistingKeep, FreeSpace: FreeEncrypt, Unavailable: UnavailableFail,
+			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyTPM2}},
+		},
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -1,0 +1,69 @@
+package definitions
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// The kinds of key source.
+const (
+	SourceFile       = "file"       // a file, by its absolute path
+	SourceCredential = "credential" // a credential of the service manager, by its name
+	SourceFD         = "fd"         // an open file descriptor, by its number
+)
+
+// errSourceLater says that a kind of key source is to come.
+var errSourceLater = errors.New("which is not built yet")
+
+// ParseKeySource takes a key source apart: "file:PATH", "credential:NAME" or
+// "fd:N". It says where a secret comes from and holds none itself.
+func ParseKeySource(text string) (kind, where string, err error) {
+	kind, where, _ = strings.Cut(text, ":")
+	switch {
+	case slices.Contains(sources.later, kind):
+		return "", "", fmt.Errorf("is %q, %w", text, errSourceLater)
+	case kind == SourceFile:
+		err = checkPath(where)
+	case kind == SourceCredential:
+		err = checkCredential(where)
+	case kind == SourceFD:
+		err = checkDescriptor(where)
+	default:
+		err = fmt.Errorf(`must be "file:PATH", "credential:NAME" or "fd:N", not %q`, text)
+	}
+	return kind, where, err
+}
+
+// checkCredential refuses what systemd takes for no credential's name: it is a
+// file name (systemd.exec(5), "Credentials").
+func checkCredential(name string) error {
+	bad := func(r rune) bool { return r == '/' || r == ':' || !unicode.IsPrint(r) }
+	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsFunc(name, bad) {
+		return fmt.Errorf("has %q, which is no name of a credential", name)
+	}
+	return nil
+}
+
+func checkDescriptor(text string) error {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || strconv.FormatUint(n, 10) != text {
+		return fmt.Errorf("has %q, which is no file descriptor", text)
+	}
+	return nil
+}
+
+// keySource returns a key source as it is written, "" where it is not set.
+func (b *builder) keySource(path string) string {
+	text, s, ok := value[string](b.set, path)
+	if !ok {
+		return ""
+	}
+	if _, _, err := ParseKeySource(text); err != nil {
+		b.fail(s, "%v", err)
+	}
+	return text
+}
