@@ -1,5 +1,7 @@
 package xts
 
+import "fmt"
+
 // implementation is one way to compute AES-XTS.
 type implementation struct {
 	name string
@@ -18,6 +20,28 @@ func implementations() []implementation {
 		supported: true,
 		newKernel: newPortable,
 	})
+}
+
+// Implementations names those that this CPU can run, fastest first; New takes the
+// first. They are for measuring: all give the same bytes.
+func Implementations() []string {
+	var names []string
+	for _, impl := range implementations() {
+		if impl.supported {
+			names = append(names, impl.name)
+		}
+	}
+	return names
+}
+
+// NewWith is New with an implementation chosen by its name.
+func NewWith(name string, key []byte) (*Cipher, error) {
+	for _, impl := range implementations() {
+		if impl.name == name && impl.supported {
+			return newWith(impl, key)
+		}
+	}
+	return nil, fmt.Errorf("aes-xts: this CPU cannot run %q", name)
 }
 
 func fastest() implementation {
