@@ -118,13 +118,16 @@ func (s *State) warn(primaryErr, backupErr error) {
 	s.warnMBR()
 }
 
-// warnMBR notes a protective MBR that is missing or covers another size.
+// warnMBR notes a protective MBR that is missing, covers another size, or is not
+// only that.
 func (s *State) warnMBR() {
 	sectors := s.size.LBA(s.SectorSize)
 	told := protectedSize(s.mbr)
 	switch {
 	case classify(s.mbr) == mbrNone:
 		s.note("there is no protective MBR")
+	case classify(s.mbr) == mbrHybrid:
+		s.note("the MBR is a hybrid one: what it says of partitions stays as it is, also where the GPT changes")
 	case told != 0 && told-1 != disk.LBA(protectiveSize(sectors)):
 		s.note("the protective MBR covers %d sectors, and the disk has %d", told, sectors)
 	}
