@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/sealpart/sealpart/internal/disk"
@@ -51,7 +52,10 @@ func (m *image) luks2() disk.Content {
 	}
 	if err == nil {
 		c.UUID, c.Label = text([]byte(header.UUID)), text([]byte(header.Label))
-		c.LUKS, err = describeLUKS(header, m.size)
+		var volume *disk.LUKS
+		if volume, err = describeLUKS(header, m.size); err == nil {
+			c.LUKS = volume
+		}
 	}
 	switch {
 	case err == nil:
@@ -87,7 +91,7 @@ func (m *image) stagedHeader() *luks2.Header {
 }
 
 // describeLUKS takes from a header what it tells without a key. It fails where the
-// state of a conversion makes no sense.
+// header contradicts itself about a conversion, or does not fit the device.
 func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 	l := &disk.LUKS{
 		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
@@ -102,6 +106,9 @@ func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 		l.Tokens = append(l.Tokens, describeToken(token))
 	}
 	r, err := h.Reencryption(size)
+	if err == nil && r == nil {
+		err = checkFinished(h, size)
+	}
 	if err != nil || r == nil {
 		return l, err
 	}
@@ -110,6 +117,26 @@ func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 		Done: disk.Bytes(r.DataSize - r.Remaining - r.HotLength), Total: disk.Bytes(r.DataSize),
 	}
 	return l, nil
+}
+
+// checkFinished refuses a volume that says nothing of a conversion and yet is not
+// encrypted to its end: without the requirement that tells of it, cryptsetup too
+// would open as finished what is still plain.
+func checkFinished(h *luks2.Header, size int64) error {
+	for _, slot := range h.Keyslots() {
+		if slot.Type == "reencrypt" {
+			return fmt.Errorf("keyslot %d records a conversion, and no requirement tells of one", slot.ID)
+		}
+	}
+	for _, segment := range h.Segments() {
+		if segment.Type == "linear" {
+			return fmt.Errorf("segment %d is not encrypted, and no requirement tells of a conversion", segment.ID)
+		}
+	}
+	if h.DataOffset() > size {
+		return fmt.Errorf("the data begins at byte %d, behind the device's end at %d", h.DataOffset(), size)
+	}
+	return nil
 }
 
 func reencryptionState(s luks2.State) disk.ReencryptionState {

@@ -1,7 +1,10 @@
 package probe
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -142,5 +145,56 @@ func TestLUKS2Damaged(t *testing.T) {
 	patch(t, path, 0x4000+0x1C0, []byte("x"))
 	if got := probed(t, path); got.Kind != "crypto_LUKS" || got.LUKS != nil || got.Problem == "" {
 		t.Errorf("content is %+v", got)
+	}
+}
+
+// TestConversionDamaged: a volume in conversion whose state makes no sense is not
+// taken for a finished one.
+func TestConversionDamaged(t *testing.T) {
+	path, _ := converting(t)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ from, to, problem string }{
+		{`"online-reencrypt-v2"`, `"online-reencrypt-v9"`, `re-encryption metadata: 1 keyslots record it, under the requirement "online-reencrypt-v9"`},
+		{`["online-reencrypt-v2"]`, `[]`, "keyslot 1 records a conversion, and no requirement tells of one"},
+		{`"shift_size":"2097152"`, `"shift_size":"4096"`, "re-encryption metadata: data moves from byte 0 to 2097152, and the shift is 4096"},
+	} {
+		image := bytes.Clone(good)
+		rewriteJSON(t, image, c.from, c.to)
+		got, err := Content(bytes.NewReader(image), disk.Bytes(len(image)))
+		if err != nil || got.LUKS != nil || got.Problem != c.problem {
+			t.Errorf("%s: %v, %+v", c.to, err, got)
+		}
+	}
+}
+
+// TestLUKS2Beyond: a volume whose data would begin behind the device's end.
+func TestLUKS2Beyond(t *testing.T) {
+	image, err := os.ReadFile(mkfs(t, 20*disk.MiB, luksFormat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewriteJSON(t, image, `"offset":"16777216"`, `"offset":"33554432"`)
+	got, err := Content(bytes.NewReader(image), disk.Bytes(len(image)))
+	if want := "the data begins at byte 33554432, behind the device's end at 20971520"; err != nil || got.LUKS != nil || got.Problem != want {
+		t.Errorf("%v, content is %+v", err, got)
+	}
+}
+
+// rewriteJSON replaces text in both copies of a header of 16 KiB, and signs them.
+func rewriteJSON(t *testing.T, image []byte, from, to string) {
+	t.Helper()
+	for _, header := range [][]byte{image[:16<<10], image[16<<10 : 32<<10]} {
+		text := string(bytes.TrimRight(header[4<<10:], "\x00"))
+		if !strings.Contains(text, from) {
+			t.Fatalf("there is no %s in %s", from, text)
+		}
+		clear(header[4<<10:])
+		copy(header[4<<10:], strings.Replace(text, from, to, 1))
+		clear(header[0x1C0:0x200])
+		sum := sha256.Sum256(header)
+		copy(header[0x1C0:], sum[:])
 	}
 }
