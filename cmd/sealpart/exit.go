@@ -63,7 +63,11 @@ func sayError(w io.Writer, err error) {
 	if errors.Is(err, errPending) {
 		return
 	}
-	fmt.Fprintf(w, "sealpart: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	lines := strings.Split(strings.ReplaceAll(err.Error(), "\t", " "), "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	fmt.Fprintf(w, "sealpart: error: %s\n", strings.Join(lines, "\n  "))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(w, "sealpart: hint: %s\n", hint)
 	}
@@ -83,8 +87,6 @@ func hintFor(err error) string {
 		return "give the key with --key-file=FILE, or the TPM it was sealed to with --tpm2-device=DEVICE"
 	case errors.Is(err, host.ErrNoRootDisk):
 		return "name the disk as an argument"
-	case errors.Is(err, planner.ErrLabelRefused):
-		return "--empty=allow makes a partition table on an empty disk, --empty=force replaces whatever is there"
 	default:
 		return ""
 	}

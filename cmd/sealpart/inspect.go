@@ -55,12 +55,12 @@ func look(path string, sectorSize int) (disk.Snapshot, error) {
 // showSnapshot writes a snapshot for people.
 func showSnapshot(w io.Writer, s disk.Snapshot) error {
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "note: %s\n", warning)
+		fmt.Fprintf(w, "note: %s\n", printable(warning))
 	}
 	fmt.Fprintf(w, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, p := range s.Partitions {
-		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, p.Name, disk.TypeByUUID(p.Type), p.Size, spokenContent(p.Content))
+		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, printable(p.Name), disk.TypeByUUID(p.Type), p.Size, spokenContent(p.Content))
 		showContent(table, p.Content)
 	}
 	showContent(table, s.Content)
@@ -83,25 +83,25 @@ func spokenTable(s disk.Snapshot) string {
 // showContent writes the details of what a partition holds, indented below it.
 func showContent(w io.Writer, c disk.Content) {
 	if c.Problem != "" {
-		fmt.Fprintf(w, "     problem: %s\n", c.Problem)
+		fmt.Fprintf(w, "     problem: %s\n", printable(c.Problem))
 	}
 	if c.LUKS != nil {
 		showLUKS(w, *c.LUKS)
 	}
 	if v := c.Verity; v != nil {
-		fmt.Fprintf(w, "     %s, %d blocks of %d bytes\n", v.Algorithm, v.DataBlocks, int64(v.DataBlockSize))
+		fmt.Fprintf(w, "     %s, %d blocks of %d bytes\n", printable(v.Algorithm), v.DataBlocks, int64(v.DataBlockSize))
 	}
 }
 
 // showLUKS writes a volume's cipher, its conversion, and each key with what it is
 // bound to.
 func showLUKS(w io.Writer, l disk.LUKS) {
-	fmt.Fprintf(w, "     %s, %d-bit key, sectors of %d bytes, data at %s\n", l.Cipher, l.KeyBits, int64(l.SectorSize), l.DataOffset)
+	fmt.Fprintf(w, "     %s, %d-bit key, sectors of %d bytes, data at %s\n", printable(l.Cipher), l.KeyBits, int64(l.SectorSize), l.DataOffset)
 	if r := l.Reencryption; r != nil {
-		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", r.Mode, r.Resilience, r.State, r.Done, r.Total)
+		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", printable(r.Mode), printable(r.Resilience), r.State, r.Done, r.Total)
 	}
 	for _, slot := range l.Keyslots {
-		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, slot.KDF, spokenBinding(l, slot.ID))
+		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, printable(slot.KDF), spokenBinding(l, slot.ID))
 	}
 }
 
@@ -120,10 +120,10 @@ func spokenBinding(l disk.LUKS, slot int) string {
 func spokenToken(t disk.Token) string {
 	switch {
 	case t.Type != "systemd-tpm2":
-		return "opened by a token of type " + t.Type
+		return "opened by a token of type " + printable(t.Type)
 	case len(t.PCRs) == 0:
 		return "sealed to a TPM"
 	default:
-		return fmt.Sprintf("sealed to a TPM and its PCRs %s (%s)", joinInts(t.PCRs), t.Bank)
+		return fmt.Sprintf("sealed to a TPM and its PCRs %s (%s)", joinInts(t.PCRs), printable(t.Bank))
 	}
 }

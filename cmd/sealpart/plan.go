@@ -79,7 +79,7 @@ func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Sn
 	if err := decoder.Decode(&snapshot); err != nil {
 		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
 	}
-	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	plan, err := w.planFor(snapshot)
 	if err != nil {
 		return nil, snapshot, fmt.Errorf("%s: %w", file, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -14,6 +15,17 @@ import (
 
 // How a plan is spoken. Text is for people: lower case, sizes rounded, one line a
 // partition and one sentence an action, with its reason. Machines read the JSON.
+
+// printable replaces what could steer a terminal or break a line: names on a disk
+// are somebody else's.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
 
 // showPlan writes a plan. An empty one says nothing in text.
 func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) error {
@@ -44,10 +56,10 @@ func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) erro
 // showNotes says what the reader should know beside the plan.
 func showNotes(w io.Writer, p *planner.Plan, saw disk.Snapshot) error {
 	for _, warning := range saw.Warnings {
-		fmt.Fprintf(w, "note: %s\n", warning)
+		fmt.Fprintf(w, "note: %s\n", printable(warning))
 	}
 	for _, n := range p.Notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", strings.TrimPrefix(n.Definition+": "+n.Text, ": ")); err != nil {
+		if _, err := fmt.Fprintf(w, "note: %s\n", printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": "))); err != nil {
 			return err
 		}
 	}
@@ -85,7 +97,7 @@ func showAfter(w io.Writer, p *planner.Plan) {
 
 // showRow writes one partition, and the free space behind it on a line of its own.
 func showRow(w io.Writer, e disk.Entry, content string, padding disk.Bytes, mark string) {
-	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Name, disk.TypeByUUID(e.Type), e.Size, content, mark)
+	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, printable(e.Name), disk.TypeByUUID(e.Type), e.Size, content, mark)
 	if padding >= disk.MiB {
 		fmt.Fprintf(w, "  \t\tfree\t%s\t\t\n", padding)
 	}
@@ -165,7 +177,7 @@ func sentence(p *planner.Plan, a planner.Action) string {
 func spokenPartition(p *planner.Plan, number int) string {
 	for _, r := range p.Rows {
 		if r.Number == number && r.Activity != planner.ActivityDelete && r.Name != "" {
-			return fmt.Sprintf("%d (%s)", number, r.Name)
+			return fmt.Sprintf("%d (%s)", number, printable(r.Name))
 		}
 	}
 	return fmt.Sprint(number)

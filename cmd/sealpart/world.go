@@ -122,8 +122,17 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
-	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	plan, err := w.planFor(snapshot)
 	return plan, snapshot, err
+}
+
+// planFor makes the plan for what is on a disk.
+func (w *world) planFor(snapshot disk.Snapshot) (*planner.Plan, error) {
+	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	if errors.Is(err, planner.ErrLabelRefused) {
+		err = &labelError{err, snapshot}
+	}
+	return plan, err
 }
 
 // autoSize replaces --size=auto by what the definitions need.

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write what is said now into testdata/hostile; review it as prose")
+
+// hostile is a disk that somebody broke, or made to break us. What inspect, plan and
+// apply say about it stands in testdata/hostile, whole lines.
+type hostile struct {
+	name   string
+	change func(v victim)
+	want   verdict
+}
+
+// verdict is what apply has to do about a disk.
+type verdict int
+
+// A refused disk is not changed by one byte. Where apply stops at root, its partition
+// is not, but the one beside it may have been made. A disk that is used comes out as
+// judge wants it.
+const (
+	refused verdict = iota
+	stopped
+	used
+)
+
+// What a disk may cost that is refused. Each keyslot that apply makes or opens costs
+// 32 MiB by itself.
+const (
+	maxTime   = 2 * time.Second
+	maxLook   = 64 << 20
+	maxUnlock = 512 << 20
+)
+
+// victim is an image in memory that a case changes.
+type victim struct{ image []byte }
+
+// said is what one run of the command wrote and returned.
+type said struct {
+	code     int
+	out, err string
+}
+
+// runMain runs the command as main does, within the limits.
+func runMain(t *testing.T, args ...string) said {
+	t.Helper()
+	var out, diagnostics bytes.Buffer
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	code := Main(context.Background(), args, &out, &diagnostics)
+	elapsed := time.Since(start)
+	runtime.ReadMemStats(&after)
+	limit := uint64(maxLook)
+	if args[0] == "apply" || args[0] == "export" {
+		limit = maxUnlock
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > limit {
+		t.Errorf("%v took %d bytes of memory", args, n)
+	}
+	if code != 0 && elapsed > maxTime {
+		t.Errorf("%v took %v", args, elapsed)
+	}
+	if at := strings.IndexFunc(out.String()+diagnostics.String(), steers); at >= 0 {
+		t.Errorf("%v wrote what a terminal obeys: %q", args, (out.String() + diagnostics.String())[at:])
+	}
+	return said{code, out.String(), diagnostics.String()}
+}
+
+// steers tells whether a terminal does more with r than showing it.
+func steers(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }
+
+// remarks are the lines that tell of trouble: all of an error, and of what is shown
+// the notes and problems.
+func (s said) remarks() string {
+	lines := strings.SplitAfter(s.err, "\n")
+	for line := range strings.Lines(s.out) {
+		if strings.HasPrefix(line, "note: ") || strings.HasPrefix(strings.TrimSpace(line), "problem: ") {
+			lines = append(lines, strings.TrimLeft(line, " "))
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// A suite is hostile disks of one kind.
+type suite struct {
+	golden string // file in testdata/hostile
+	base   []byte // the image that each case starts from
+	root   string // settings of root beside its type
+	judge  func(t *testing.T, image string)
+	cases  []hostile
+}
+
+// run runs all cases.
+func (u suite) run(t *testing.T) {
+	golden := u.readGolden(t)
+	v := victim{make([]byte, len(u.base))}
+	for _, c := range u.cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(workplace(t, u.root))
+			copy(v.image, u.base)
+			c.change(v)
+			if bytes.Equal(v.image, u.base) && c.want == refused {
+				t.Fatal("the case changes nothing")
+			}
+			writeSparse(t, "disk.img", v.image)
+			got := c.run(t, u.judge)
+			if *update {
+				golden[c.name] = got
+			} else if diff := cmp.Diff(golden[c.name], got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	if *update {
+		u.writeGolden(t, golden)
+	}
+}
+
+// run runs inspect, plan and apply on disk.img and returns their remarks.
+func (c hostile) run(t *testing.T, judge func(t *testing.T, image string)) string {
+	var text strings.Builder
+	root := rootOf(t)
+	for _, command := range []string{"inspect", "plan", "apply"} {
+		before := sum(t, "disk.img")
+		s := runMain(t, commandLine(command)...)
+		fmt.Fprintf(&text, "%s: %d\n%s", command, s.code, s.remarks())
+		changed := sum(t, "disk.img") != before
+		if changed && (command != "apply" || c.want == refused) {
+			t.Errorf("%s changed the disk", command)
+		}
+		if command != "apply" {
+			continue
+		}
+		if (s.code == 0) != (c.want == used) || changed != (c.want != refused) {
+			t.Errorf("apply ended with %d, changed: %v\n%s", s.code, changed, s.err)
+		}
+	}
+	if c.want == stopped && !bytes.HasPrefix(rootOf(t), root) {
+		t.Error("root was changed")
+	}
+	if c.want == used && !t.Failed() {
+		judge(t, "disk.img")
+	}
+	return text.String()
+}
+
+// rootOf returns the first 16 MiB of root, where all headers are.
+func rootOf(t *testing.T) []byte {
+	t.Helper()
+	file, err := os.Open("disk.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	root := make([]byte, 16<<20)
+	if _, err := file.ReadAt(root, rootStart); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// commandLine completes the arguments of a command.
+func commandLine(command string) []string {
+	const seed = "--seed=750b6cd5-c4ae-4012-a15e-7be3c29e6a47"
+	switch command {
+	case "inspect":
+		return []string{"inspect", "disk.img"}
+	case "plan":
+		return []string{"plan", "--definitions=defs", seed, "disk.img"}
+	default:
+		return []string{"apply", "--definitions=defs", seed, "--key-file=key", "--progress=none", "disk.img"}
+	}
+}
+
+// workplace makes a directory with a key file, and definitions of root and of a
+// partition to be made beside it.
+func workplace(t *testing.T, root string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"key":               "a key file",
+		"defs/10-root.toml": "[partition]\ntype = \"root\"\nweight = 0\n" + root,
+		"defs/20-data.toml": "[partition]\ntype = \"srv\"\nlabel = \"data\"\nsize_min = \"8M\"\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// writeSparse writes an image without its zeroes.
+func writeSparse(t *testing.T, path string, image []byte) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(int64(len(image))); err != nil {
+		t.Fatal(err)
+	}
+	zero := make([]byte, 64<<10)
+	at := 0
+	for part := range slices.Chunk(image, len(zero)) {
+		if !bytes.Equal(part, zero[:len(part)]) {
+			if _, err := file.WriteAt(part, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at += len(part)
+	}
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// sum is the checksum of a file: its bytes, and where it has holes.
+func sum(t *testing.T, path string) uint64 {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var hash maphash.Hash
+	hash.SetSeed(hashSeed)
+	for at := int64(0); ; {
+		data, err := file.Seek(at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return hash.Sum64() // nothing but a hole up to the end
+		}
+		hole, holeErr := file.Seek(data, unix.SEEK_HOLE)
+		if err := errors.Join(err, holeErr); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(&hash, data, hole)
+		if _, err := io.Copy(&hash, io.NewSectionReader(file, data, hole-data)); err != nil {
+			t.Fatal(err)
+		}
+		at = hole
+	}
+}
+
+var caseLine = regexp.MustCompile(`(?m)^== (.+)\n`)
+
+// readGolden reads what is to be said, by the name of the case.
+func (u suite) readGolden(t *testing.T) map[string]string {
+	golden := map[string]string{}
+	text, err := os.ReadFile(filepath.Join("testdata", "hostile", u.golden))
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	at := caseLine.FindAllSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		golden[string(text[m[2]:m[3]])] = string(text[m[1]:end])
+	}
+	return golden
+}
+
+// writeGolden writes what was said, in the order of the cases.
+func (u suite) writeGolden(t *testing.T, golden map[string]string) {
+	var text strings.Builder
+	for _, c := range u.cases {
+		fmt.Fprintf(&text, "== %s\n%s", c.name, golden[c.name])
+	}
+	if err := os.WriteFile(filepath.Join("testdata", "hostile", u.golden), []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
