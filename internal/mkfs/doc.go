@@ -14,6 +14,10 @@
 //     later partition and of the backup table, so it runs behind a system call
 //     filter that takes the truncation away (see untruncated.go).
 //
+// A shrink is made in memory first, over the file system as it is, and then committed
+// like a transaction (overlay.go, supervisor.go, redo.go, mark.go, commit.go): resize2fs
+// that a power cut ends can cost names of files, whatever is run after it.
+//
 // The same Filesystem gives the same bytes on every run where Epoch is set: the
 // UUID, and all that is derived from it, comes from the caller, and files go in in
 // the order of their names.

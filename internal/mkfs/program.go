@@ -28,6 +28,8 @@ type command struct {
 	good []int
 	// untruncated takes the program's power to cut files off.
 	untruncated bool
+	// overlay takes what the program writes, nil for none.
+	overlay *overlay
 	// all is where the whole output goes, nil to keep only its end for the error.
 	all *tail
 }
@@ -51,10 +53,17 @@ func run(ctx context.Context, c command) error {
 	if c.untruncated {
 		start = func() error { return startUntruncated(cmd) }
 	}
+	if c.overlay != nil {
+		start = func() error { return c.overlay.start(cmd) }
+	}
 	if err := start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}
-	return c.judge(ctx, cmd.Wait(), output)
+	err = c.judge(ctx, cmd.Wait(), output)
+	if c.overlay != nil {
+		err = errors.Join(err, c.overlay.stop())
+	}
+	return err
 }
 
 // judge turns the end of a program into an error.

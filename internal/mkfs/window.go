@@ -23,40 +23,21 @@ type Window struct {
 }
 
 // CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
-// loss (e2fsck -f -p). It fails where a human must decide, and leaves that as it is
-// but for harmless repairs already made. A power cut leaves a file system to be
-// checked again. It is not interrupted: ctx counts only at the start.
+// loss (e2fsck -f -p), after it has finished a shrink that a power cut interrupted.
+// It fails where a human must decide, and leaves that as it is but for harmless
+// repairs already made. A power cut leaves a file system to be checked again. It is
+// not interrupted: ctx counts only at the start.
 func CheckExt(ctx context.Context, w Window) error {
-	if _, err := w.superblock(); err != nil {
+	if _, err := FinishShrink(ctx, w); err != nil {
 		return err
 	}
 	// Exit code 1 says that errors were found and mended.
 	return w.run(ctx, command{name: "e2fsck", args: []string{"-f", "-p"}, good: []int{1}})
 }
 
-// ShrinkExt makes the file system in w exactly size bytes large, rounded down to its
-// blocks. It must have passed CheckExt. It fails, with nothing changed, where the
-// content does not fit.
-//
-// The superblock says that the file system has errors, and its old size, until all
-// is done. Data are copied before anything refers to the copy, so a power cut up to
-// there leaves what CheckExt mends, and the shrink can be done again. A power cut
-// after that, while directories and inodes are changed, leaves what CheckExt refuses
-// and e2fsck -f -y mends without loss of a file. It is not interrupted: ctx counts
-// only at the start.
-func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) error {
-	s, err := w.superblock()
-	if err != nil {
-		return err
-	}
-	if size >= s.size {
-		return fmt.Errorf("%s: the file system has %d bytes, it cannot shrink to %d", w.Path, s.size, size)
-	}
-	return w.resize(ctx, s, size)
-}
-
 // GrowExt makes the file system in w fill it. It must have passed CheckExt. A power
-// cut leaves what ShrinkExt tells.
+// cut while directories and inodes are changed leaves what CheckExt refuses, and what
+// e2fsck -f -y may not mend without loss.
 func GrowExt(ctx context.Context, w Window) error {
 	s, err := w.superblock()
 	if err != nil {

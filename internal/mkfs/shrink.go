@@ -1,0 +1,118 @@
+package mkfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// ShrinkExt makes the file system in w size bytes large, rounded down to its blocks;
+// one that is no larger is left as it is. It must have passed CheckExt. It fails,
+// with nothing changed, where the content does not fit.
+//
+// resize2fs alone will not do: cut off late, it leaves inodes renumbered and
+// directories that still have the old numbers, and no checker puts that right without
+// losing names. Its own undo file (-z) is not synced before what it undoes, and would
+// need another disk. So it works on an overlay in memory, e2fsck must find the result
+// faultless, and then the blocks that differ are committed like a transaction: see
+// change.commit. A power cut leaves the old file system, or one that FinishShrink and
+// CheckExt make the new one of without starting a program. Memory: what resize2fs
+// writes, the blocks that it moves above all.
+//
+// It is not interrupted: ctx counts only at the start.
+func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) (err error) {
+	s, err := w.superblock()
+	if err != nil {
+		return err
+	}
+	if size = size.RoundDown(s.blockSize); size >= s.size {
+		return nil
+	}
+	p, err := w.open(os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	o, err := newOverlay(p, int64(w.Size))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	if err := o.shrink(ctx, size); err != nil {
+		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+	}
+	return w.commit(p, o, s, size)
+}
+
+// shrink shrinks the file system in the overlay, and looks at what came of it.
+func (o *overlay) shrink(ctx context.Context, size disk.Bytes) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	// resize2fs counts in sectors of 512 bytes when told "s".
+	resize := command{name: "resize2fs", args: []string{o.path(), strconv.FormatInt(int64(size/512), 10) + "s"}, overlay: o}
+	if err := run(ctx, resize); err != nil {
+		return err
+	}
+	return run(ctx, command{name: "e2fsck", args: []string{"-f", "-n", o.path()}, overlay: o})
+}
+
+// commit makes the overlay's file system that of the window.
+func (w Window) commit(p *place, o *overlay, before superblock, size disk.Bytes) error {
+	sb, err := superblockOf(o)
+	if err != nil {
+		return err
+	}
+	after, err := parseSuperblock(sb)
+	if err == nil && (after.size != size || after.blockSize != before.blockSize) {
+		err = fmt.Errorf("resize2fs made the file system %d bytes large, not %d", after.size, size)
+	}
+	var c change
+	if err == nil {
+		c, err = o.sort(p, int64(before.blockSize), int64(size))
+	}
+	if err == nil {
+		err = c.commit(p, int64(w.Size), o)
+	}
+	if err != nil {
+		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+	}
+	return nil
+}
+
+// FinishShrink finishes a shrink of the ext file system in w that a power cut
+// interrupted after its commit point, and tells whether there was one. Until then no
+// kernel mounts the file system. It starts no program, and writes nothing where
+// nothing is to be finished.
+func FinishShrink(ctx context.Context, w Window) (finished bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if _, err := w.superblock(); err != nil {
+		return false, err
+	}
+	p, err := w.open(os.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	sb, err := superblockOf(p)
+	if err := errors.Join(err, p.Close()); err != nil {
+		return false, err
+	}
+	if _, ok := markOf(sb); !ok {
+		return false, nil
+	}
+	if p, err = w.open(os.O_RDWR); err != nil {
+		return false, err
+	}
+	finished, err = finish(p, int64(w.Size))
+	if err = errors.Join(err, p.Close()); err != nil {
+		err = fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+	}
+	return finished, err
+}
