@@ -105,12 +105,8 @@ func (x *run) phases(ctx context.Context) error {
 // keys makes and proves the volumes of all actions that encrypt.
 func (x *run) keys(ctx context.Context) error {
 	return x.each(ctx, func(ctx context.Context, action planner.Action) error {
-		e := encryption(action)
-		if e == nil {
-			return nil
-		}
-		v, err := newVolume(ctx, x.env, *e)
-		if err != nil {
+		v, err := x.newVolume(ctx, action)
+		if err != nil || v == nil {
 			return err
 		}
 		x.volumes[action.Partition()] = v
@@ -118,17 +114,30 @@ func (x *run) keys(ctx context.Context) error {
 	})
 }
 
-// encryption returns how an action encrypts from scratch, nil where it does not.
-func encryption(action planner.Action) *planner.Encryption {
+// newVolume makes the volume of an action, nil where it encrypts nothing or goes on
+// with what was begun.
+func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, error) {
 	switch a := action.(type) {
 	case planner.Create:
-		return a.Encryption
-	case planner.Reencrypt:
-		if !a.Resume {
-			return &a.Encryption
+		if a.Encryption == nil {
+			return nil, nil
 		}
+		return newVolume(ctx, x.env, *a.Encryption)
+	case planner.Reencrypt:
+		if a.Resume {
+			return nil, nil
+		}
+		if a.Mode != planner.ModeRekey {
+			return newVolume(ctx, x.env, a.Encryption)
+		}
+		c, err := x.conversion(a)
+		if err != nil {
+			return nil, err
+		}
+		return c.newRekey(ctx)
+	default:
+		return nil, nil
 	}
-	return nil
 }
 
 // prepare does what can be done before the table is written.
@@ -138,9 +147,12 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 		return x.create(ctx, a)
 	case planner.Verity:
 		return x.verity(ctx, a)
-	default:
-		return nil
+	case planner.Reencrypt:
+		if a.Room == planner.RoomGap && !a.Resume {
+			return x.prepareGap(a, x.volumes[a.Number])
+		}
 	}
+	return nil
 }
 
 // convert does what comes after the table is written.

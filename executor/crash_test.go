@@ -75,10 +75,10 @@ func convertAgain(t *testing.T, dev blockdev.Device) error {
 		return err
 	}
 	ctx, env := context.Background(), testEnv(t)
-	c := &conversion{env: env, pipeline: newPipeline(1), part: dev, action: planner.Reencrypt{
+	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
 		Number: 1, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
 		Filesystem: content.Kind, Encryption: stubEncryption(crashShift, 4096),
-	}}
+	})
 	if content.Kind == "crypto_LUKS" {
 		return c.resume(ctx)
 	}

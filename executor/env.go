@@ -16,10 +16,13 @@ type Env struct {
 	Sealers []Sealer
 	// Keys are tried, after the tokens on the disk, to open a volume whose
 	// conversion was interrupted.
-	Keys    []definitions.Key
-	Random  io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
-	TempDir string    // for file systems in the making; "" is os.TempDir
-	Root    string    // copy_files and copy_blocks sources lie below it
+	Keys []definitions.Key
+	// KeySource returns the passphrase that a key source of a definition names, such
+	// as "file:/etc/keys/old"; nil where there are none.
+	KeySource func(ctx context.Context, source string) (*secret.Buffer, error)
+	Random    io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
+	TempDir   string    // for file systems in the making; "" is os.TempDir
+	Root      string    // copy_files and copy_blocks sources lie below it
 	// Epoch is the time stamp of what file systems make themselves
 	// (SOURCE_DATE_EPOCH), nil for now.
 	Epoch   *time.Time

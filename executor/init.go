@@ -8,6 +8,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // claimSize is what the claim replaces: one sector, the unit that storage writes
@@ -41,6 +42,10 @@ func (c *conversion) init(ctx context.Context, image *front) error {
 	}
 	return c.eraseStaged()
 }
+
+// deviceSize is the part of the partition that a shift uses: whole 4096 byte blocks,
+// as cryptsetup demands of the zones.
+func (c *conversion) deviceSize() disk.Bytes { return c.part.Size().RoundDown(claimBlock) }
 
 // movedExtent is where the plain copy of the first bytes lies.
 func (c *conversion) movedExtent() disk.Extent {
@@ -190,9 +195,12 @@ func usedFront(h *luks2.Header) int64 {
 // readHeader returns the header at the front, restoring it first from the staged
 // image where a power cut came between the claim and the finished front.
 func (c *conversion) readHeader(ctx context.Context) (*luks2.Header, error) {
-	header, err := luks2.Read(c.part, int64(c.part.Size()))
+	header, err := luks2.Read(c.home, int64(c.homeSize))
 	if err == nil {
 		return header, nil
+	}
+	if c.action.Room == planner.RoomDetached {
+		return nil, fmt.Errorf("header file %s: %w", c.action.HeaderPath, err)
 	}
 	section, sectionErr := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
 	if sectionErr != nil {

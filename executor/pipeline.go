@@ -6,7 +6,6 @@ import (
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
-	"github.com/sealpart/sealpart/internal/xts"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -41,28 +40,15 @@ func (p *pipeline) each(ctx context.Context, size disk.Bytes, do func(off, n dis
 	return ctx.Err()
 }
 
-// encrypter turns plain bytes of a volume into encrypted ones.
-type encrypter struct {
-	cipher     *xts.Cipher
-	sectorSize int
-}
-
-// encrypt encrypts p in place; off is its place in the volume, counted from the
-// start of the encrypted segment, whose tweaks count 512-byte units from 0
-// whatever the sector size (LUKS2 specification, section 3.3).
-func (e encrypter) encrypt(p []byte, off disk.Bytes) {
-	e.cipher.Encrypt(p, p, e.sectorSize, uint64(off)/512)
-}
-
-// load reads size bytes from off of src into buf and encrypts them as the bytes
-// at logical of the volume.
-func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, off, logical disk.Bytes, e encrypter) error {
+// load reads len(buf) bytes from off of src into buf, and calls use for each piece
+// of them with its place in buf.
+func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, off disk.Bytes, use func(part []byte, at disk.Bytes)) error {
 	return p.each(ctx, disk.Bytes(len(buf)), func(at, n disk.Bytes) error {
 		part := buf[at : at+n]
 		if err := readFull(src, part, off+at); err != nil {
 			return err
 		}
-		e.encrypt(part, logical+at)
+		use(part, at)
 		return nil
 	})
 }

@@ -3,14 +3,15 @@ package executor
 import (
 	"fmt"
 
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/probe"
 )
 
-// checkPlain looks at the partition once more before its first bytes move: the
+// checkPlain looks at the plain data once more before anything happens to it: the
 // file system must be the one of the plan and end where the data of the conversion
 // ends.
-func (c *conversion) checkPlain() error {
-	content, err := probe.Content(c.part, c.part.Size())
+func (c *conversion) checkPlain(data blockdev.Device) error {
+	content, err := probe.Content(data, data.Size())
 	if err != nil {
 		return err
 	}

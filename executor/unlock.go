@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -16,20 +17,27 @@ import (
 // key file.
 var ErrNoKey = errors.New("no key opens this volume")
 
-// Unlock returns the volume key of a LUKS2 volume: every token is tried in order,
-// then every key of env.Keys. Where none opens it, the error is ErrNoKey with the
-// reason of each.
+// Unlock returns the volume key of a LUKS2 volume, for one in conversion that of its
+// final form: every token is tried in order, then every key of env.Keys. r is what
+// the header lies on. Where none opens it, the error is ErrNoKey with the reason of
+// each.
 func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secret.Buffer, error) {
+	return unlock(ctx, env, h, r, luks2.HoldsFinal)
+}
+
+// unlock returns one of the volume's keys.
+func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what luks2.Holds) (*secret.Buffer, error) {
 	var reasons []error
+	slots := holding(h, what)
 	for _, token := range h.Tokens() {
-		key, err := unlockByToken(ctx, env, h, r, token)
+		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {
 			return key, nil
 		}
 		reasons = append(reasons, fmt.Errorf("token %d (%s): %w", token.ID, token.Type, err))
 	}
 	for _, k := range env.Keys {
-		key, err := unlockByKey(ctx, env, h, r, k)
+		key, err := unlockByKey(ctx, env, h, r, k, slots)
 		if err == nil {
 			return key, nil
 		}
@@ -41,8 +49,12 @@ func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secr
 	return nil, fmt.Errorf("%w: %w", ErrNoKey, errors.Join(reasons...))
 }
 
-// unlockByToken opens the keyslots of one token.
-func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, token luks2.Token) (*secret.Buffer, error) {
+// unlockByToken opens those of the keyslots that are a token's.
+func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, token luks2.Token, slots []int) (*secret.Buffer, error) {
+	slots = slices.DeleteFunc(slices.Clone(slots), func(id int) bool { return !slices.Contains(token.Keyslots, id) })
+	if len(slots) == 0 {
+		return nil, errors.New("it is for no keyslot of this key")
+	}
 	sealer, ok := env.tokenSealer(token.Type)
 	if !ok {
 		return nil, errors.New("this kind of token cannot be used here")
@@ -52,20 +64,11 @@ func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt,
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	for _, slot := range token.Keyslots {
-		key, err := h.OpenKeyslot(r, slot, passphrase.Bytes())
-		if err == nil {
-			return secret.Take(key)
-		}
-		if !errors.Is(err, luks2.ErrWrongPassphrase) {
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("what it unseals opens none of its keyslots %v", token.Keyslots)
+	return openAny(h, r, slots, passphrase)
 }
 
-// unlockByKey tries a key without a token on every keyslot.
-func unlockByKey(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, k definitions.Key) (*secret.Buffer, error) {
+// unlockByKey tries a key without a token on the keyslots.
+func unlockByKey(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, k definitions.Key, slots []int) (*secret.Buffer, error) {
 	sealer, ok := env.sealer(k.Type)
 	if !ok {
 		return nil, errors.New("this kind of key cannot be used here")
@@ -75,9 +78,24 @@ func unlockByKey(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, k
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	key, _, err := h.Open(r, passphrase.Bytes())
-	if err != nil {
-		return nil, err
+	return openAny(h, r, slots, passphrase)
+}
+
+// openAny returns the key of the first of these keyslots that the passphrase opens.
+// One that could not be tried is told only where no other opens.
+func openAny(h *luks2.Header, r io.ReaderAt, slots []int, passphrase *secret.Buffer) (*secret.Buffer, error) {
+	var broken error
+	for _, slot := range slots {
+		key, err := h.OpenKeyslot(r, slot, passphrase.Bytes())
+		if err == nil {
+			return secret.Take(key)
+		}
+		if !errors.Is(err, luks2.ErrWrongPassphrase) {
+			broken = errors.Join(broken, err)
+		}
 	}
-	return secret.Take(key)
+	if broken != nil {
+		return nil, broken
+	}
+	return nil, fmt.Errorf("%w: tried %v", luks2.ErrWrongPassphrase, slots)
 }

@@ -17,13 +17,19 @@ import (
 // keyslots in memory. Nothing of it is on the disk yet.
 type volume struct {
 	key    *secret.Buffer
+	old    *secret.Buffer // the key of the data so far; nil where that is plain
 	header *luks2.Header
-	front  *front
+	device luks2.Device // front or over
+	front  *front       // of a volume that was not there before, else nil
+	over   *overlay     // over one that was there before, else nil
 }
 
 // newVolume makes a volume key, seals it by every key of e, and proves each of
 // them by unsealing it again and opening its keyslot.
 func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
+	if err := checkCiphers(e.Cipher); err != nil {
+		return nil, err
+	}
 	header, err := luks2.Format(luks2.FormatOptions{
 		UUID: e.UUID, Label: e.Label, DataOffset: int64(e.DataOffset), Cipher: e.Cipher,
 		KeySize: e.KeyBits / 8, SectorSize: int(e.SectorSize), AllowDiscards: e.Discards, Rand: env.Random,
@@ -35,27 +41,41 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	if err != nil {
 		return nil, err
 	}
-	v := &volume{key: key, header: header, front: &front{}}
-	for i, k := range e.Keys {
-		if err := v.enroll(ctx, env, k); err != nil {
-			v.wipe()
-			return nil, fmt.Errorf("key %d (%s): %w", i+1, k.Type, err)
-		}
+	image := &front{}
+	v := &volume{key: key, header: header, device: image, front: image}
+	if err := v.enrollAll(ctx, env, e.Keys); err != nil {
+		v.wipe()
+		return nil, err
 	}
-	if err := header.Commit(v.front); err != nil {
+	if err := header.Commit(image); err != nil {
 		v.wipe()
 		return nil, err
 	}
 	return v, nil
 }
 
-// wipe forgets the volume key.
+// keys returns the volume keys for a conversion.
+func (v *volume) keys() dataKeys { return dataKeys{old: v.old, new: v.key} }
+
+// wipe forgets the volume keys.
 func (v *volume) wipe() {
-	v.key.Wipe()
+	v.keys().wipe()
 	v.header.Wipe()
 }
 
-// enroll adds one keyslot with its token, and proves it.
+// enrollAll adds the keyslots of all keys.
+func (v *volume) enrollAll(ctx context.Context, env Env, keys []definitions.Key) error {
+	for i, k := range keys {
+		if err := v.enroll(ctx, env, k); err != nil {
+			return fmt.Errorf("key %d (%s): %w", i+1, k.Type, err)
+		}
+	}
+	return nil
+}
+
+// enroll adds the keyslots of one key with their tokens, and proves them. There is
+// one for each volume key, under the same secret, and a token for each, which is the
+// form that all programs with tokens understand.
 func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 	sealer, ok := env.sealer(k.Type)
 	if !ok {
@@ -66,36 +86,53 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		return err
 	}
 	defer sealed.Passphrase.Wipe()
-	slot, err := v.header.AddKeyslot(v.front, v.key.Bytes(), sealed.Passphrase.Bytes(), sealed.KDF, env.Random)
-	if err != nil {
-		return err
-	}
-	if sealed.Token != nil {
-		token, err := bindToken(sealed.Token, slot)
+	for _, key := range []*secret.Buffer{v.key, v.old} {
+		if key == nil {
+			continue
+		}
+		slot, err := v.addKeyslot(env, key, sealed)
 		if err != nil {
 			return err
 		}
-		if _, err := v.header.AddToken(token); err != nil {
+		if err := v.prove(ctx, sealer, k, sealed.Token, slot, key); err != nil {
 			return err
 		}
 	}
-	return v.prove(ctx, sealer, k, sealed.Token, slot)
+	return nil
+}
+
+// addKeyslot adds a keyslot that holds key, with its token.
+func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed) (int, error) {
+	add := v.header.AddKeyslot
+	if v.old != nil && key == v.key {
+		add = v.header.AddUnboundKeyslot
+	}
+	slot, err := add(v.device, key.Bytes(), sealed.Passphrase.Bytes(), sealed.KDF, env.Random)
+	if err != nil || sealed.Token == nil {
+		return slot, err
+	}
+	token, err := bindToken(sealed.Token, slot)
+	if err != nil {
+		return slot, err
+	}
+	_, err = v.header.AddToken(token)
+	return slot, err
 }
 
 // prove unseals a key from what will be on the disk and compares what it opens
 // with the volume key. Only keys that passed this may guard data.
-func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, token []byte, slot int) error {
+func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, token []byte, slot int, key *secret.Buffer) error {
 	passphrase, err := sealer.Unseal(ctx, k, token)
 	if err != nil {
 		return fmt.Errorf("sealed, but cannot be unsealed again: %w", err)
 	}
 	defer passphrase.Wipe()
-	opened, err := v.header.OpenKeyslot(v.front, slot, passphrase.Bytes())
+	opened, err := v.header.OpenKeyslot(v.device, slot, passphrase.Bytes())
 	if err != nil {
 		return fmt.Errorf("sealed, but keyslot %d does not open by it: %w", slot, err)
 	}
 	defer secret.Wipe(opened)
-	if !bytes.Equal(opened, v.key.Bytes()) {
+	if !bytes.Equal(opened, key.Bytes()) {
 		return fmt.Errorf("sealed, but keyslot %d gives another key", slot)
 	}
 	return nil

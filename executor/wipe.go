@@ -49,11 +49,12 @@ func (c *conversion) wipeMoved() error {
 	if err := c.header.RemoveToken(token.ID); err != nil {
 		return err
 	}
-	c.header.SetDynamicSize()
+	if err := c.header.SetDynamicSize(); err != nil {
+		return err
+	}
 	if err := c.header.Commit(c.part); err != nil {
 		return fmt.Errorf("commit the finished header: %w", err)
 	}
-	c.report(Done, "", c.action.DataSize)
 	return nil
 }
 

@@ -30,29 +30,66 @@ func (h *Header) SaveZone(d Device, offset int64, old []byte) error {
 	case "datashift":
 		return nil
 	case "checksum":
-		if record, err = r.sums(old); err != nil {
-			return err
-		}
+		record = r.Sums(old)
 	}
+	return h.saveRecord(d, r, offset, record)
+}
+
+// SaveSums is SaveZone for the resilience "checksum", with checksums that Sums made
+// of the zone of length bytes at offset.
+//
+// It may replace those of a zone that the header on disk still lists as hot, once
+// that zone's new bytes are durable: none of its blocks has the checksum of an old
+// one any more, whatever zone that is from, so a recovery leaves them alone. One
+// commit then says that it is done and the next is hot.
+func (h *Header) SaveSums(d Device, offset, length int64, sums []byte) error {
+	r, err := h.continuable()
+	if err != nil {
+		return err
+	}
+	err = r.checkZone(offset, length)
+	if err == nil && (r.Resilience != "checksum" || len(sums) != r.SumsSize(length)) {
+		err = fmt.Errorf("%d bytes are not its checksums, for the resilience %s", len(sums), r.Resilience)
+	}
+	if err != nil {
+		return fmt.Errorf("save the checksums of the zone of %d bytes at %d: %w", length, offset, err)
+	}
+	return h.saveRecord(d, r, offset, sums)
+}
+
+// saveRecord writes a record, and syncs.
+func (h *Header) saveRecord(d Device, r *Reencryption, offset int64, record []byte) error {
 	if _, err := d.WriteAt(record, r.AreaOffset); err != nil {
 		return fmt.Errorf("save the zone at %d: %w", offset, err)
 	}
 	return d.Sync()
 }
 
-// sums returns the checksums of a zone's blocks, one after the other.
-func (r *Reencryption) sums(zone []byte) ([]byte, error) {
+// SumsSize returns how many bytes the checksums of a zone of length bytes take; 0
+// where the resilience is not "checksum".
+func (r *Reencryption) SumsSize(length int64) int {
 	newHash, err := newHash(r.Hash)
-	if err != nil {
-		return nil, err
+	if err != nil || r.ChecksumSectorSize == 0 {
+		return 0
 	}
-	h, out := newHash(), []byte(nil)
-	for ; len(zone) > 0; zone = zone[r.ChecksumSectorSize:] {
+	return int(length/int64(r.ChecksumSectorSize)) * newHash().Size()
+}
+
+// Sums returns the checksums of a zone's blocks, one after the other; nil where the
+// resilience is not "checksum". Those of parts of a zone, put together, are those of
+// the zone, so that several goroutines may share the work.
+func (r *Reencryption) Sums(zone []byte) []byte {
+	newHash, err := newHash(r.Hash)
+	if err != nil || r.ChecksumSectorSize == 0 {
+		return nil
+	}
+	h, out := newHash(), make([]byte, 0, r.SumsSize(int64(len(zone))))
+	for ; len(zone) >= r.ChecksumSectorSize; zone = zone[r.ChecksumSectorSize:] {
 		h.Reset()
 		h.Write(zone[:r.ChecksumSectorSize])
 		out = h.Sum(out)
 	}
-	return out, nil
+	return out
 }
 
 // SavedZone is what SaveZone kept of the hot zone.

@@ -1,0 +1,86 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// reencrypt converts a partition, or finishes a conversion begun earlier. fresh is
+// the proven volume for a new conversion, nil for resuming.
+func (x *run) reencrypt(ctx context.Context, a planner.Reencrypt, fresh *volume) error {
+	c, err := x.conversion(a)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.Room == planner.RoomDetached:
+		return c.detached(ctx, fresh)
+	case a.Resume:
+		return c.resume(ctx)
+	case a.Mode == planner.ModeRekey:
+		return c.beginRekey(ctx, fresh)
+	case a.Room == planner.RoomGap:
+		c.header = fresh.header // prepared, and published with the table
+		return c.convert(ctx, fresh.keys())
+	}
+	if a.ShrinkTo > 0 {
+		if err := x.shrink(ctx, a); err != nil {
+			return err
+		}
+	}
+	return c.begin(ctx, fresh)
+}
+
+// conversion returns that of an action's partition.
+func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
+	part, err := blockdev.NewSection(x.dev, a.Extent)
+	if err != nil {
+		return nil, err
+	}
+	c := newConversion(x.env, x.pipeline, part, a)
+	if a.Extent.Offset%claimBlock == 0 {
+		c.atomic = atomicUnit(x.dev)
+	}
+	return c, nil
+}
+
+// begin turns the plain partition into a volume in conversion, with a shift, and
+// converts it.
+func (c *conversion) begin(ctx context.Context, v *volume) error {
+	if err := c.checkPlain(c.part); err != nil {
+		return err
+	}
+	c.header = v.header
+	err := v.header.BeginEncrypt(luks2.EncryptOptions{
+		Shift: int64(c.action.Shift), DeviceSize: int64(c.deviceSize()), DataSize: int64(c.action.DataSize), Rand: c.env.Random,
+	}, v.key.Bytes())
+	if err != nil {
+		return err
+	}
+	if err := v.header.Commit(v.front); err != nil {
+		return err
+	}
+	if err := c.init(ctx, v.front); err != nil {
+		return err
+	}
+	c.report(Committed, "header", 0)
+	return c.convert(ctx, v.keys())
+}
+
+// beginForward makes the header of a volume whose data is all plain and stays where
+// it is: still in memory.
+func (c *conversion) beginForward(v *volume) error {
+	c.header = v.header
+	options := c.forwardOptions(v.header.SectorSize())
+	if err := v.header.BeginEncryptForward(options, v.key.Bytes()); err != nil {
+		return err
+	}
+	if room := int64(c.action.DataSize); room > options.DeviceSize-v.header.DataOffset() {
+		return fmt.Errorf("%d bytes are to be encrypted, and there are %d", room, options.DeviceSize-v.header.DataOffset())
+	}
+	return v.header.Commit(v.front)
+}

@@ -1,0 +1,236 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// maxZone bounds a hot zone, and with it the buffers of a conversion, in bytes.
+const maxZone = 16 * disk.MiB
+
+// conversion is one partition whose data is rewritten, hot zone by hot zone, under
+// the LUKS2 re-encryption metadata of its header.
+type conversion struct {
+	env      Env
+	pipeline *pipeline
+	action   planner.Reencrypt
+	part     blockdev.Device // the data, and but for a detached header also that
+	home     luks2.Device    // where the header lies
+	homeSize disk.Bytes
+	maxZone  disk.Bytes
+	atomic   disk.Bytes // what the storage under part writes whole or not at all
+	header   *luks2.Header
+	way      way
+}
+
+// way is where the bytes of a conversion lie: shifted or in place.
+type way interface {
+	// bufferSize is that of the longest zone.
+	bufferSize() disk.Bytes
+	// next returns the zone to do where remaining logical bytes are old.
+	next(remaining disk.Bytes) zone
+	// load reads the old bytes of z into buf and makes new ones of them, as far as
+	// that can be while the zone before is being written.
+	load(ctx context.Context, z zone, buf []byte) error
+	// keep makes durable what redo needs of z, and leaves the new bytes in buf. It
+	// comes after MarkDone of the zone before; hot tells whether the header on disk
+	// lists that one as hot still.
+	keep(ctx context.Context, z zone, buf []byte, hot bool) error
+	// redo writes the hot zone z anew, from whatever is there of it.
+	redo(ctx context.Context, z zone, buf []byte) error
+	// leaves returns what the finished header has to say: the size of the data, 0
+	// for all of the partition, and which plain copy is to be wiped.
+	leaves() (dataSize disk.Bytes, plain disk.Extent)
+}
+
+// newConversion returns the conversion of part whose header is, or will be, at its
+// beginning.
+func newConversion(env Env, p *pipeline, part blockdev.Device, a planner.Reencrypt) *conversion {
+	return &conversion{
+		env: env, pipeline: p, action: a, part: part, home: part, homeSize: part.Size(),
+		maxZone: maxZone, atomic: tornUnit,
+	}
+}
+
+// dataKeys are the volume keys of a conversion.
+type dataKeys struct {
+	old *secret.Buffer // nil: the data is plain, or the old key is not needed any more
+	new *secret.Buffer
+}
+
+// convert rewrites hot zone after hot zone and finishes the header.
+func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
+	state, err := c.state()
+	if err != nil {
+		return err
+	}
+	recode, err := newRecoder(state, keys)
+	if err != nil {
+		return err
+	}
+	defer recode.wipe()
+	c.action.DataSize = disk.Bytes(state.DataSize)
+	if c.way, err = c.wayOf(state, recode); err != nil {
+		return err
+	}
+	if err := c.zones(ctx, state); err != nil {
+		return err
+	}
+	return c.finish()
+}
+
+// state returns the pending conversion that the header in memory describes.
+func (c *conversion) state() (*luks2.Reencryption, error) {
+	state, err := c.header.Reencryption(c.volumeEnd(c.header))
+	switch {
+	case err != nil:
+		return nil, err
+	case state == nil:
+		return nil, errors.New("the header has no conversion pending")
+	case state.Unsupported != "":
+		return nil, fmt.Errorf("its conversion was begun by another tool in a form that cannot be continued here: %s", state.Unsupported)
+	}
+	return state, nil
+}
+
+// volumeEnd is where the last whole sector of the volume ends on the partition.
+func (c *conversion) volumeEnd(h *luks2.Header) int64 {
+	unit := max(h.SectorSize(), tornUnit)
+	for _, s := range h.Segments() {
+		unit = max(unit, s.SectorSize)
+	}
+	return int64(c.part.Size()) - (int64(c.part.Size())-h.DataOffset())%int64(unit)
+}
+
+// zones does all hot zones. Each costs one header write, which says both that the
+// zone before is done and that this one is hot, and one flush of its data; what
+// else it costs is the way's. While a zone is written, the next, which it does not
+// touch, is read and encrypted.
+func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption) error {
+	if state.State == luks2.Unfinished {
+		return nil
+	}
+	buffers, err := newBuffers(2, c.way.bufferSize())
+	if err != nil {
+		return err
+	}
+	defer buffers.release()
+	if state.State == luks2.Crash {
+		hot := zone{disk.Bytes(state.HotOffset), disk.Bytes(state.HotLength)}
+		if err := c.way.redo(ctx, hot, buffers.get(0)); err != nil {
+			return fmt.Errorf("redo the hot zone at %d: %w", hot.start, err)
+		}
+	}
+	return c.zonesFrom(ctx, disk.Bytes(state.Remaining), buffers)
+}
+
+// zonesFrom does the zones of the remaining bytes.
+func (c *conversion) zonesFrom(ctx context.Context, remaining disk.Bytes, buffers *buffers) error {
+	z := c.way.next(remaining)
+	if err := c.load(ctx, z, buffers.get(0)); err != nil {
+		return err
+	}
+	for i := 0; z.length > 0; i++ {
+		if err := c.markHot(ctx, z, buffers.get(i)); err != nil {
+			return err
+		}
+		remaining -= z.length
+		next := c.way.next(remaining)
+		if err := c.storeAndLoad(ctx, z, buffers.get(i), next, buffers.get(i+1)); err != nil {
+			return err
+		}
+		c.report(Progress, "", c.action.DataSize-remaining)
+		z = next
+		if err := interrupted(ctx); err != nil && z.length > 0 {
+			return errors.Join(err, c.pause())
+		}
+	}
+	return nil
+}
+
+// pause commits that the zone just written is done, so that the volume is left
+// between zones, where every tool can open it without repairing it first.
+func (c *conversion) pause() error {
+	if err := c.header.MarkDone(); err != nil {
+		return err
+	}
+	return c.header.Commit(c.home)
+}
+
+// markHot commits that z is being rewritten, and the zone before it done. A power
+// cut before it leaves the zone before hot, whose new bytes are durable and which is
+// redone to the same; after it, z is hot, and what redo needs of it was kept.
+func (c *conversion) markHot(ctx context.Context, z zone, buf []byte) error {
+	hot := c.hotPending()
+	if hot {
+		if err := c.header.MarkDone(); err != nil {
+			return err
+		}
+	}
+	if err := c.way.keep(ctx, z, buf[:z.length], hot); err != nil {
+		return err
+	}
+	if err := c.header.MarkHot(int64(z.start), int64(z.length)); err != nil {
+		return err
+	}
+	if err := c.header.Commit(c.home); err != nil {
+		return fmt.Errorf("commit the hot zone at %d: %w", z.start, err)
+	}
+	c.report(Committed, "hot zone", 0)
+	return nil
+}
+
+// hotPending tells whether the header in memory has a hot zone.
+func (c *conversion) hotPending() bool {
+	state, err := c.state()
+	return err == nil && state.State == luks2.Crash
+}
+
+// storeAndLoad writes z while next is read and encrypted, and makes z durable.
+// A power cut leaves z partly written: it is hot, so it is redone.
+func (c *conversion) storeAndLoad(ctx context.Context, z zone, buf []byte, next zone, nextBuf []byte) error {
+	loaded := make(chan error, 1)
+	go func() { loaded <- c.load(ctx, next, nextBuf) }()
+	err := c.store(ctx, z, buf)
+	loadErr := <-loaded
+	if err != nil {
+		return fmt.Errorf("write the hot zone at %d: %w", z.start, err)
+	}
+	if loadErr != nil && !errors.Is(loadErr, context.Canceled) {
+		return loadErr
+	}
+	return nil
+}
+
+// store writes the new bytes of z and makes them durable. It goes on when ctx is
+// done: stopping here would only make the next run do the zone again.
+func (c *conversion) store(ctx context.Context, z zone, buf []byte) error {
+	to := disk.Bytes(c.header.DataOffset()) + z.start
+	if err := c.pipeline.store(context.WithoutCancel(ctx), c.part, buf[:z.length], to); err != nil {
+		return err
+	}
+	return c.part.Sync()
+}
+
+// load reads z, if there is one.
+func (c *conversion) load(ctx context.Context, z zone, buf []byte) error {
+	if z.length == 0 {
+		return nil
+	}
+	if err := c.way.load(ctx, z, buf[:z.length]); err != nil {
+		return fmt.Errorf("read the zone at %d: %w", z.start, err)
+	}
+	return nil
+}
+
+// report tells how far the conversion is.
+func (c *conversion) report(phase Phase, step string, done disk.Bytes) {
+	c.env.report(Event{Phase: phase, Action: c.action.Kind(), Partition: c.action.Number, Step: step, Done: done, Total: c.action.DataSize})
+}

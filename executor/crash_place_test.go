@@ -1,0 +1,340 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/sealpart/sealpart/internal/blockdev/simdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// vendorPassphrase opens the volumes that are rekeyed, before.
+const vendorPassphrase = "what the vendor set"
+
+// The data of the conversions that move nothing, and their zones: a first, one in
+// the middle and a shorter last.
+const (
+	placeData = 1*disk.MiB - 64*disk.KiB
+	placeZone = 384 * disk.KiB
+)
+
+// A mode is one kind of conversion that moves nothing, on a disk in memory that is
+// one partition; for a detached header a second disk takes that.
+type mode struct {
+	name   string
+	sector disk.Bytes // of the encryption
+	atomic disk.Bytes // what the disk writes whole
+	// resilience is what must have been chosen.
+	resilience string
+	detached   bool
+	rekey      bool
+}
+
+var modes = []mode{
+	{name: "gap, checksum", sector: 512, resilience: "checksum"},
+	{name: "gap, journal", sector: 4096, resilience: "journal"},
+	{name: "detached, checksum", sector: 512, resilience: "checksum", detached: true},
+	{name: "detached, journal", sector: 4096, resilience: "journal", detached: true},
+	{name: "rekey, checksum", sector: 512, resilience: "checksum", rekey: true},
+	{name: "rekey, journal", sector: 4096, resilience: "journal", rekey: true},
+}
+
+// Where the data lies on the partition, and what a detached header's disk has.
+const (
+	placeHeader   = 2 * disk.MiB
+	placeDetached = 16 * disk.MiB
+)
+
+func (m mode) dataOffset() disk.Bytes {
+	if m.detached {
+		return 0
+	}
+	return placeHeader
+}
+
+// world is the state of all storage of one conversion.
+type world struct {
+	mode
+	part, home *simdev.Device // the same but for a detached header
+	order      *[]*simdev.Device
+	plain      []byte
+}
+
+// newWorld makes the storage before the conversion.
+func (m mode) newWorld(t testing.TB) *world {
+	t.Helper()
+	plain := make([]byte, placeData)
+	rand.NewChaCha8([32]byte{11}).Read(plain)
+	image := make([]byte, m.dataOffset()+placeData)
+	copy(image[m.dataOffset():], plain)
+	if m.rekey {
+		m.encryptOld(t, image)
+	}
+	w := &world{mode: m, plain: plain, part: simdev.New(image)}
+	if w.home = w.part; m.detached {
+		w.home = simdev.New(make([]byte, placeDetached))
+	}
+	return w
+}
+
+// encryptOld makes image a volume of the vendor.
+func (m mode) encryptOld(t testing.TB, image []byte) {
+	t.Helper()
+	env := testEnv(t)
+	e := stubEncryption(placeHeader, m.sector)
+	e.Keys = nil
+	v, err := newVolumeWith(env, e, vendorPassphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.wipe()
+	copy(image, v.front.bytes)
+	c, err := newEncrypter(v.header.Segments()[0], v.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.encrypt(image[placeHeader:], 0)
+}
+
+// newVolumeWith makes a volume with one keyslot and no token.
+func newVolumeWith(env Env, e planner.Encryption, passphrase string) (*volume, error) {
+	header, err := luks2.Format(luks2.FormatOptions{
+		UUID: e.UUID, DataOffset: int64(e.DataOffset), Cipher: e.Cipher, KeySize: e.KeyBits / 8, SectorSize: int(e.SectorSize), Rand: env.Random,
+	})
+	if err != nil {
+		return nil, err
+	}
+	key, err := secret.Random(e.KeyBits/8, env.Random)
+	if err != nil {
+		return nil, err
+	}
+	v := &volume{key: key, header: header, front: &front{}}
+	if _, err := header.AddKeyslot(v.front, key.Bytes(), []byte(passphrase), luks2.TokenKDF(), env.Random); err != nil {
+		return nil, err
+	}
+	return v, header.Commit(v.front)
+}
+
+// conversion returns that of the world, with small zones.
+func (w *world) conversion(t testing.TB) *conversion {
+	env := testEnv(t)
+	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
+		return secret.Take([]byte(vendorPassphrase))
+	}
+	a := planner.Reencrypt{
+		Number: 1, Mode: planner.ModeEncrypt, Room: planner.RoomGap, Extent: disk.Extent{Size: w.part.Size()},
+		DataSize: placeData, Shift: w.dataOffset(), Encryption: stubEncryption(w.dataOffset(), w.sector),
+	}
+	if w.rekey {
+		a.Mode, a.Room, a.ExistingKey = planner.ModeRekey, "", "file:/vendor"
+	}
+	if w.detached {
+		a.Room = planner.RoomDetached
+	}
+	c := newConversion(env, newPipeline(1), ordered{w.part, w.order}, a)
+	c.home, c.homeSize, c.maxZone = ordered{w.home, w.order}, w.home.Size(), placeZone
+	if w.atomic != 0 {
+		c.atomic = w.atomic
+	}
+	return c
+}
+
+// ordered notes which device an operation was on, so that a power cut can hit both.
+type ordered struct {
+	*simdev.Device
+	order *[]*simdev.Device
+}
+
+func (o ordered) WriteAt(p []byte, off int64) (int, error) {
+	o.note()
+	return o.Device.WriteAt(p, off)
+}
+
+func (o ordered) Sync() error {
+	o.note()
+	return o.Device.Sync()
+}
+
+func (o ordered) note() {
+	if o.order != nil {
+		*o.order = append(*o.order, o.Device)
+	}
+}
+
+// run does what probe, plan and apply do: begin where nothing was begun, else go on.
+func (w *world) run(t testing.TB) error {
+	w.order = new([]*simdev.Device)
+	ctx, c := context.Background(), w.conversion(t)
+	header, err := luks2.Read(w.home, int64(w.home.Size()))
+	begun := err == nil
+	if w.rekey { // the vendor's volume has no token
+		begun = err == nil && len(header.Tokens()) > 0
+	}
+	if begun {
+		return c.resume(ctx)
+	}
+	return w.begin(ctx, c)
+}
+
+// begin begins; what is prepared of a gap before the table is published is whole.
+func (w *world) begin(ctx context.Context, c *conversion) error {
+	if w.rekey {
+		v, err := c.newRekey(ctx)
+		if err != nil {
+			return err
+		}
+		defer v.wipe()
+		if state, err := c.state(); err != nil || state.Resilience != w.resilience {
+			return fmt.Errorf("the resilience is %+v, %w", state, err)
+		}
+		return c.beginRekey(ctx, v)
+	}
+	v, err := newVolume(ctx, c.env, c.action.Encryption)
+	if err != nil {
+		return err
+	}
+	defer v.wipe()
+	if err := c.beginForward(v); err != nil {
+		return err
+	}
+	if _, err := w.home.WriteAt(v.front.bytes, 0); err != nil {
+		return err
+	}
+	if err := w.home.Sync(); err != nil {
+		return err
+	}
+	*w.order = append(*w.order, w.home, w.home)
+	if state, err := c.state(); err != nil || state.Resilience != w.resilience {
+		return fmt.Errorf("the resilience is %+v, %w", state, err)
+	}
+	return c.convert(ctx, v.keys())
+}
+
+// crashAfter returns the world as a power cut after k operations left it.
+func (w *world) crashAfter(k int, rng *rand.Rand) *world {
+	cut := *w
+	done := map[*simdev.Device]int{}
+	for _, dev := range (*w.order)[:k] {
+		done[dev]++
+	}
+	cut.part = w.part.CrashAfter(done[w.part], rng)
+	if cut.home = cut.part; w.detached {
+		cut.home = w.home.CrashAfter(done[w.home], rng)
+	}
+	return &cut
+}
+
+// check demands that all is converted, every byte as it was, and nothing left over.
+func (w *world) check(t testing.TB, when string) {
+	t.Helper()
+	header, err := luks2.Read(w.home, int64(w.home.Size()))
+	if err != nil {
+		t.Errorf("%s: %v", when, err)
+		return
+	}
+	if state, err := header.Reencryption(int64(w.part.Size())); err != nil || state != nil {
+		t.Errorf("%s: left in conversion: %+v, %v", when, state, err)
+		return
+	}
+	key, err := Unlock(context.Background(), testEnv(t), header, w.home)
+	if err != nil {
+		t.Errorf("%s: %v", when, err)
+		return
+	}
+	defer key.Wipe()
+	c, err := newEncrypter(header.Segments()[0], key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, placeData)
+	if err := readFull(w.part, data, w.dataOffset()); err != nil {
+		t.Fatal(err)
+	}
+	c.decrypt(data, 0)
+	if !bytes.Equal(data, w.plain) {
+		t.Errorf("%s: the content differs", when)
+	}
+	w.checkKeyslots(t, header, when)
+}
+
+// checkKeyslots demands one keyslot, one token for it, and no other way in.
+func (w *world) checkKeyslots(t testing.TB, header *luks2.Header, when string) {
+	t.Helper()
+	if n := len(header.Keyslots()); n != 1 {
+		t.Errorf("%s: %d keyslots are left", when, n)
+	}
+	if tokens := header.Tokens(); len(tokens) != 1 || len(tokens[0].Keyslots) != 1 {
+		t.Errorf("%s: the tokens are %v", when, tokens)
+	}
+	if _, _, err := header.Open(w.home, []byte(vendorPassphrase)); err == nil {
+		t.Errorf("%s: the vendor's passphrase opens the volume", when)
+	}
+}
+
+// TestCrashInPlace cuts the power in the middle of every conversion that moves
+// nothing, and again in the recovery.
+func TestCrashInPlace(t *testing.T) {
+	for i, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			whole := m.newWorld(t)
+			if err := whole.run(t); err != nil {
+				t.Fatal(err)
+			}
+			whole.check(t, "uncut")
+			points := whole.cutPoints(rand.New(rand.NewPCG(seedOfCrashes(), uint64(i))))
+			for n, k := range points {
+				rng := rand.New(rand.NewPCG(seedOfCrashes(), uint64(n)<<16|uint64(k)))
+				whole.recover(t, k, rng, n%3 == 0)
+				if t.Failed() {
+					t.Fatalf("seed %d, cut %d, after operation %d", seedOfCrashes(), n, k)
+				}
+			}
+			t.Logf("%d operations, %d power cuts, all bytes back", len(*whole.order), len(points))
+		})
+	}
+}
+
+// cutPoints chooses where the power is cut: -crash-states places, or three times
+// everywhere.
+func (w *world) cutPoints(rng *rand.Rand) (points []int) {
+	for k := range len(*w.order) + 1 {
+		points = append(points, k, k, k)
+	}
+	if n := *crashStates; n > 0 && n < len(points) {
+		return spread(points, n, rng)
+	}
+	return points
+}
+
+// recover cuts the power after k operations and runs again; with twice set, that run
+// is cut as well.
+func (w *world) recover(t testing.TB, k int, rng *rand.Rand, twice bool) {
+	t.Helper()
+	cut := w.crashAfter(k, rng)
+	if err := cut.run(t); err != nil {
+		t.Fatalf("cut after operation %d: %v", k, err)
+	}
+	cut.check(t, "cut once")
+	if !twice {
+		return
+	}
+	again := cut.crashAfter(rng.IntN(len(*cut.order)+1), rng)
+	if err := again.run(t); err != nil {
+		t.Fatalf("cut after operation %d, and again: %v", k, err)
+	}
+	again.check(t, "cut twice")
+}
+
+// seedOfCrashes is -crash-seed, or a fixed one.
+func seedOfCrashes() uint64 {
+	if *crashSeed != 0 {
+		return *crashSeed
+	}
+	return 20261122
+}

@@ -1,0 +1,139 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
+	"golang.org/x/sys/unix"
+)
+
+// minHeaderFile is what LUKS2 takes of a file of its own, in bytes.
+const minHeaderFile = 16 * disk.MiB
+
+// detached encrypts a partition whose header is a file, or goes on with that. The
+// file is there, whole and durable, before anything is written to the partition.
+func (c *conversion) detached(ctx context.Context, fresh *volume) error {
+	file, err := os.OpenFile(c.action.HeaderPath, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) && fresh != nil {
+		return c.beginDetached(ctx, fresh)
+	}
+	if err != nil {
+		return fmt.Errorf("header file: %w", err)
+	}
+	defer file.Close()
+	if err := c.settle(file); err != nil {
+		return err
+	}
+	if fresh != nil {
+		if err := c.checkUntouched(fresh); err != nil {
+			return fmt.Errorf("header file %s: %w", file.Name(), err)
+		}
+	}
+	return c.resume(ctx)
+}
+
+// beginDetached makes the header file and converts. A power cut before the first
+// hot zone leaves a plain file system, and no header file or one that says that all
+// is plain.
+func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
+	if err := c.checkPlain(c.part); err != nil {
+		return err
+	}
+	if v.header.DataOffset() != 0 {
+		return fmt.Errorf("the header says that the data is at %d, and it is at 0", v.header.DataOffset())
+	}
+	if err := c.beginForward(v); err != nil {
+		return err
+	}
+	size := max(minHeaderFile, c.action.Shift)
+	if err := createHeader(c.action.HeaderPath, v.front.bytes, size); err != nil {
+		return fmt.Errorf("header file: %w", err)
+	}
+	file, err := os.OpenFile(c.action.HeaderPath, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("header file: %w", err)
+	}
+	defer file.Close()
+	if err := c.settle(file); err != nil {
+		return err
+	}
+	c.report(Committed, "header", 0)
+	return c.convert(ctx, v.keys())
+}
+
+// settle makes file the place of the header.
+func (c *conversion) settle(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("header file %s is no regular file", file.Name())
+	}
+	c.home, c.homeSize = file, disk.Bytes(info.Size())
+	return nil
+}
+
+// checkUntouched decides whether a header file that is there already, while the
+// partition looks plain, is ours from a run that was cut short: of the same volume,
+// with nothing of its data converted. Any other file is not touched.
+func (c *conversion) checkUntouched(fresh *volume) error {
+	header, err := luks2.Read(c.home, int64(c.homeSize))
+	if err != nil {
+		return fmt.Errorf("it is in the way: %w", err)
+	}
+	if header.UUID != fresh.header.UUID {
+		return fmt.Errorf("it is in the way: it is the header of another volume, %s", header.UUID)
+	}
+	c.header = header
+	state, err := c.state()
+	if err != nil {
+		return fmt.Errorf("the partition holds a plain file system, but: %w", err)
+	}
+	if state.HotOffset > 0 || state.Remaining+state.HotLength != state.DataSize {
+		return errors.New("it says that the volume is encrypted in part, and the partition begins with a plain file system")
+	}
+	return c.checkPlain(c.part)
+}
+
+// createHeader makes the file at path, which must not exist, with the given first
+// bytes. It is written under another name and renamed when it is durable: a power
+// cut leaves no file at path, or the whole one.
+func createHeader(path string, image []byte, size disk.Bytes) error {
+	dir := filepath.Dir(path)
+	file, err := os.CreateTemp(dir, ".sealpart-header-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if _, err := file.WriteAt(image, 0); err != nil {
+		return err
+	}
+	if err := file.Truncate(int64(size)); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, file.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+		return &os.LinkError{Op: "rename", Old: file.Name(), New: path, Err: err}
+	}
+	return syncDirectory(dir)
+}
+
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,114 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// inPlace is the form in which no byte moves: a zone is rewritten where it lies, from
+// the beginning upwards. What is half written is told from what the header's device
+// keeps of the hot zone: its old bytes (journal) or their checksums.
+//
+// With checksums a zone costs four flushes: its data, the checksums of the next, the
+// two header copies. A power cut leaves
+//
+//   - before the data's flush: the zone hot, its checksums there: each block is
+//     known as old or new and redone or left;
+//   - between the data and the header that says it is done: the zone hot and all of
+//     it new, the checksums its own, the next one's or a mixture. No new block has
+//     the checksum of any old one, so all are left as they are;
+//   - after the header: the next zone hot, its checksums durable, its data old.
+//
+// A journal must not be overwritten while its zone is hot, for it would be written
+// back. So there the zone is committed as done first: six flushes.
+type inPlace struct {
+	c      *conversion
+	state  *luks2.Reencryption // as the work began: what does not change of it is used
+	recode recoder
+	sums   []byte // of the zone that was loaded last
+}
+
+func (w *inPlace) journal() bool { return w.state.Resilience == "journal" }
+
+func (w *inPlace) offset() disk.Bytes { return disk.Bytes(w.state.DataOffset) }
+
+func (w *inPlace) bufferSize() disk.Bytes {
+	limit := min(w.c.maxZone, disk.Bytes(w.state.DataSize).RoundUp(claimBlock))
+	return min(limit, disk.Bytes(w.state.MaxZone()))
+}
+
+// next returns the zone that begins where the old data begins.
+func (w *inPlace) next(remaining disk.Bytes) zone {
+	return zone{disk.Bytes(w.state.DataSize) - remaining, min(remaining, w.bufferSize())}
+}
+
+// load reads z. For checksums those are taken and the new bytes made at once; a
+// journal needs the old bytes until they are kept.
+func (w *inPlace) load(ctx context.Context, z zone, buf []byte) error {
+	w.sums = make([]byte, w.state.SumsSize(int64(len(buf))))
+	return w.c.pipeline.load(ctx, buf, w.c.part, w.offset()+z.start, func(p []byte, at disk.Bytes) {
+		if !w.journal() {
+			copy(w.sums[w.state.SumsSize(int64(at)):], w.state.Sums(p))
+			w.recode.recode(p, z.start+at)
+		}
+	})
+}
+
+// keep writes the record of z. A power cut leaves a torn record that matters to
+// nobody: see inPlace.
+func (w *inPlace) keep(ctx context.Context, z zone, buf []byte, hot bool) error {
+	if !w.journal() {
+		return w.c.header.SaveSums(w.c.home, int64(z.start), int64(z.length), w.sums)
+	}
+	if hot {
+		if err := w.c.header.Commit(w.c.home); err != nil {
+			return fmt.Errorf("commit the zone before %d as done: %w", z.start, err)
+		}
+	}
+	if err := w.c.header.SaveZone(w.c.home, int64(z.start), buf); err != nil {
+		return err
+	}
+	return w.c.pipeline.each(ctx, z.length, func(at, n disk.Bytes) error {
+		w.recode.recode(buf[at:at+n], z.start+at)
+		return nil
+	})
+}
+
+// redo makes new what is old of the hot zone, a buffer at a time: zones of other
+// tools may be longer than ours. A power cut leaves more of it new; the record stays.
+func (w *inPlace) redo(ctx context.Context, hot zone, buf []byte) error {
+	saved, err := w.c.header.LoadZone(w.c.home)
+	if err != nil {
+		return err
+	}
+	block := disk.Bytes(saved.BlockSize)
+	step := disk.Bytes(len(buf)).RoundDown(block)
+	for at := disk.Bytes(0); at < hot.length; at += step {
+		z := zone{hot.start + at, min(step, hot.length-at)}
+		p := buf[:z.length]
+		if err := readFull(w.c.part, p, w.offset()+z.start); err != nil {
+			return err
+		}
+		for i := disk.Bytes(0); i < z.length; i += block {
+			w.restore(saved, int((at+i)/block), p[i:i+block], z.start+i)
+		}
+		if err := w.c.store(ctx, z, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore makes block i new where it is old.
+func (w *inPlace) restore(saved *luks2.SavedZone, i int, p []byte, logical disk.Bytes) {
+	if old := saved.Old(i, p); old != nil {
+		copy(p, old)
+		w.recode.recode(p, logical)
+	}
+}
+
+// leaves says that nothing is left over.
+func (w *inPlace) leaves() (disk.Bytes, disk.Extent) { return 0, disk.Extent{} }

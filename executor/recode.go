@@ -1,0 +1,89 @@
+package executor
+
+import (
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/internal/xts"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// dataCipher is the one cipher that data is read and written by.
+const dataCipher = "aes-xts-plain64"
+
+// encrypter encrypts and decrypts the bytes of one segment.
+type encrypter struct {
+	cipher     *xts.Cipher
+	sectorSize int
+	tweak      uint64 // of the segment's first byte
+}
+
+// checkCiphers refuses data that could not be read or written.
+func checkCiphers(names ...string) error {
+	for _, name := range names {
+		if name != dataCipher {
+			return fmt.Errorf("data under the cipher %.40q is not supported, only %s", name, dataCipher)
+		}
+	}
+	return nil
+}
+
+// newEncrypter returns the encrypter of a segment under key.
+func newEncrypter(s luks2.Segment, key *secret.Buffer) (*encrypter, error) {
+	if err := checkCiphers(s.Encryption); err != nil {
+		return nil, err
+	}
+	cipher, err := xts.New(key.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return &encrypter{cipher: cipher, sectorSize: s.SectorSize, tweak: s.IVTweak}, nil
+}
+
+// encrypt encrypts p in place; off is its place in the volume, counted from the
+// start of the encrypted segment, whose tweaks count 512-byte units whatever the
+// sector size (LUKS2 specification, section 3.3).
+func (e encrypter) encrypt(p []byte, off disk.Bytes) {
+	e.cipher.Encrypt(p, p, e.sectorSize, e.tweak+uint64(off)/512)
+}
+
+// decrypt is the inverse of encrypt.
+func (e encrypter) decrypt(p []byte, off disk.Bytes) {
+	e.cipher.Decrypt(p, p, e.sectorSize, e.tweak+uint64(off)/512)
+}
+
+// recoder turns old bytes of a volume into new ones.
+type recoder struct {
+	from *encrypter // nil: the old bytes are plain
+	to   *encrypter
+}
+
+// newRecoder returns the recoder of a conversion.
+func newRecoder(state *luks2.Reencryption, keys dataKeys) (r recoder, err error) {
+	if r.to, err = newEncrypter(state.Final, keys.new); err != nil {
+		return r, err
+	}
+	if keys.old != nil {
+		if r.from, err = newEncrypter(state.Previous, keys.old); err != nil {
+			r.to.cipher.Wipe()
+		}
+	}
+	return r, err
+}
+
+// recode makes new bytes of p in place; off is its place in the volume.
+func (r recoder) recode(p []byte, off disk.Bytes) {
+	if r.from != nil {
+		r.from.decrypt(p, off)
+	}
+	r.to.encrypt(p, off)
+}
+
+// wipe forgets the keys.
+func (r recoder) wipe() {
+	r.to.cipher.Wipe()
+	if r.from != nil {
+		r.from.cipher.Wipe()
+	}
+}

@@ -1,0 +1,33 @@
+package executor
+
+import (
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// tornUnit is what every storage writes whole or not at all.
+const tornUnit = 512
+
+// checksumHash is the hash of old blocks, cryptsetup's default.
+const checksumHash = "sha256"
+
+// atomicUnit returns what dev writes whole or not at all: its physical sector, where
+// it tells.
+func atomicUnit(dev Target) disk.Bytes {
+	if d, ok := dev.(interface{ PhysicalSectorSize() disk.Bytes }); ok {
+		return max(d.PhysicalSectorSize(), tornUnit)
+	}
+	return tornUnit
+}
+
+// forwardOptions decides how half written zones are told from others. A block of the
+// checksums must be at least an encryption sector, for that is what becomes new, and
+// at most what the storage writes whole: a block that is half new has neither
+// checksum. Where no size is both, only a journal is safe.
+func (c *conversion) forwardOptions(sectorSize int) luks2.ForwardOptions {
+	o := luks2.ForwardOptions{Resilience: "journal", DeviceSize: c.volumeEnd(c.header), Rand: c.env.Random}
+	if disk.Bytes(sectorSize) <= c.atomic {
+		o.Resilience, o.Hash, o.ChecksumSectorSize = "checksum", checksumHash, sectorSize
+	}
+	return o
+}
