@@ -35,6 +35,19 @@ func logicalBlockSize(file *os.File) (disk.Bytes, error) {
 	return disk.Bytes(n), nil
 }
 
+// PhysicalSectorSize returns what a block device says it writes whole or not at all,
+// in bytes; 0 for an image file, and where the device does not tell.
+func (f *File) PhysicalSectorSize() disk.Bytes {
+	if !f.block {
+		return 0
+	}
+	n, err := unix.IoctlGetUint32(int(f.file.Fd()), unix.BLKPBSZGET)
+	if err != nil {
+		return 0
+	}
+	return disk.Bytes(n)
+}
+
 // Discard drops what lies in e: BLKDISCARD on a block device, for the sectors that
 // are wholly inside, or nothing where the device cannot do it; a hole in an image
 // file, or zeroes where its file system has no holes. A power cut leaves any part
