@@ -27,9 +27,15 @@ func (p *Plan) Resolve(derived map[int]uuid.UUID) {
 	}
 }
 
-// Rewrites returns the parts of the disk whose present content the plan replaces
-// or converts: nothing that is in use may lie there.
+// Rewrites returns the parts of the disk that the plan writes to: nothing that is
+// in use may lie there. A new table puts an end to all that the disk held, of which
+// an MBR's partitions or a file system on the whole disk are not among the rows.
+// Space that the table calls free counts too: the kernel may still know, and have
+// mounted, a partition that somebody took out of the table.
 func (p *Plan) Rewrites() []disk.Extent {
+	if p.NewTable {
+		return []disk.Extent{{Size: p.Target.Size}}
+	}
 	var extents []disk.Extent
 	for _, r := range p.Rows {
 		if r.Activity == ActivityDelete {
@@ -37,7 +43,12 @@ func (p *Plan) Rewrites() []disk.Extent {
 		}
 	}
 	for _, a := range p.Actions {
-		if a, ok := a.(Reencrypt); ok {
+		switch a := a.(type) {
+		case Create:
+			extents = append(extents, a.Extent)
+		case Verity:
+			extents = append(extents, a.HashExtent)
+		case Reencrypt:
 			extents = append(extents, a.Extent)
 		}
 	}

@@ -259,6 +259,61 @@ func TestHeaderRoom(t *testing.T) {
 	}
 }
 
+// TestNotConvertible: content that would be lost, or locked away from every kernel,
+// is refused, and the partition stays as it is.
+func TestNotConvertible(t *testing.T) {
+	good := disk.Content{Kind: "ext4", Size: 64 * disk.MiB, BlockSize: 4096}
+	cases := []struct {
+		name    string
+		sectors int64
+		edit    func(*disk.Content)
+		sector  disk.Bytes
+		want    string // in the error, "" for none
+	}{
+		{"whole", 409600, func(*disk.Content) {}, 4096, ""},
+		{"odd, but in small sectors", 409601, func(*disk.Content) {}, 512, ""},
+		{"a superblock that may count too few blocks", 409600, func(c *disk.Content) { c.Problem = "superblock checksum is wrong" }, 0, "checksum"},
+		{"half a sector at the end", 409601, func(*disk.Content) {}, 4096, "not whole encryption sectors"},
+		{"blocks smaller than a sector", 409600, func(c *disk.Content) { c.BlockSize = 1024 }, 4096, "could not be mounted"},
+	}
+	for _, c := range cases {
+		root := there("root", 2048, c.sectors)
+		root.Content = good
+		c.edit(&root.Content)
+		d := want("root", encrypted, sizes(0, root.Size))
+		d.Encryption.Existing, d.Encryption.SectorSize, d.Partition.Weight = definitions.ExistingConvert, c.sector, 0
+		p, err := Make(named(d), gpt(disk.GiB, root), host.Facts{}, options(EmptyRefuse))
+		var refusal *Refusal
+		switch {
+		case c.want == "":
+			if err != nil || p.Actions[len(p.Actions)-1].Kind() != "reencrypt" {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		case !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, c.want) || refusal.Remedy == "":
+			t.Errorf("%s: %v, want a refusal that says %q and what to do", c.name, err, c.want)
+		}
+	}
+}
+
+// TestRewrites: all that a plan writes to is held against what is in use. With a
+// new table that is the whole disk: what is on it besides the rows, be it an MBR's
+// partitions or a file system without any table, may be mounted.
+func TestRewrites(t *testing.T) {
+	for _, kind := range []disk.TableKind{disk.MBR, disk.Bare} {
+		old := blank(disk.GiB)
+		old.Table.Kind = kind
+		p := plan(t, named(want("root")), old, options(EmptyForce))
+		if got := p.Rewrites(); len(got) != 1 || got[0] != (disk.Extent{Size: disk.GiB}) {
+			t.Errorf("%s replaced: %v, want the whole disk", kind, got)
+		}
+	}
+	p := plan(t, named(want("home")), gpt(disk.GiB, there("root", 2048, 2048)), options(EmptyRefuse))
+	made := p.Actions[0].(Create).Extent
+	if got := p.Rewrites(); len(got) != 1 || got[0] != made {
+		t.Errorf("a new partition beside another: %v, want %v", got, made)
+	}
+}
+
 // TestConversionKeepsItsSize: what a conversion has moved is found from the end of
 // the partition.
 func TestConversionKeepsItsSize(t *testing.T) {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -136,7 +137,7 @@ func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSi
 	if p.Content.Kind == "crypto_LUKS" {
 		return planResume(d, p, action)
 	}
-	if err := checkConvertible(d, p); err != nil {
+	if err := errors.Join(checkConvertible(d, p), checkSectorSize(d, p, row)); err != nil {
 		return nil, "", err
 	}
 	action.DataSize = dataSize(p.Content)
@@ -180,6 +181,10 @@ func checkConvertible(d definitions.Definition, p disk.Partition) error {
 	case c.Kind == "":
 		return refuse(d, p, "nothing that is known was found in it, so how much of it is data cannot be told",
 			"set existing = \"keep\", or make a file system in it")
+	case c.Problem != "":
+		// A damaged superblock may count fewer blocks than there are, and what lies
+		// behind the last it counts would be overwritten.
+		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), "repair it first, e.g. with \"fsck\"")
 	case len(c.Ambiguous) > 0:
 		return refuse(d, p, fmt.Sprintf("it holds signatures of more than one kind: %s and %v", c.Kind, c.Ambiguous),
 			"remove the wrong one with \"wipefs\"")
@@ -218,6 +223,22 @@ func conversionSectorSize(d definitions.Definition, p disk.Partition, row Row) d
 	default:
 		return 512
 	}
+}
+
+// checkSectorSize refuses a sector size of the definition that would make a volume
+// nobody can open or mount: the kernel maps whole sectors only, and mounts no file
+// system with blocks smaller than its device's.
+func checkSectorSize(d definitions.Definition, p disk.Partition, row Row) error {
+	size, block := d.Encryption.SectorSize, p.Content.BlockSize
+	switch {
+	case size == 0:
+		return nil
+	case row.Size%size != 0:
+		return refuse(d, p, fmt.Sprintf("its %d bytes are not whole encryption sectors of %d bytes", row.Size, size), "leave sector_size out")
+	case block > 0 && block < size:
+		return refuse(d, p, fmt.Sprintf("the blocks of its %s have %d bytes, and it could not be mounted from encryption sectors of %d", p.Content.Kind, block, size), "leave sector_size out")
+	}
+	return nil
 }
 
 // missingKeys notes the keys of the definition that an encrypted volume lacks.
