@@ -235,7 +235,7 @@ func TestDamaged(t *testing.T) {
 	} {
 		path := mkfs(t, 310*disk.MiB, c.command)
 		patch(t, path, c.offset, []byte("X"))
-		if got := probed(t, path); got.Kind != c.kind || got.Problem != badChecksum {
+		if got := probed(t, path); got.Kind != c.kind || got.Problem != badChecksum || got.Size != 0 {
 			t.Errorf("%s: content is %+v", c.kind, got)
 		}
 	}

@@ -13,6 +13,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const badChecksum = "superblock checksum is wrong"
 
+// distrusted is a file system whose superblock's checksum is wrong. It has no size:
+// what is done by it, such as encrypting so many bytes in place and writing over
+// what lies behind, would be done by a damaged number.
+func distrusted(c disk.Content) disk.Content {
+	c.Size, c.Free, c.Problem = 0, 0, badChecksum
+	return c
+}
+
 // findExt finds ext2, ext3 and ext4, and an external journal of one.
 func findExt(m *image) (disk.Content, bool) {
 	sb, err := extfs.ReadSuperblock(m)
@@ -27,7 +35,7 @@ func findExt(m *image) (disk.Content, bool) {
 		Unclean:   sb.Unclean,
 	}
 	if sb.ChecksumBad {
-		c.Problem = badChecksum
+		c = distrusted(c)
 	}
 	return c, true
 }
@@ -49,7 +57,7 @@ func findXFS(m *image) (disk.Content, bool) {
 		Free:      product(be.Uint64(sb[144:]), block),
 	}
 	if full := m.at(0, sector); be.Uint16(sb[100:])&0xF == 5 && !xfsChecksum(full) {
-		c.Problem = badChecksum
+		c = distrusted(c)
 	}
 	return c, true
 }
@@ -79,7 +87,7 @@ func findBtrfs(m *image) (disk.Content, bool) {
 	}
 	const csumCRC32C = 0
 	if le.Uint16(sb[196:]) == csumCRC32C && crc32.Checksum(sb[32:], castagnoli) != le.Uint32(sb) {
-		c.Problem = badChecksum
+		c = distrusted(c)
 	}
 	return c, true
 }
