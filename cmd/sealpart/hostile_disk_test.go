@@ -37,7 +37,7 @@ start=%d, size=%d, type=%s, uuid=5b2c6d1e-0001-4000-8000-000000000001, name=root
 start=%d, size=%d, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=5b2c6d1e-0001-4000-8000-000000000002, name=other
 `, rootStart/sector, len(content)/sector, root.UUID, otherStart/sector, otherSize/sector)
 	path := filepath.Join(t.TempDir(), "base.img")
-	writeSparse(t, path, make([]byte, diskSize))
+	writeChunks(t, path, diskSize, nil)
 	tool(t, script, "sfdisk", "-q", path)
 	image, err := os.ReadFile(path)
 	if err != nil {
@@ -80,9 +80,8 @@ func tool(t *testing.T, stdin, name string, args ...string) string {
 }
 
 // judgeDisk judges a disk that was applied to: its tables are good, there is a new
-// partition, somebody else's is as it was, and there is nothing left to do. It
-// returns root.
-func judgeDisk(t *testing.T, path string) []byte {
+// partition, somebody else's is as it was, and there is nothing left to do.
+func judgeDisk(t *testing.T, path string) {
 	t.Helper()
 	if out := tool(t, "", "sgdisk", "-v", path); !strings.Contains(out, "No problems found") {
 		t.Errorf("sgdisk: %s", out)
@@ -101,25 +100,35 @@ func judgeDisk(t *testing.T, path string) []byte {
 	if again.code != 0 || again.out+again.err != "" {
 		t.Errorf("a second apply: %d\n%s%s", again.code, again.out, again.err)
 	}
-	return image[rootStart:]
 }
 
 // judgeSame wants root to be as it was.
-func judgeSame(root []byte) func(*testing.T, string) {
-	return func(t *testing.T, path string) {
-		if !bytes.HasPrefix(judgeDisk(t, path), root) {
-			t.Error("root was changed")
-		}
+func judgeSame(t *testing.T, before []byte) {
+	judgeDisk(t, "disk.img")
+	if !bytes.Equal(rootOf(t), before) {
+		t.Error("root was changed")
 	}
 }
 
-// judgeConverted wants root to be encrypted, with a whole file system inside.
-func judgeConverted(t *testing.T, path string) {
-	judgeDisk(t, path)
-	if s := runMain(t, "export", "--key-file=key", path+"#1", "plain"); s.code != 0 {
+// judgeConverted wants root to be encrypted, with what was there inside.
+func judgeConverted(t *testing.T, before []byte) {
+	if plain := judgeVolume(t); !bytes.HasPrefix(plain, before) {
+		t.Error("the volume does not hold what root was")
+	}
+}
+
+// judgeVolume wants root to be a volume, and returns what is in it.
+func judgeVolume(t *testing.T) []byte {
+	t.Helper()
+	judgeDisk(t, "disk.img")
+	if s := runMain(t, "export", "--key-file=key", "disk.img#1", "plain"); s.code != 0 {
 		t.Fatalf("export: %s", s.err)
 	}
-	tool(t, "", "e2fsck", "-fn", "plain")
+	plain, err := os.ReadFile("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
 }
 
 // The fields of a GPT header (UEFI 2.10, table 5-5) that cases change.

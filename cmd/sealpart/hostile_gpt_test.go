@@ -144,5 +144,5 @@ var hostileTables = []hostile{
 // TestHostileTables: broken and hostile partition tables.
 func TestHostileTables(t *testing.T) {
 	root := makeRoot(t, 16<<20, "", "mkfs.ext4", "-q", "FILE")
-	suite{golden: "tables.txt", base: makeDisk(t, root), judge: judgeSame(root), cases: hostileTables}.run(t)
+	suite{golden: "tables.txt", base: makeDisk(t, root), judge: judgeSame, cases: hostileTables}.run(t)
 }

@@ -52,7 +52,7 @@ const (
 	maxUnlock = 512 << 20
 )
 
-// victim is an image in memory that a case changes.
+// victim is the image that a case changes, mapped into memory.
 type victim struct{ image []byte }
 
 // said is what one run of the command wrote and returned.
@@ -104,26 +104,26 @@ func (s said) remarks() string {
 
 // A suite is hostile disks of one kind.
 type suite struct {
-	golden string // file in testdata/hostile
-	base   []byte // the image that each case starts from
-	root   string // settings of root beside its type
-	judge  func(t *testing.T, image string)
+	golden string                            // file in testdata/hostile
+	base   []byte                            // the image that each case starts from
+	root   string                            // settings of root beside its type
+	judge  func(t *testing.T, before []byte) // of disk.img; before is root's first 16 MiB
 	cases  []hostile
 }
 
 // run runs all cases.
 func (u suite) run(t *testing.T) {
 	golden := u.readGolden(t)
-	v := victim{make([]byte, len(u.base))}
+	base := chunksOf(u.base)
 	for _, c := range u.cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(workplace(t, u.root))
-			copy(v.image, u.base)
-			c.change(v)
-			if bytes.Equal(v.image, u.base) && c.want == refused {
+			writeChunks(t, "disk.img", len(u.base), base)
+			before := sum(t, "disk.img")
+			c.breakDisk(t)
+			if sum(t, "disk.img") == before && c.want == refused {
 				t.Fatal("the case changes nothing")
 			}
-			writeSparse(t, "disk.img", v.image)
 			got := c.run(t, u.judge)
 			if *update {
 				golden[c.name] = got
@@ -137,8 +137,26 @@ func (u suite) run(t *testing.T) {
 	}
 }
 
+// breakDisk changes disk.img as the case wants it.
+func (c hostile) breakDisk(t *testing.T) {
+	t.Helper()
+	file, err := os.OpenFile("disk.img", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	image, err := unix.Mmap(int(file.Fd()), 0, diskSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.change(victim{image})
+	if err := unix.Munmap(image); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // run runs inspect, plan and apply on disk.img and returns their remarks.
-func (c hostile) run(t *testing.T, judge func(t *testing.T, image string)) string {
+func (c hostile) run(t *testing.T, judge func(t *testing.T, before []byte)) string {
 	var text strings.Builder
 	root := rootOf(t)
 	for _, command := range []string{"inspect", "plan", "apply"} {
@@ -160,7 +178,7 @@ func (c hostile) run(t *testing.T, judge func(t *testing.T, image string)) strin
 		t.Error("root was changed")
 	}
 	if c.want == used && !t.Failed() {
-		judge(t, "disk.img")
+		judge(t, root)
 	}
 	return text.String()
 }
@@ -214,26 +232,41 @@ func workplace(t *testing.T, root string) string {
 	return dir
 }
 
-// writeSparse writes an image without its zeroes.
-func writeSparse(t *testing.T, path string, image []byte) {
+// chunk is a part of an image that is not all zeroes.
+type chunk struct {
+	at    int
+	bytes []byte
+}
+
+// chunksOf returns what an image holds.
+func chunksOf(image []byte) []chunk {
+	var chunks []chunk
+	zero := make([]byte, 64<<10)
+	at := 0
+	for part := range slices.Chunk(image, len(zero)) {
+		if !bytes.Equal(part, zero[:len(part)]) {
+			chunks = append(chunks, chunk{at, part})
+		}
+		at += len(part)
+	}
+	return chunks
+}
+
+// writeChunks writes an image, with holes where its zeroes are.
+func writeChunks(t *testing.T, path string, size int, chunks []chunk) {
 	t.Helper()
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := file.Truncate(int64(len(image))); err != nil {
+	if err := file.Truncate(int64(size)); err != nil {
 		t.Fatal(err)
 	}
-	zero := make([]byte, 64<<10)
-	at := 0
-	for part := range slices.Chunk(image, len(zero)) {
-		if !bytes.Equal(part, zero[:len(part)]) {
-			if _, err := file.WriteAt(part, int64(at)); err != nil {
-				t.Fatal(err)
-			}
+	for _, c := range chunks {
+		if _, err := file.WriteAt(c.bytes, int64(c.at)); err != nil {
+			t.Fatal(err)
 		}
-		at += len(part)
 	}
 }
 
