@@ -2,8 +2,10 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
+PAIRS ?= 5
+ROWS ?= .
 
-.PHONY: build tools test lint fuzz demo clean
+.PHONY: build tools test lint fuzz bench demo clean
 
 # A static program; it needs none of the C library's name services.
 build:
@@ -24,6 +26,12 @@ lint:
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)
+
+# The table of ratios against the peers. It wants an idle machine, 10 GiB of /dev/shm
+# and ten minutes; ROWS=verity measures the rows of that name, PAIRS=1 once.
+bench: tools build
+	go test -c -o build/bench ./tests/bench
+	cd tests/bench && ../../build/bench -full -pairs $(PAIRS) -sealpart ../../build/sealpart -test.run 'TestBench/$(ROWS)' -test.timeout 2h
 
 demo: tools build
 	./tests/demo/run.sh
