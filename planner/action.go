@@ -6,12 +6,17 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Action is one thing that apply does. The set is closed: Create, Grow, Verity,
-// Reencrypt, each in a file of its own here and of the same name in executor.
+// Action is one thing that apply does. The set is closed: see Kinds. Each is in a
+// file of its own here and of the same name in executor.
 type Action interface {
 	Kind() string   // "create", "grow", …
 	Partition() int // number of the partition it is about
 	Reason() string // why, as a clause for people
+}
+
+// Kinds lists the kinds of action, in the order in which apply does them.
+func Kinds() []string {
+	return []string{Create{}.Kind(), Verity{}.Kind(), Grow{}.Kind(), Enroll{}.Kind(), Reencrypt{}.Kind()}
 }
 
 // Encryption says how a partition is to be encrypted.
@@ -24,6 +29,14 @@ type Encryption struct {
 	DataOffset disk.Bytes        `json:"data_offset"` // where the encrypted data starts in the partition
 	Discards   bool              `json:"allow_discards,omitempty"`
 	Keys       []definitions.Key `json:"keys"`
+	// MarkFileKeys is set where the keyslots of file keys get a token of type
+	// FileToken, so that a later run knows them.
+	MarkFileKeys bool `json:"mark_file_keys,omitempty"`
+	// Unavailable is definitions.UnavailableLeave where the partition is to be left
+	// as it is when none of the keys can be used; "" where that is a failure.
+	Unavailable string `json:"unavailable,omitempty"`
+	// HeaderBackup is the file that takes a copy of the finished header, "" for none.
+	HeaderBackup string `json:"header_backup,omitempty"`
 }
 
 // Filesystem says which file system is made and what goes into it.

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -16,7 +17,7 @@ func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
 	snap.Table = p.Table
 	snap.Content = disk.Content{}
 	snap.Warnings = nil
-	made := contentsMade(p)
+	made := contentsMade(p, snap)
 	partitions := make([]disk.Partition, 0, len(p.Rows))
 	for _, r := range p.Rows {
 		if r.Activity == ActivityDelete {
@@ -38,7 +39,7 @@ func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
 
 // contentsMade returns what the actions leave in the partitions they write, by
 // number.
-func contentsMade(p *Plan) map[int]disk.Content {
+func contentsMade(p *Plan, snap disk.Snapshot) map[int]disk.Content {
 	made := make(map[int]disk.Content)
 	for _, a := range p.Actions {
 		switch a := a.(type) {
@@ -46,11 +47,52 @@ func contentsMade(p *Plan) map[int]disk.Content {
 			made[a.Number] = contentCreated(a)
 		case Verity:
 			made[a.Hash] = disk.Content{Kind: "DM_verity_hash", UUID: a.UUID.String()}
+		case Enroll:
+			old, _ := snap.Partition(a.Number)
+			made[a.Number] = enrolled(old.Content, a)
 		case Reencrypt:
 			made[a.Number] = volume(a.Encryption)
+			if a.Room == RoomDetached {
+				made[a.Number] = disk.Content{} // nothing in it tells what it is
+			}
 		}
 	}
 	return made
+}
+
+// HeadersAfter returns what the files of detached headers hold when p has been
+// applied, where they held before what is given (Options.Headers).
+func HeadersAfter(p *Plan, before map[string]disk.Content) map[string]disk.Content {
+	after := maps.Clone(before)
+	for _, a := range p.Actions {
+		if a, ok := a.(Reencrypt); ok && a.Room == RoomDetached {
+			if after == nil {
+				after = make(map[string]disk.Content)
+			}
+			after[a.HeaderPath] = volume(a.Encryption)
+		}
+	}
+	return after
+}
+
+// enrolled returns a volume with keys added.
+func enrolled(c disk.Content, a Enroll) disk.Content {
+	l := *c.LUKS
+	l.Keyslots, l.Tokens = slices.Clone(l.Keyslots), slices.Clone(l.Tokens)
+	if a.DropExisting {
+		l.Keyslots = slices.DeleteFunc(l.Keyslots, func(s disk.Keyslot) bool {
+			return !slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return slices.Contains(t.Keyslots, s.ID) })
+		})
+	}
+	for _, k := range a.Keys {
+		id := 0
+		for _, s := range l.Keyslots {
+			id = max(id, s.ID+1)
+		}
+		addKey(&l, id, k, true)
+	}
+	c.LUKS = &l
+	return c
 }
 
 func contentCreated(c Create) disk.Content {
@@ -67,10 +109,22 @@ func contentCreated(c Create) disk.Content {
 func volume(e Encryption) disk.Content {
 	luks := &disk.LUKS{DataOffset: e.DataOffset, Cipher: e.Cipher, KeyBits: e.KeyBits, SectorSize: e.SectorSize}
 	for i, k := range e.Keys {
-		luks.Keyslots = append(luks.Keyslots, disk.Keyslot{ID: i})
-		if k.Type == definitions.KeyTPM2 {
-			luks.Tokens = append(luks.Tokens, disk.Token{ID: i, Type: "systemd-tpm2", Keyslots: []int{i}, PCRs: k.PCRs, Bank: k.Bank})
-		}
+		addKey(luks, i, k, e.MarkFileKeys)
 	}
 	return disk.Content{Kind: cryptoLUKS, Version: "2", Label: e.Label, UUID: e.UUID.String(), LUKS: luks}
+}
+
+// addKey adds a keyslot with its token.
+func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
+	l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: id})
+	token := disk.Token{ID: id, Keyslots: []int{id}}
+	switch {
+	case k.Type == definitions.KeyTPM2:
+		token.Type, token.PCRs, token.Bank = "systemd-tpm2", k.PCRs, k.Bank
+	case mark:
+		token.Type = FileToken
+	default:
+		return
+	}
+	l.Tokens = append(l.Tokens, token)
 }

@@ -20,18 +20,20 @@ type area struct {
 // findAreas fills l.areas. Their ranks are those of the partitions they lie
 // behind, by number; the area at the start of the disk comes last.
 func (l *layout) findAreas() {
+	l.areas = nil
 	present := slices.DeleteFunc(slices.Clone(l.parts), func(p *part) bool { return p.old == nil })
 	slices.SortFunc(present, func(a, b *part) int { return cmp.Compare(a.old.Offset, b.old.Offset) })
 	first := l.usable.End()
 	for i, p := range present {
+		p.gap = nil
 		end := l.usable.End()
 		if i+1 < len(present) {
-			end = min(end, present[i+1].old.Offset)
+			end = min(end, present[i+1].base().Offset)
 		}
 		l.addArea(p, p.old.End(), end)
 	}
 	if len(present) > 0 {
-		first = min(first, present[0].old.Offset)
+		first = min(first, present[0].base().Offset)
 	}
 	l.addArea(nil, l.usable.Offset, first)
 }
@@ -57,7 +59,7 @@ func (l *layout) addArea(before *part, start, end disk.Bytes) {
 func (l *layout) room(a *area) disk.Bytes {
 	start := a.Offset
 	if a.before != nil {
-		start = max(start, plus(a.before.old.Offset, l.footprint(a.before)))
+		start = max(start, plus(a.before.base().Offset, l.footprint(a.before)))
 	}
 	return max(0, a.End()-start-a.taken)
 }

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -33,9 +32,6 @@ func (c Create) Reason() string { return c.Why }
 const (
 	// keyBits is the size of new volume keys: two AES-256 keys, for XTS.
 	keyBits = 512
-	// dataOffset is where the encrypted data starts, as cryptsetup and
-	// systemd-repart have it.
-	dataOffset = 16 * disk.MiB
 	// luksSectorMax is the largest encryption sector, and the best for speed.
 	luksSectorMax disk.Bytes = 4096
 )
@@ -59,7 +55,7 @@ func planCreate(l *layout, p *part) (Action, error) {
 		}
 	}
 	if p.def.Encryption != nil {
-		e := encryptionFor(*p.def, p.row(), l.luksSector(p.def.Encryption.SectorSize, newBlockSize(c)))
+		e := l.encryptionFor(p, l.luksSector(p.def.Encryption.SectorSize, newBlockSize(c)))
 		e.Discards = l.opts.Discard
 		c.Encryption = &e
 	}
@@ -104,20 +100,6 @@ func newBlockSize(c Create) disk.Bytes {
 		return 0
 	}
 	return luksSectorMax // mkfs is told so
-}
-
-// encryptionFor says how the partition of a row is encrypted, in sectors of the
-// given size.
-func encryptionFor(d definitions.Definition, row Row, sector disk.Bytes) Encryption {
-	cipher := d.Encryption.Cipher
-	if cipher == "" {
-		cipher = "aes-xts-plain64"
-	}
-	return Encryption{
-		Cipher: cipher, KeyBits: keyBits, SectorSize: sector,
-		UUID: derive(row.UUID, []byte("luks-uuid")), Label: luksLabel(row.Name),
-		DataOffset: dataOffset, Keys: slices.Clone(d.Encryption.Keys),
-	}
 }
 
 // luksSector chooses the sector size of a LUKS2 volume: the definition's, or the

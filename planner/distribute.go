@@ -22,7 +22,7 @@ func (l *layout) distribute() {
 	for _, p := range l.parts {
 		p.extent, p.padding = disk.Extent{}, 0
 		if p.old != nil {
-			p.extent = p.old.Extent
+			p.extent = p.base()
 		}
 	}
 	for _, a := range l.areas {
@@ -48,7 +48,7 @@ func (l *layout) share(a *area) {
 func (l *layout) settle(a *area, members []*part) disk.Bytes {
 	s := spread{span: a.Size, grain: l.grain}
 	if len(members) > 0 && members[0] == a.before {
-		s.span += a.Offset - a.before.old.Offset
+		s.span += a.Offset - a.before.base().Offset
 	}
 	// Rounding makes the order count: the last one gets what the others leave.
 	s.claims = claims(slices.SortedFunc(slices.Values(members), func(a, b *part) int { return cmp.Compare(a.rank, b.rank) }))

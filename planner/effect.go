@@ -48,6 +48,8 @@ func (p *Plan) Rewrites() []disk.Extent {
 			extents = append(extents, a.Extent)
 		case Verity:
 			extents = append(extents, a.HashExtent)
+		case Enroll:
+			extents = append(extents, a.Extent)
 		case Reencrypt:
 			extents = append(extents, a.Extent)
 		}

@@ -24,13 +24,15 @@ func (e *NoSpaceError) Error() string {
 }
 
 // fit assigns every new partition to an area. Where that fails it gives up, in
-// this order: growing for a LUKS2 header where the file system can shrink,
-// merging supplements, and partitions by falling priority.
+// this order: room on the disk for LUKS2 headers that can have another, merging supplements, and partitions by falling priority.
 func (l *layout) fit() error {
 	for {
 		l.mergeSupplements()
 		lacking := l.assign()
-		if lacking == nil || (l.relaxHeaderRooms() && l.assign() == nil) {
+		for lacking != nil && l.relaxHeaderRooms() {
+			lacking = l.assign()
+		}
+		if lacking == nil {
 			return nil
 		}
 		if l.unmergeSupplements() {
@@ -40,6 +42,7 @@ func (l *layout) fit() error {
 		if !l.drop() {
 			return l.noSpace(lacking)
 		}
+		l.findAreas() // what is left alone takes no room for a header
 	}
 }
 
@@ -82,9 +85,9 @@ func (l *layout) assignOne(p *part) bool {
 // reach returns how far an existing partition can grow.
 func (l *layout) reach(p *part) disk.Bytes {
 	if p.gap == nil {
-		return p.old.Size
+		return p.base().Size
 	}
-	return p.gap.End() - p.old.Offset
+	return p.gap.End() - p.base().Offset
 }
 
 // drop gives up what has the highest priority number above 0: new partitions are
@@ -138,7 +141,7 @@ func (l *layout) noSpace(lacking *part) error {
 		case p.created():
 			e.Total = plus(e.Total, l.footprint(p))
 		case p.old != nil && !p.foreign():
-			e.Total = plus(e.Total, max(0, l.footprint(p)-p.old.Size))
+			e.Total = plus(e.Total, max(0, l.footprint(p)-p.base().Size))
 		}
 	}
 	return e

@@ -7,11 +7,16 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// assignFlags gives every part its attributes. Those of existing ones never change.
+// assignFlags gives every part its attributes. Those of existing ones never change,
+// but for one that is converted: its file system is a little smaller than the volume
+// made for it, and is to grow into that when it is mounted.
 func (l *layout) assignFlags() {
 	for _, p := range l.parts {
 		if p.old != nil {
 			p.attrs = p.old.Attributes
+			if growsWhenMounted(p) {
+				p.attrs |= disk.AttributeGrowFileSystem
+			}
 			continue
 		}
 		p.attrs = attributes(p.def)
@@ -19,6 +24,17 @@ func (l *layout) assignFlags() {
 			l.noteFlags(p)
 		}
 	}
+}
+
+// growsWhenMounted tells whether a partition gets the attribute to grow its file
+// system by its conversion. What is read-only stays as it is.
+func growsWhenMounted(p *part) bool {
+	if p.foreign() || p.work != workConvert || p.refusal != nil {
+		return false
+	}
+	readOnly := p.old.Attributes&disk.AttributeReadOnly != 0 || p.def.Partition.ReadOnly != nil && *p.def.Partition.ReadOnly
+	refused := p.def.Partition.GrowFileSystem != nil && !*p.def.Partition.GrowFileSystem
+	return p.place().room == RoomBehind && !readOnly && !refused && p.def.Partition.Type.KnowsGrowFileSystem()
 }
 
 // attributes returns the attributes of a new partition: the raw flags, and over

@@ -10,7 +10,7 @@ import (
 // the partition table, and touches no byte of the partition.
 type Grow struct {
 	Number int        `json:"number"`
-	From   disk.Bytes `json:"from"` // sizes
+	From   disk.Bytes `json:"from"` // sizes, with the room before it that a header takes
 	To     disk.Bytes `json:"to"`
 	Why    string     `json:"reason"`
 }
@@ -26,15 +26,15 @@ func (g Grow) Reason() string { return g.Why }
 
 // planGrow makes the action for an existing partition that gets larger.
 func planGrow(_ *layout, p *part) (Action, error) {
-	if p.old == nil || p.extent.Size == p.old.Size {
+	if p.old == nil || p.extent.Size == p.base().Size {
 		return nil, nil
 	}
 	why := fmt.Sprintf("%s.toml lets it take its share of the free space behind it", p.def.Name)
 	switch {
-	case headerRoom(p) > p.old.Size:
+	case p.place().size > p.old.Size:
 		why = fmt.Sprintf("%s.toml wants it encrypted, and that takes room for a header", p.def.Name)
 	case p.needs.min > p.old.Size:
 		why = fmt.Sprintf("%s.toml wants at least %s", p.def.Name, p.needs.min)
 	}
-	return Grow{Number: p.number, From: p.old.Size, To: p.extent.Size, Why: why}, nil
+	return Grow{Number: p.number, From: p.base().Size, To: p.extent.Size, Why: why}, nil
 }

@@ -47,7 +47,7 @@ func checkTarget(p *Plan, snap disk.Snapshot) error {
 // grows at its end.
 func checkTable(p *Plan, snap disk.Snapshot) error {
 	t, old := p.Table, snap.Table
-	if p.Empty() && t == old {
+	if t == old && (p.Empty() || (t.Kind == disk.MBR && !p.NewTable)) {
 		return nil
 	}
 	last := lastUsable(p.Target.Size, p.Target.SectorSize, t.Slots)
@@ -90,6 +90,7 @@ func checkPresent(p *Plan, snap disk.Snapshot) error {
 // checkRows: what a row's activity allows is all that happens to it.
 func checkRows(p *Plan, _ disk.Snapshot) error {
 	usable := usableExtent(p.Table, p.Target.SectorSize, p.Target.SectorSize)
+	fronts, converted := conversions(p)
 	for _, r := range p.Rows {
 		var err error
 		switch r.Activity {
@@ -102,7 +103,10 @@ func checkRows(p *Plan, _ disk.Snapshot) error {
 				err = errors.New("is foreign and must not go")
 			}
 		case ActivityUnchanged, ActivityResize:
-			err = checkKept(r, usable)
+			err = checkKept(r, usable, fronts[r.Number], converted[r.Number])
+			if err == nil && p.Table.Kind == disk.MBR && r.Entry != *r.Old {
+				err = errors.New("would change its entry in an MBR")
+			}
 		default:
 			err = fmt.Errorf("has the unknown activity %q", r.Activity)
 		}
@@ -128,24 +132,44 @@ func checkNew(r Row, usable disk.Extent) error {
 	return nil
 }
 
+// conversions returns the partitions whose conversions are begun, and how far those
+// of them begin earlier that take the free space before them for their header.
+func conversions(p *Plan) (fronts map[int]disk.Bytes, converted map[int]bool) {
+	fronts, converted = make(map[int]disk.Bytes), make(map[int]bool)
+	for _, a := range p.Actions {
+		r, ok := a.(Reencrypt)
+		if !ok || r.Resume || r.Mode != ModeEncrypt {
+			continue
+		}
+		converted[r.Number] = true
+		if r.Room == RoomGap {
+			fronts[r.Number] = r.Shift
+		}
+	}
+	return fronts, converted
+}
+
 // checkKept: a partition that stays never moves, shrinks, or changes its number,
-// type, attributes, UUID or name, and a foreign one does not change at all.
-func checkKept(r Row, usable disk.Extent) error {
+// type, attributes, UUID or name, and a foreign one does not change at all. One that
+// is converted may be told to grow its file system, and may begin earlier by front,
+// the room for its header: its bytes stay where they are.
+func checkKept(r Row, usable disk.Extent, front disk.Bytes, converted bool) error {
 	old := r.Old
 	switch {
 	case old == nil:
 		return errors.New("stays, but was not there")
 	case r.Definition == "" && r.Entry != *old:
 		return errors.New("is foreign and would change")
-	case r.Number != old.Number || r.Type != old.Type || r.Attributes != old.Attributes || r.Offset != old.Offset:
+	case r.Number != old.Number || r.Type != old.Type || r.Offset != old.Offset-front || front < 0,
+		r.Attributes != old.Attributes && (!converted || r.Attributes != old.Attributes|disk.AttributeGrowFileSystem):
 		return errors.New("would be moved, or change its number, type or attributes")
 	case (r.UUID != old.UUID && old.UUID != uuid.Nil) || r.UUIDDerived:
 		return errors.New("would change its UUID")
 	case r.Name != old.Name && old.Name != "":
 		return errors.New("would change its name")
-	case r.Size < old.Size || (r.Size == old.Size) != (r.Activity == ActivityUnchanged):
+	case r.Size-front < old.Size || (r.Extent == old.Extent) != (r.Activity == ActivityUnchanged):
 		return errors.New("would shrink, or has the wrong activity")
-	case r.Size > old.Size && (r.Size > maxDisk || !usable.Contains(r.Extent)):
+	case r.Extent != old.Extent && (r.Size > maxDisk || !usable.Contains(r.Extent)):
 		return errors.New("would grow out of the usable space")
 	case r.Name != old.Name && checkName(r.Name) != nil:
 		return checkName(r.Name)
@@ -158,11 +182,15 @@ func checkKept(r Row, usable disk.Extent) error {
 // not known yet.
 func checkIdentities(p *Plan, _ disk.Snapshot) error {
 	numbers, uuids := make(map[int]bool), make(map[uuid.UUID]bool)
+	slots := p.Table.Slots
+	if p.Table.Kind == disk.MBR {
+		slots = mbrSlots
+	}
 	for _, r := range p.Rows {
 		if r.Activity == ActivityDelete {
 			continue
 		}
-		if r.Number < 1 || r.Number > p.Table.Slots || numbers[r.Number] {
+		if r.Number < 1 || r.Number > slots || numbers[r.Number] {
 			return fmt.Errorf("partition number %d is out of range or stands twice", r.Number)
 		}
 		numbers[r.Number] = true

@@ -10,7 +10,8 @@ import (
 // checkActions: every action is about a row that wants it, every row that wants
 // one has it, and they stand in the order that apply goes by.
 func checkActions(p *Plan, _ disk.Snapshot) error {
-	c := actionCheck{rows: make(map[int]Row), prepared: make(map[int]bool), grown: make(map[int]bool)}
+	c := actionCheck{rows: make(map[int]Row), prepared: make(map[int]bool), grown: make(map[int]bool), worked: make(map[int]bool)}
+	c.fronts, _ = conversions(p)
 	for _, r := range p.Rows {
 		if r.Activity != ActivityDelete {
 			c.rows[r.Number] = r
@@ -31,7 +32,7 @@ func checkActions(p *Plan, _ disk.Snapshot) error {
 		if (r.Activity == ActivityCreate) != c.prepared[r.Number] && r.Activity != ActivityDelete {
 			return fmt.Errorf("partition %d is new and nothing makes it, or the other way round", r.Number)
 		}
-		if r.Activity == ActivityResize && !c.grown[r.Number] {
+		if r.Activity == ActivityResize && !c.grown[r.Number] && r.Size != r.Old.Size+c.fronts[r.Number] {
 			return fmt.Errorf("partition %d grows without an action", r.Number)
 		}
 	}
@@ -40,8 +41,9 @@ func checkActions(p *Plan, _ disk.Snapshot) error {
 
 // actionCheck compares actions with the rows they are about.
 type actionCheck struct {
-	rows            map[int]Row // by number, without those that go
-	prepared, grown map[int]bool
+	rows                    map[int]Row // by number, without those that go
+	prepared, grown, worked map[int]bool
+	fronts                  map[int]disk.Bytes // see conversions
 }
 
 // check returns the stage of apply that a belongs to.
@@ -53,8 +55,10 @@ func (c *actionCheck) check(a Action) (stage int, err error) {
 		return 1, c.verity(a)
 	case Grow:
 		return 2, c.grow(a)
+	case Enroll:
+		return 3, c.enroll(a)
 	case Reencrypt:
-		return 3, c.reencrypt(a)
+		return 4, c.reencrypt(a)
 	}
 	return 0, errors.New("is of an unknown kind")
 }
@@ -105,24 +109,67 @@ func (c *actionCheck) verity(a Verity) error {
 
 func (c *actionCheck) grow(a Grow) error {
 	r, ok := c.rows[a.Number]
-	if !ok || r.Activity != ActivityResize || r.Old.Size != a.From || r.Size != a.To || c.grown[a.Number] {
+	if !ok || r.Activity != ActivityResize || r.Old.Size+c.fronts[a.Number] != a.From || a.To <= a.From || r.Size != a.To || c.grown[a.Number] {
 		return errors.New("is not about a partition that grows like that")
 	}
 	c.grown[a.Number] = true
 	return nil
 }
 
-func (c *actionCheck) reencrypt(a Reencrypt) error {
+func (c *actionCheck) enroll(a Enroll) error {
 	r, ok := c.rows[a.Number]
 	switch {
-	case !ok || r.Old == nil || r.Definition == "" || r.Extent != a.Extent:
-		return errors.New("is not about a partition of a definition")
-	case a.Shift <= 0 || a.DataSize < 0 || a.DataSize > a.Extent.Size:
+	case !ok || r.Old == nil || r.Definition == "" || r.Extent != a.Extent || c.worked[a.Number]:
+		return errors.New("is not about a partition of a definition, or not the only one that works on it")
+	case r.Content.LUKS == nil || inConversion(r.Content):
+		return errors.New("is not about a whole LUKS2 volume")
+	case len(a.Keys) == 0 || (a.DropExisting && a.ExistingKey == ""):
+		return errors.New("adds no key, or drops one that is not named")
+	}
+	c.worked[a.Number] = true
+	return nil
+}
+
+func (c *actionCheck) reencrypt(a Reencrypt) error {
+	r, ok := c.rows[a.Number]
+	if !ok || r.Old == nil || r.Definition == "" || r.Extent != a.Extent || c.worked[a.Number] {
+		return errors.New("is not about a partition of a definition, or not the only one that works on it")
+	}
+	c.worked[a.Number] = true
+	if a.Shift < 0 || a.DataSize < 0 || a.DataSize > a.Extent.Size {
 		return errors.New("has sizes out of range")
-	case !a.Resume && a.DataSize > a.Extent.Size-2*a.Shift:
-		return errors.New("has no room for the header and the moved first bytes")
+	}
+	if err := checkForm(a, r); err != nil {
+		return err
 	}
 	return checkEncryption(a.Encryption)
+}
+
+// checkForm: what a conversion does fits what the partition holds, and its header
+// and data have room beside each other.
+func checkForm(a Reencrypt, r Row) error {
+	volume := r.Content.LUKS != nil
+	room, offset := a.Extent.Size-a.Shift, a.Shift
+	switch {
+	case a.Resume:
+		if r.Extent != r.Old.Extent {
+			return errors.New("goes on with a conversion in a partition that changes")
+		}
+		return nil
+	case a.Mode == ModeRekey && a.Room == "" && a.ExistingKey != "" && volume && !inConversion(r.Content):
+	case a.Mode != ModeEncrypt || volume:
+		return errors.New("does not fit what the partition holds")
+	case a.Room == RoomBehind && a.Shift > 0 && r.Offset == r.Old.Offset:
+		room -= a.Shift
+	case a.Room == RoomGap && a.Shift > 0 && r.Offset == r.Old.Offset-a.Shift:
+	case a.Room == RoomDetached && a.Shift == 0 && a.HeaderPath != "" && r.Offset == r.Old.Offset:
+	default:
+		return fmt.Errorf("has a header in a place that does not exist: %q", a.Room)
+	}
+	if a.DataSize > room || a.Encryption.DataOffset != offset {
+		return errors.New("has no room for the header and the moved first bytes")
+	}
+	return nil
 }
 
 // checkEncryption: there is a key, and a sector size that LUKS2 has.

@@ -41,10 +41,15 @@ type part struct {
 	// target is what a supplement may be merged into; merged tells that it is.
 	target *part
 	merged bool
-	// relaxed is set where a file system shrinks for its LUKS2 header, because
-	// the partition cannot grow as it would prefer to.
-	relaxed bool
-	former  int // number of the partition that the factory reset deletes, or 0
+	// work is what is to be done with the content of one that is there; refusal says
+	// why it cannot be done.
+	work    work
+	refusal error
+	// places lists where the header of a conversion can go, the first being the one
+	// wanted most; choice is the index of the one that is taken.
+	places []place
+	choice int
+	former int // number of the partition that the factory reset deletes, or 0
 
 	content disk.Bytes // what a new one's content takes
 	tree    disk.Bytes // what the hash tree in a new one takes
@@ -69,6 +74,13 @@ type deletion struct {
 
 // foreign tells whether p is there and must not be touched.
 func (p *part) foreign() bool { return p.old != nil && (p.def == nil || p.dropped) }
+
+// base is what of the disk belongs to an existing partition before it grows: with
+// the free space in front of it that its LUKS2 header takes.
+func (p *part) base() disk.Extent {
+	front := p.place().front
+	return disk.Extent{Offset: p.old.Offset - front, Size: p.old.Size + front}
+}
 
 // absent tells whether p has no place on the disk.
 func (p *part) absent() bool { return p.old == nil && (p.dropped || p.merged) }

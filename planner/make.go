@@ -13,6 +13,7 @@ var builders = []func(*layout, *part) (Action, error){
 	planCreate,
 	planVerity,
 	planGrow,
+	planEnroll,
 	planConversion,
 }
 
@@ -37,11 +38,13 @@ func grainOf(o Options, sector disk.Bytes) disk.Bytes {
 
 // decide lays the disk out.
 func (l *layout) decide(defs []definitions.Definition) error {
-	err := inTurn(
-		func() error { return l.prepare(defs) },
-		l.arrange, l.number, l.assignUUIDs, l.assignNames,
-	)
-	if err != nil {
+	if err := l.prepare(defs); err != nil {
+		return err
+	}
+	if l.table.Kind == disk.MBR {
+		return l.keepAll()
+	}
+	if err := inTurn(l.arrange, l.number, l.assignUUIDs, l.assignNames); err != nil {
 		return err
 	}
 	l.assignFlags()
@@ -52,7 +55,8 @@ func (l *layout) decide(defs []definitions.Definition) error {
 // prepare finds out what is there, what is wanted, and what that takes.
 func (l *layout) prepare(defs []definitions.Definition) error {
 	return inTurn(
-		l.validate, l.chooseTable,
+		l.validate,
+		func() error { return l.chooseTable(defs) },
 		func() error { return l.match(defs) },
 		l.linkSupplements, l.checkVerity, l.measureContents,
 	)
@@ -73,6 +77,7 @@ func inTurn(steps ...func() error) error {
 // get no larger by that, except where a partition is dropped for it.
 func (l *layout) arrange() error {
 	l.findAreas()
+	l.findPlaces()
 	for {
 		if err := l.fit(); err != nil {
 			return err
@@ -127,23 +132,4 @@ func (l *layout) act(plan *Plan) error {
 		}
 	}
 	return nil
-}
-
-// planConversion makes the action for an existing partition that is to be
-// encrypted in place, or whose conversion was begun.
-func planConversion(l *layout, p *part) (Action, error) {
-	if p.old == nil || p.foreign() {
-		return nil, nil
-	}
-	action, note, err := planReencrypt(*p.def, *p.old, p.row(), l.snap.SectorSize)
-	if err != nil {
-		return nil, err
-	}
-	if note != "" {
-		l.note(p, note)
-	}
-	if action == nil {
-		return nil, nil // not the typed nil, which is an Action
-	}
-	return *action, nil
 }

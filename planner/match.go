@@ -34,13 +34,14 @@ func (l *layout) match(defs []definitions.Definition) error {
 		l.bind(&present[i], len(defs))
 	}
 	l.resetToFactory()
+	l.findWork()
 	return nil
 }
 
 // bind gives old to a definition among the first n parts, or makes it foreign.
 func (l *layout) bind(old *disk.Partition, n int) {
 	for _, p := range l.parts[:n] {
-		if p.old == nil && matches(p.def, old) {
+		if p.old == nil && l.matches(p.def, old) {
 			p.old = old
 			return
 		}
@@ -49,21 +50,37 @@ func (l *layout) bind(old *disk.Partition, n int) {
 }
 
 // matches tells whether the definition may take the partition.
-func matches(d *definitions.Definition, p *disk.Partition) bool {
+func (l *layout) matches(d *definitions.Definition, p *disk.Partition) bool {
 	m := d.Partition.Match
 	switch {
+	case l.table.Kind == disk.MBR:
+		return l.matchesMBR(d, p)
 	case p.Type != d.Partition.Type.UUID:
 		return false
 	case m.Label != "" && m.Label != p.Name:
 		return false
 	case m.UUID != nil && *m.UUID != p.UUID:
 		return false
-	case m.Filesystem == "" || m.Filesystem == p.Content.Kind:
-		return true
 	}
-	// What is inside a LUKS volume cannot be seen. A definition that encrypts must
-	// know its partition again once it is encrypted, or it would make another.
-	return d.Encryption != nil && p.Content.Kind == cryptoLUKS
+	return matchesContent(d, p) || l.hidden(d, p)
+}
+
+// matchesContent tells whether a partition holds what the definition matches. What
+// is inside a LUKS volume cannot be seen: a definition that encrypts must know its
+// partition again once it is encrypted, or it would make another.
+func matchesContent(d *definitions.Definition, p *disk.Partition) bool {
+	wanted := d.Partition.Match.Filesystem
+	return wanted == "" || wanted == p.Content.Kind || (d.Encryption != nil && p.Content.Kind == cryptoLUKS)
+}
+
+// hidden tells whether nothing can be seen in a partition because its header is in
+// the file that the definition names.
+func (l *layout) hidden(d *definitions.Definition, p *disk.Partition) bool {
+	if d.Encryption == nil || p.Content.Kind != "" {
+		return false
+	}
+	_, there := l.opts.Headers[d.Encryption.DetachedHeader()]
+	return there
 }
 
 // resetToFactory lets the partitions go whose definitions ask for it, so that

@@ -25,9 +25,6 @@ const (
 	// parsedGrain is what the sizes of a definition are rounded to, minima down
 	// and maxima up, before the grain of the disk counts.
 	parsedGrain disk.Bytes = 4096
-	// luksKeepFree is what a new encrypted partition takes beside its content: the
-	// header, and as much again, which lets it be encrypted anew in place.
-	luksKeepFree = 2 * Shift
 	// signatureSize is the size of a partition for the signature of a root hash.
 	signatureSize = 16 * disk.KiB
 )
@@ -54,7 +51,7 @@ func (l *layout) settleNeeds() {
 
 // needsOf returns what p asks for by itself.
 func (l *layout) needsOf(p *part) needs {
-	if p.def == nil || p.dropped || (p.old != nil && inConversion(p.old.Content)) {
+	if p.def == nil || p.dropped || (p.old != nil && p.inConversion()) {
 		return fixedNeeds(p)
 	}
 	d := p.def.Partition
@@ -86,7 +83,7 @@ func fixedNeeds(p *part) needs {
 // be, beside its own size_min: by what it holds now, or by what it will hold.
 func (l *layout) minimum(p *part) disk.Bytes {
 	if p.old != nil {
-		return max(p.old.Size, headerRoom(p))
+		return max(p.base().Size, p.place().size)
 	}
 	return max(hardMin, p.content, p.tree.RoundUp(l.grain))
 }
@@ -111,7 +108,8 @@ func (l *layout) measureContents() error {
 func (l *layout) contentSize(d *definitions.Definition) (disk.Bytes, error) {
 	var size disk.Bytes
 	if d.Encryption != nil {
-		size = luksKeepFree.RoundUp(l.grain)
+		// The header, and as much again, which lets it be encrypted anew in place.
+		size = (2 * headerSize(d.Encryption)).RoundUp(l.grain)
 	}
 	if source := d.Filesystem.CopyBlocks; source != "" {
 		n, ok := l.opts.SourceSizes[source]
@@ -158,5 +156,6 @@ func (l *layout) footprint(p *part) disk.Bytes {
 	if p.old == nil {
 		return size.RoundUp(l.grain)
 	}
-	return plus(p.old.Offset, size).RoundUp(l.grain) - p.old.Offset
+	start := p.base().Offset
+	return plus(start, size).RoundUp(l.grain) - start
 }

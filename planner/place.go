@@ -46,6 +46,7 @@ func (l *layout) growInto(p *part, end disk.Bytes) {
 	}
 	next := *p
 	next.old = &disk.Partition{Entry: disk.Entry{Extent: p.extent}}
+	next.places = nil // its header is in the extent already
 	next.needs.min = max(p.needs.min, p.extent.Size)
 	next.needs.max = max(p.needs.max, next.needs.min)
 	l.share(&area{Extent: disk.Extent{Offset: start, Size: end - start}, before: &next})

@@ -1,26 +1,30 @@
 package planner
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 
+	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Reencrypt turns a partition that holds data into a LUKS2 volume in place, in
-// cryptsetup's data-shift form: the file system moves up by Shift to make room
-// for the header (see luks2, reencrypt.go).
+// Reencrypt rewrites the data of a partition in place: a plain file system becomes a
+// LUKS2 volume, or a volume gets another volume key.
 //
-// On the partition (size D, counted in whole 4096-byte blocks): the header takes
-// [0, Shift), the data ends up at [Shift, Shift+DataSize), and [D-Shift, D) keeps
-// the plain copy of the file system's first Shift bytes until all is done.
-// DataSize is at most D - 2·Shift.
+// Where the header of a new volume has its room behind the data, in cryptsetup's
+// data-shift form, the file system moves up by Shift. On the partition (size D,
+// counted in whole 4096-byte blocks): the header takes [0, Shift), the data ends up
+// at [Shift, Shift+DataSize), and [D-Shift, D) keeps the plain copy of the file
+// system's first Shift bytes until all is done. DataSize is at most D - 2·Shift.
+//
+// With the header in the gap before the partition nothing moves: Extent begins Shift
+// lower than the partition does now, and its data where it does now. With a header in
+// a file, Shift is 0. In both, and where a volume gets another key, everything from
+// Shift on is rewritten.
 type Reencrypt struct {
 	Number int         `json:"number"`
 	Mode   Mode        `json:"mode"`
-	Room   Room        `json:"room,omitempty"` // of ModeEncrypt
+	Room   Room        `json:"room,omitempty"` // of ModeEncrypt, where it is begun or the header a file
 	Extent disk.Extent `json:"extent"`         // on the disk, as published
 	// DataSize is how much is converted: logical bytes from the start.
 	DataSize disk.Bytes `json:"data_size"`
@@ -30,9 +34,13 @@ type Reencrypt struct {
 	// ShrinkTo is the size the file system is shrunk to first, 0 for not at all.
 	ShrinkTo   disk.Bytes `json:"shrink_to,omitempty"`
 	Filesystem string     `json:"filesystem,omitempty"` // kind of the file system in it
+	// FreeSpace is definitions.FreeDiscard where blocks that the file system does not
+	// use are discarded or zeroed; "" where they are encrypted like the others.
+	FreeSpace string `json:"free_space,omitempty"`
 	// HeaderPath is the file that takes the header, for RoomDetached.
 	HeaderPath string `json:"header_path,omitempty"`
-	// ExistingKey is the key source that opens the volume for ModeRekey.
+	// ExistingKey is the key source that opens the volume, for ModeRekey: a keyslot
+	// that it opens is gone at the end. "" where a conversion goes on without.
 	ExistingKey string `json:"existing_key,omitempty"`
 	// Resume is set where a conversion was begun before; Encryption then holds
 	// what the definition says, and the header on disk rules.
@@ -69,156 +77,149 @@ func (r Reencrypt) Partition() int { return r.Number }
 // Reason says why the partition is converted.
 func (r Reencrypt) Reason() string { return r.Why }
 
-// Shift is how far the data moves up to make room for a LUKS2 header, which is
-// also cryptsetup's default size for header and keyslots. A conversion needs twice
-// as much behind the file system: once for good, once for the moved first bytes.
+// Shift is how far data moves up to make room for a LUKS2 header where header_size
+// does not say: cryptsetup's default for header and keyslots. A conversion with a
+// shift needs twice as much behind the file system: once for good, once for the moved
+// first bytes.
 const Shift = 16 * disk.MiB
 
-// conversionBlock is the unit that the data of a conversion is counted in.
-const conversionBlock = 4096
-
-// convertible lists the kinds of content that are converted: file systems whose
-// size their superblock tells.
-var convertible = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "f2fs", "squashfs", "erofs", "swap"}
-
-// wantsConversion tells whether a definition's existing partition is to be
-// converted from what it holds now.
-func wantsConversion(d definitions.Definition, c disk.Content) bool {
-	return d.Encryption != nil && d.Encryption.Existing == definitions.ExistingConvert && c.Kind != "crypto_LUKS"
-}
-
-// inConversion tells whether a conversion of the content was begun and not
-// finished. Such a partition must keep its size: its moved copy is found from its
-// end.
-func inConversion(c disk.Content) bool {
-	return c.LUKS != nil && (c.LUKS.Reencryption != nil || slices.ContainsFunc(c.LUKS.Tokens, isWipeToken))
-}
-
-// isWipeToken recognises the note that a plain copy is still to be wiped.
-func isWipeToken(t disk.Token) bool { return t.Type == "sealpart" }
-
-// neededForHeader returns the smallest size of a partition that is converted
-// without shrinking its file system.
-func neededForHeader(c disk.Content) disk.Bytes {
-	return dataSize(c) + 2*Shift
-}
-
-// dataSize returns how much of a partition is converted: its file system, but at
-// least as much as moves out of the header's way.
-func dataSize(c disk.Content) disk.Bytes {
-	return max(c.Size.RoundUp(conversionBlock), Shift)
-}
-
-// shrinkTarget tells whether a file system must shrink so that a partition of the
-// given size has room for the header, and to what size: 0 where the header alone
-// takes all there is.
-func shrinkTarget(c disk.Content, size disk.Bytes) (to disk.Bytes, shrinks bool) {
-	room := size.RoundDown(conversionBlock) - 2*Shift
-	if dataSize(c) <= room {
-		return 0, false
+// planConversion makes the action for an existing partition whose data is to be
+// rewritten, or whose conversion was begun.
+func planConversion(l *layout, p *part) (Action, error) {
+	if p.old == nil || p.foreign() || p.def.Encryption == nil {
+		return nil, nil
 	}
-	return max(0, room).RoundDown(max(c.BlockSize, conversionBlock)), true
-}
-
-// canShrink tells whether the file system has what it takes: a kind that shrinks,
-// and free space for the missing part and as much again for its own metadata.
-func canShrink(c disk.Content, to disk.Bytes) bool {
-	return slices.Contains([]string{"ext2", "ext3", "ext4"}, c.Kind) && to >= Shift && c.Free > (c.Size-to)+(c.Size-to)/8
-}
-
-// planReencrypt decides whether row's partition is converted. It returns nil where
-// there is nothing to do, with a note where the reader should know why.
-func planReencrypt(d definitions.Definition, p disk.Partition, row Row, sectorSize disk.Bytes) (*Reencrypt, string, error) {
-	if d.Encryption == nil || d.Encryption.Existing != definitions.ExistingConvert {
-		return nil, "", nil
+	if p.refusal != nil {
+		return nil, p.refusal
 	}
-	action := &Reencrypt{Number: p.Number, Mode: ModeEncrypt, Room: RoomBehind, Extent: row.Extent, Shift: Shift, Filesystem: p.Content.Kind}
-	action.Encryption = encryptionFor(d, row, sectorSize)
-	if p.Content.Kind == "crypto_LUKS" {
-		return planResume(d, p, action)
-	}
-	if err := errors.Join(checkConvertible(d, p), checkSectorSize(d, p, row)); err != nil {
-		return nil, "", err
-	}
-	action.DataSize = dataSize(p.Content)
-	if to, shrinks := shrinkTarget(p.Content, row.Size); shrinks {
-		if !slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) || !canShrink(p.Content, to) {
-			return nil, "", noRoom(d, p, row)
+	switch p.work {
+	case workConvert:
+		return l.convert(p)
+	case workResume:
+		return l.resume(p), nil
+	case workDetached:
+		return l.resumeDetached(p), nil
+	case workRekey:
+		return l.rekey(p), nil
+	case workNone:
+		if c := p.old.Content; c.LUKS != nil && !inConversion(c) {
+			if note := noteKeys(p.def.Encryption, c.LUKS); note != "" {
+				l.note(p, note)
+			}
 		}
-		action.ShrinkTo, action.DataSize = to, to
 	}
-	action.Encryption.SectorSize = conversionSectorSize(d, p, row)
-	action.Why = fmt.Sprintf("%s.toml wants it encrypted and it holds a plain %s", d.Name, p.Content.Kind)
-	return action, "", nil
+	return nil, nil
 }
 
-// planResume goes on with a volume in conversion; a finished one is left alone.
-func planResume(d definitions.Definition, p disk.Partition, action *Reencrypt) (*Reencrypt, string, error) {
-	l := p.Content.LUKS
-	switch {
-	case l == nil:
-		return nil, "", refuse(d, p, "it holds a LUKS volume that cannot be read: "+p.Content.Problem,
-			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
-	case !inConversion(p.Content):
-		return nil, missingKeys(d, *l), nil
-	case l.Reencryption != nil && (l.Reencryption.Mode != "encrypt" || l.Reencryption.Resilience != "datashift"):
-		return nil, "", refuse(d, p, fmt.Sprintf("its conversion (%s, %s) was begun by another tool in a form that is not built yet", l.Reencryption.Mode, l.Reencryption.Resilience),
-			"finish it with \"cryptsetup reencrypt --resume-only\"")
+// convert turns a plain file system into a volume.
+func (l *layout) convert(p *part) (Action, error) {
+	e, c, place := p.def.Encryption, p.old.Content, p.place()
+	if err := checkSectorSize(p); err != nil {
+		return nil, err
 	}
-	action.Resume, action.Shift, action.Extent = true, l.DataOffset, p.Extent
-	if l.Reencryption != nil {
-		action.DataSize = l.Reencryption.Total
+	r := Reencrypt{
+		Number: p.number, Mode: ModeEncrypt, Room: place.room, Extent: p.extent, Shift: headerSize(e),
+		Filesystem: c.Kind, HeaderPath: place.header,
+		Encryption: l.encryptionFor(p, conversionSectorSize(p)),
+		Why:        fmt.Sprintf("%s.toml wants it encrypted and it holds a plain %s", p.def.Name, c.Kind),
 	}
-	action.Encryption.SectorSize, action.Filesystem = l.SectorSize, ""
-	action.Why = "a conversion was begun there and not finished"
-	return action, "", nil
+	l.carryOver(&r.Encryption, p)
+	if e.FreeSpace == definitions.FreeDiscard {
+		r.FreeSpace = e.FreeSpace
+	}
+	switch place.room {
+	case RoomBehind:
+		r.DataSize = dataSize(c, r.Shift)
+		if to, shrinks := shrinkTarget(c, r.Shift, p.extent.Size); shrinks {
+			r.ShrinkTo, r.DataSize = to, to
+		}
+	case RoomGap:
+		r.DataSize = (p.extent.Size - r.Shift).RoundDown(r.Encryption.SectorSize)
+	case RoomDetached:
+		r.Shift, r.Encryption.DataOffset = 0, 0
+		r.DataSize = p.extent.Size.RoundDown(r.Encryption.SectorSize)
+	default:
+		return nil, l.noRoom(p)
+	}
+	return r, nil
 }
 
-// checkConvertible refuses content that cannot be converted safely.
-func checkConvertible(d definitions.Definition, p disk.Partition) error {
-	c := p.Content
-	switch {
-	case c.Kind == "":
-		return refuse(d, p, "nothing that is known was found in it, so how much of it is data cannot be told",
-			"set existing = \"keep\", or make a file system in it")
-	case c.Problem != "":
-		// A damaged superblock may count fewer blocks than there are, and what lies
-		// behind the last it counts would be overwritten.
-		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), "repair it first, e.g. with \"fsck\"")
-	case len(c.Ambiguous) > 0:
-		return refuse(d, p, fmt.Sprintf("it holds signatures of more than one kind: %s and %v", c.Kind, c.Ambiguous),
-			"remove the wrong one with \"wipefs\"")
-	case !slices.Contains(convertible, c.Kind):
-		return refuse(d, p, fmt.Sprintf("it holds %s, which cannot be converted in place", c.Kind), "set existing = \"keep\"")
-	case c.Size == 0:
-		return refuse(d, p, fmt.Sprintf("its %s does not tell its size", c.Kind), "set existing = \"keep\"")
-	case c.Size > p.Size:
-		return refuse(d, p, fmt.Sprintf("its %s takes %d bytes, more than the partition's %d", c.Kind, c.Size, p.Size),
-			"the file system is damaged or the partition was cut; repair it first")
+// resume goes on with a volume in conversion, or wipes what it left behind.
+func (l *layout) resume(p *part) Action {
+	luks := p.old.Content.LUKS
+	r := Reencrypt{
+		Number: p.number, Mode: ModeEncrypt, Extent: p.old.Extent, Shift: luks.DataOffset, Resume: true,
+		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
+		Why: "a conversion was begun there and not finished",
 	}
-	return nil
+	if luks.Reencryption != nil {
+		r.Mode, r.DataSize = Mode(luks.Reencryption.Mode), luks.Reencryption.Total
+	}
+	r.Encryption.ofVolume(p.old.Content)
+	return r
+}
+
+// resumeDetached goes on with a conversion whose header is in a file. How much it
+// is about is told by the partition: the file does not know.
+func (l *layout) resumeDetached(p *part) Action {
+	path := p.def.Encryption.DetachedHeader()
+	header := l.opts.Headers[path]
+	r := Reencrypt{
+		Number: p.number, Mode: ModeEncrypt, Room: RoomDetached, HeaderPath: path, Extent: p.old.Extent,
+		DataSize: p.old.Size.RoundDown(header.LUKS.SectorSize), Resume: true,
+		Encryption: l.encryptionFor(p, header.LUKS.SectorSize),
+		Why:        fmt.Sprintf("a conversion with the header %s was begun there and not finished", path),
+	}
+	if header.LUKS.Reencryption != nil {
+		r.Mode = Mode(header.LUKS.Reencryption.Mode)
+	}
+	r.Encryption.ofVolume(header)
+	return r
+}
+
+// rekey gives a volume another volume key. It stays what it is to everybody else:
+// its UUID, its label and its sectors are those it has.
+func (l *layout) rekey(p *part) Action {
+	luks := p.old.Content.LUKS
+	r := Reencrypt{
+		Number: p.number, Mode: ModeRekey, Extent: p.extent, Shift: luks.DataOffset,
+		DataSize:    (p.extent.Size - luks.DataOffset).RoundDown(luks.SectorSize),
+		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
+		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and it does not have just the keys of the definition", p.def.Name),
+	}
+	r.Encryption.ofVolume(p.old.Content)
+	return r
+}
+
+// ofVolume lets e speak of the volume that is there already.
+func (e *Encryption) ofVolume(c disk.Content) {
+	e.DataOffset, e.SectorSize, e.Label = c.LUKS.DataOffset, c.LUKS.SectorSize, c.Label
+	if u, err := uuid.Parse(c.UUID); err == nil {
+		e.UUID = u
+	}
 }
 
 // noRoom refuses a conversion whose header has no place, with what would help.
-func noRoom(d definitions.Definition, p disk.Partition, row Row) error {
-	missing := neededForHeader(p.Content) - row.Size
-	return refuse(d, p, fmt.Sprintf("there is no room for the LUKS2 header: %s more are needed behind its %s, and header_room = %q gives none",
-		missing, p.Content.Kind, d.Encryption.HeaderRoom),
-		"leave free space behind the partition (header_room \"grow\") or free space in an ext4 (\"shrink\")")
-}
-
-func refuse(d definitions.Definition, p disk.Partition, reason, remedy string) error {
-	return &Refusal{Definition: d.File, Partition: p.Number, Reason: reason, Remedy: remedy}
+func (l *layout) noRoom(p *part) error {
+	c, shift := p.old.Content, headerSize(p.def.Encryption)
+	missing := neededForHeader(c, shift) - p.old.Size
+	remedy := fmt.Sprintf("leave %s free before the partition (header_room \"gap\") or %s behind it (\"grow\"), or free space in an ext4 (\"shrink\"); \"detached:PATH\" takes no room here",
+		shift, missing)
+	if l.table.Kind == disk.MBR {
+		remedy = "on an MBR disk there is free space in an ext4 (header_room \"shrink\") and \"detached:PATH\""
+	}
+	return refuse(*p.def, *p.old, fmt.Sprintf("there is no room for the LUKS2 header: %s more are needed behind its %s, and header_room = %q gives none",
+		missing, c.Kind, p.def.Encryption.HeaderRoom), remedy)
 }
 
 // conversionSectorSize returns the encryption sector size: the definition's, or
 // 4096 where the file system's blocks and the partition's size allow it. A sector
 // larger than a block would make single blocks of the file system unwritable.
-func conversionSectorSize(d definitions.Definition, p disk.Partition, row Row) disk.Bytes {
+func conversionSectorSize(p *part) disk.Bytes {
 	switch {
-	case d.Encryption.SectorSize != 0:
-		return d.Encryption.SectorSize
-	case p.Content.BlockSize >= conversionBlock && row.Size%conversionBlock == 0:
+	case p.def.Encryption.SectorSize != 0:
+		return p.def.Encryption.SectorSize
+	case p.old.Content.BlockSize >= conversionBlock && p.extent.Size%conversionBlock == 0:
 		return conversionBlock
 	default:
 		return 512
@@ -228,30 +229,15 @@ func conversionSectorSize(d definitions.Definition, p disk.Partition, row Row) d
 // checkSectorSize refuses a sector size of the definition that would make a volume
 // nobody can open or mount: the kernel maps whole sectors only, and mounts no file
 // system with blocks smaller than its device's.
-func checkSectorSize(d definitions.Definition, p disk.Partition, row Row) error {
-	size, block := d.Encryption.SectorSize, p.Content.BlockSize
+func checkSectorSize(p *part) error {
+	size, block := p.def.Encryption.SectorSize, p.old.Content.BlockSize
 	switch {
 	case size == 0:
 		return nil
-	case row.Size%size != 0:
-		return refuse(d, p, fmt.Sprintf("its %d bytes are not whole encryption sectors of %d bytes", row.Size, size), "leave sector_size out")
+	case p.extent.Size%size != 0:
+		return refuse(*p.def, *p.old, fmt.Sprintf("its %d bytes are not whole encryption sectors of %d bytes", p.extent.Size, size), "leave sector_size out")
 	case block > 0 && block < size:
-		return refuse(d, p, fmt.Sprintf("the blocks of its %s have %d bytes, and it could not be mounted from encryption sectors of %d", p.Content.Kind, block, size), "leave sector_size out")
+		return refuse(*p.def, *p.old, fmt.Sprintf("the blocks of its %s have %d bytes, and it could not be mounted from encryption sectors of %d", p.old.Content.Kind, block, size), "leave sector_size out")
 	}
 	return nil
-}
-
-// missingKeys notes the keys of the definition that an encrypted volume lacks.
-func missingKeys(d definitions.Definition, l disk.LUKS) string {
-	for _, k := range d.Encryption.Keys {
-		if k.Type == definitions.KeyTPM2 && !slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return boundAs(t, k) }) {
-			return "is encrypted, but has no key as the definition wants it (tpm2, PCRs " + fmt.Sprint(k.PCRs) + "); adding keys to a volume is not built yet"
-		}
-	}
-	return ""
-}
-
-// boundAs tells whether a token binds its keyslot as a key of a definition says.
-func boundAs(t disk.Token, k definitions.Key) bool {
-	return t.Type == "systemd-tpm2" && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
 }

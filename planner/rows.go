@@ -45,7 +45,8 @@ func compareRows(a, b Row) int {
 }
 
 // fillPadding sets the free space behind each of the rows that pick selects. A
-// partition never changes its offset, so rows are in order before and after.
+// partition only ever moves its start into free space, so rows are in order before
+// and after.
 func fillPadding(rows []Row, end, grain disk.Bytes, pick func(*Row) (disk.Extent, *disk.Bytes, bool)) {
 	for i := len(rows) - 1; i >= 0; i-- {
 		extent, padding, ok := pick(&rows[i])
@@ -68,7 +69,7 @@ func (p *part) row() Row {
 	switch {
 	case p.old == nil:
 		r.Activity = ActivityCreate
-	case p.old.Size == p.extent.Size:
+	case p.old.Extent == p.extent:
 		r.Activity = ActivityUnchanged
 	default:
 		r.Activity = ActivityResize

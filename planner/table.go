@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
@@ -19,7 +20,11 @@ const (
 )
 
 // chooseTable decides between the table that is there and a new one.
-func (l *layout) chooseTable() error {
+func (l *layout) chooseTable(defs []definitions.Definition) error {
+	if l.worksOnMBR(defs) {
+		l.table = l.snap.Table
+		return l.validatePartitions(mbrSlots)
+	}
 	if err := l.checkLabel(); err != nil {
 		return err
 	}

@@ -42,14 +42,19 @@ func (l *layout) validate() error {
 	return l.validateTable()
 }
 
-// validateTable checks the entries of the table that is there.
+// validateTable checks the GPT that is there.
 func (l *layout) validateTable() error {
-	sector := l.snap.SectorSize
-	last := l.snap.Size.LBA(sector)
+	last := l.snap.Size.LBA(l.snap.SectorSize)
 	t := l.snap.Table
 	if t.FirstUsable < 2 || t.FirstUsable > last || t.LastUsable < 0 || t.LastUsable > last || t.Slots < 1 || t.Slots > maxSlots {
 		return fmt.Errorf("the partition table of %s does not fit a disk of %s", l.snap.Path, l.snap.Size)
 	}
+	return l.validatePartitions(t.Slots)
+}
+
+// validatePartitions checks the entries of a table of so many slots.
+func (l *layout) validatePartitions(slots int) error {
+	sector := l.snap.SectorSize
 	byOffset := slices.Clone(l.snap.Partitions)
 	slices.SortStableFunc(byOffset, func(a, b disk.Partition) int { return cmp.Compare(a.Offset, b.Offset) })
 	numbers := make(map[int]bool, len(byOffset))
@@ -61,7 +66,7 @@ func (l *layout) validateTable() error {
 		if i > 0 && byOffset[i-1].Overlaps(p.Extent) {
 			return fmt.Errorf("partitions %d and %d of %s overlap", byOffset[i-1].Number, p.Number, l.snap.Path)
 		}
-		if p.Number < 1 || p.Number > t.Slots || numbers[p.Number] {
+		if p.Number < 1 || p.Number > slots || numbers[p.Number] {
 			return fmt.Errorf("partition number %d of %s is out of range or stands twice", p.Number, l.snap.Path)
 		}
 		numbers[p.Number] = true

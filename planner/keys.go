@@ -1,0 +1,133 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// FileToken is the type of the token that marks a keyslot as that of a file key of
+// a definition. A tpm2 key is known by what its own token says; of a keyslot without
+// a token nobody can tell whose key opens it, the vendor's or the definition's.
+// Where the one is to make room for the other (enroll, rekey) the keyslots of file
+// keys are marked. The token holds no secret, and other programs pass it over.
+const FileToken = "sealpart-file"
+
+// bound says which keys of a definition a volume has.
+type bound struct {
+	missing []definitions.Key
+	slots   []int // keyslots that are for keys of the definition
+}
+
+// bindKeys finds the keyslots of the definition's keys. A token serves one key only.
+func bindKeys(keys []definitions.Key, l *disk.LUKS) bound {
+	var b bound
+	used := make([]bool, len(l.Tokens))
+	for _, k := range keys {
+		found := false
+		for i, t := range l.Tokens {
+			if !used[i] && boundAs(t, k) && opensSlot(t, l) {
+				used[i], found = true, true
+				b.slots = append(b.slots, t.Keyslots...)
+				break
+			}
+		}
+		if !found {
+			b.missing = append(b.missing, k)
+		}
+	}
+	return b
+}
+
+// boundAs tells whether a token binds its keyslots as a key of a definition says.
+func boundAs(t disk.Token, k definitions.Key) bool {
+	if k.Type == definitions.KeyFile {
+		return t.Type == FileToken
+	}
+	return t.Type == "systemd-tpm2" && !t.PIN && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
+}
+
+// opensSlot tells whether a token has keyslots and all of them are there.
+func opensSlot(t disk.Token, l *disk.LUKS) bool {
+	lacking := func(id int) bool {
+		return !slices.ContainsFunc(l.Keyslots, func(s disk.Keyslot) bool { return s.ID == id })
+	}
+	return len(t.Keyslots) > 0 && !slices.ContainsFunc(t.Keyslots, lacking)
+}
+
+// others returns the keyslots that are for no key of the definition.
+func (b bound) others(l *disk.LUKS) (slots []int) {
+	for _, s := range l.Keyslots {
+		if !slices.Contains(b.slots, s.ID) {
+			slots = append(slots, s.ID)
+		}
+	}
+	return slots
+}
+
+// toEnroll returns the keys of the definition that a volume lacks. A keyslot without
+// any token is taken for that of a file key, unless there is an existing key to be
+// replaced: then it is taken for that one's.
+func toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
+	b := bindKeys(e.Keys, l)
+	if e.ExistingKey != "" {
+		return b.missing
+	}
+	spare := 0
+	for _, s := range l.Keyslots {
+		if !slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return slices.Contains(t.Keyslots, s.ID) }) {
+			spare++
+		}
+	}
+	var missing []definitions.Key
+	for _, k := range b.missing {
+		if k.Type == definitions.KeyFile && spare > 0 {
+			spare--
+			continue
+		}
+		missing = append(missing, k)
+	}
+	return missing
+}
+
+// rekeyed tells whether a volume has the keys of the definition and no others: then
+// it has been rekeyed, and nothing of the vendor's opens it.
+func rekeyed(e *definitions.Encryption, l *disk.LUKS) bool {
+	b := bindKeys(e.Keys, l)
+	return len(b.missing) == 0 && len(b.others(l)) == 0
+}
+
+// noteKeys says where a finished volume and its definition disagree in a way that
+// the definition does not ask to be changed.
+func noteKeys(e *definitions.Encryption, l *disk.LUKS) string {
+	b := bindKeys(e.Keys, l)
+	switch e.Existing {
+	case definitions.ExistingConvert:
+		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile })
+		if len(missing) > 0 {
+			return fmt.Sprintf("is encrypted, but has no key as the definition wants it (%s); existing = %q would add it",
+				spokenKeys(missing), definitions.ExistingEnroll)
+		}
+	case definitions.ExistingEnroll:
+		if others := b.others(l); e.ExistingKey != "" && len(others) > 0 {
+			return fmt.Sprintf("has all the keys of the definition, and keyslots %v besides", others)
+		}
+	}
+	return ""
+}
+
+// spokenKeys names keys by what they are bound to.
+func spokenKeys(keys []definitions.Key) string {
+	var names []string
+	for _, k := range keys {
+		name := k.Type
+		if len(k.PCRs) > 0 {
+			name += fmt.Sprintf(" with PCRs %v", k.PCRs)
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}

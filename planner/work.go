@@ -1,0 +1,172 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// work is what the content of an existing partition needs so that its definition
+// comes true.
+type work int
+
+const (
+	workNone     work = iota
+	workConvert       // plain data becomes a LUKS2 volume
+	workResume        // a conversion was begun and is gone on with
+	workRekey         // a volume gets another volume key
+	workEnroll        // a volume gets the keys that it lacks
+	workDetached      // as workResume, with the header in a file
+)
+
+// convertible lists the kinds of content that are converted: file systems whose
+// size their superblock tells.
+var convertible = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "f2fs", "squashfs", "erofs", "swap"}
+
+// findWork decides for every existing partition of a definition what is to be done
+// with its content.
+func (l *layout) findWork() {
+	for _, p := range l.parts {
+		if p.old != nil && p.def != nil && p.def.Encryption != nil {
+			p.work, p.refusal = workOn(*p.def, *p.old, l.opts.Headers)
+		}
+	}
+}
+
+// inConversion tells whether a conversion of p was begun and not finished. Such a
+// partition must keep its size: its moved copy is found from its end, and what is
+// done of it counted from its start. So must one that holds such a volume and whose
+// definition leaves it alone.
+func (p *part) inConversion() bool {
+	return p.work == workDetached || inConversion(p.old.Content)
+}
+
+// workOn decides what is to be done with a partition. What is written in its own
+// header rules; only where it has none, a header in a file counts.
+func workOn(d definitions.Definition, p disk.Partition, headers map[string]disk.Content) (work, error) {
+	e := d.Encryption
+	path := e.DetachedHeader()
+	header, there := headers[path]
+	switch {
+	case e.Existing == definitions.ExistingKeep || e.Existing == "":
+		return workNone, nil
+	case p.Content.Kind == cryptoLUKS:
+		return workOnVolume(d, p)
+	case there && path != "":
+		return workOnDetached(d, p, path, header)
+	case e.Existing == definitions.ExistingConvert:
+		return workConvert, checkConvertible(d, p)
+	}
+	holds := "nothing that is known"
+	if p.Content.Kind != "" {
+		holds = "a plain " + p.Content.Kind
+	}
+	return workNone, refuse(d, p, fmt.Sprintf("existing = %q is for LUKS2 volumes, and it holds %s", e.Existing, holds),
+		"existing = \"convert\" encrypts a plain file system in place")
+}
+
+// workOnVolume decides what is to be done with a LUKS volume.
+func workOnVolume(d definitions.Definition, p disk.Partition) (work, error) {
+	e, l := d.Encryption, p.Content.LUKS
+	switch {
+	case p.Content.Version == "1":
+		return workNone, refuse(d, p, "it holds a LUKS1 volume, and only LUKS2 can be worked on",
+			"\"cryptsetup convert --type luks2\" makes LUKS2 of it, where its header has room; back the header up first")
+	case l == nil:
+		return workNone, refuse(d, p, "it holds a LUKS volume that cannot be read: "+p.Content.Problem,
+			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
+	case inConversion(p.Content):
+		return workResume, checkResumable(d, p, l.Reencryption)
+	case e.Existing == definitions.ExistingEnroll && len(toEnroll(e, l)) > 0:
+		return workEnroll, nil
+	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l):
+		return workRekey, checkRekeyable(d, p)
+	}
+	return workNone, nil
+}
+
+// workOnDetached decides what is to be done with a partition whose header, if it is
+// encrypted, is in the file at path.
+func workOnDetached(d definitions.Definition, p disk.Partition, path string, header disk.Content) (work, error) {
+	switch {
+	case header.LUKS == nil || header.LUKS.DataOffset != 0:
+		return workNone, refuse(d, p, fmt.Sprintf("the file %s is there and is no LUKS2 header of a volume without one", path),
+			"name another file in header_room, or move this one away")
+	case inConversion(header):
+		return workDetached, checkResumable(d, p, header.LUKS.Reencryption)
+	case slices.Contains(convertible, p.Content.Kind):
+		return workNone, refuse(d, p, fmt.Sprintf("it holds a plain %s, and %s is the header of a volume that is encrypted already", p.Content.Kind, path),
+			"if that header is of no use any more, move it away; it may be the only key to another partition")
+	}
+	return workNone, nil
+}
+
+// inConversion tells whether a conversion of the content was begun and not
+// finished, down to the wiping of the plain copy.
+func inConversion(c disk.Content) bool {
+	return c.LUKS != nil && (c.LUKS.Reencryption != nil || slices.ContainsFunc(c.LUKS.Tokens, isWipeToken))
+}
+
+// isWipeToken recognises the note that a plain copy is still to be wiped.
+func isWipeToken(t disk.Token) bool { return t.Type == "sealpart" }
+
+// checkResumable refuses conversions that cannot be gone on with safely.
+func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryption) error {
+	if r == nil {
+		return nil
+	}
+	form := fmt.Sprintf("its conversion (%s, %s) was begun by another tool", r.Mode, r.Resilience)
+	switch {
+	case r.Mode != string(ModeEncrypt) && r.Mode != string(ModeRekey),
+		!slices.Contains([]string{"datashift", "checksum", "journal", "none"}, r.Resilience):
+		return refuse(d, p, form+" in a form that cannot be gone on with here", "finish it with \"cryptsetup reencrypt --resume-only\"")
+	case r.Resilience == "none" && r.State == disk.ReencryptCrash:
+		return refuse(d, p, form+" without protection, and was cut off: which bytes are encrypted is not known",
+			"restore the partition from a backup")
+	}
+	return nil
+}
+
+// checkRekeyable refuses volumes whose data is not where it must be.
+func checkRekeyable(d definitions.Definition, p disk.Partition) error {
+	l := p.Content.LUKS
+	if l.DataOffset <= 0 || l.DataOffset >= p.Size || !powerOfTwo(l.SectorSize) || l.SectorSize < 512 || l.SectorSize > luksSectorMax {
+		return refuse(d, p, fmt.Sprintf("the data of its volume begins at %d in sectors of %d bytes, which cannot be converted", l.DataOffset, l.SectorSize),
+			"look at it with \"cryptsetup luksDump\"")
+	}
+	return nil
+}
+
+// checkConvertible refuses content that cannot be converted safely.
+func checkConvertible(d definitions.Definition, p disk.Partition) error {
+	c := p.Content
+	switch {
+	case c.Kind == "" && d.Encryption.DetachedHeader() != "":
+		return refuse(d, p, fmt.Sprintf("nothing that is known was found in it, and its header %s is not there", d.Encryption.DetachedHeader()),
+			"if it was encrypted, bring the header back, or nothing will ever open it")
+	case c.Kind == "":
+		return refuse(d, p, "nothing that is known was found in it, so how much of it is data cannot be told",
+			"set existing = \"keep\", or make a file system in it")
+	case c.Problem != "":
+		// A damaged superblock may count fewer blocks than there are, and what lies
+		// behind the last it counts would be overwritten.
+		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), "repair it first, e.g. with \"fsck\"")
+	case len(c.Ambiguous) > 0:
+		return refuse(d, p, fmt.Sprintf("it holds signatures of more than one kind: %s and %v", c.Kind, c.Ambiguous),
+			"remove the wrong one with \"wipefs\"")
+	case !slices.Contains(convertible, c.Kind):
+		return refuse(d, p, fmt.Sprintf("it holds %s, which cannot be converted in place", c.Kind), "set existing = \"keep\"")
+	case c.Size == 0:
+		return refuse(d, p, fmt.Sprintf("its %s does not tell its size", c.Kind), "set existing = \"keep\"")
+	case c.Size > p.Size:
+		return refuse(d, p, fmt.Sprintf("its %s takes %d bytes, more than the partition's %d", c.Kind, c.Size, p.Size),
+			"the file system is damaged or the partition was cut; repair it first")
+	}
+	return nil
+}
+
+func refuse(d definitions.Definition, p disk.Partition, reason, remedy string) error {
+	return &Refusal{Definition: d.File, Partition: p.Number, Reason: reason, Remedy: remedy}
+}
