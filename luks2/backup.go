@@ -103,7 +103,11 @@ func (h *Header) restoreKeyslots(d Device, from io.ReaderAt, now *Header) error 
 		return err
 	}
 	for _, s := range h.meta.keyslots {
-		if _, err := d.WriteAt(areas[s.ID], s.AreaOffset); err != nil {
+		area, write := areas[s.ID]
+		if !write {
+			continue
+		}
+		if _, err := d.WriteAt(area, s.AreaOffset); err != nil {
 			return fmt.Errorf("write keyslot %d: %w", s.ID, err)
 		}
 	}

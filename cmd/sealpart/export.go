@@ -35,7 +35,7 @@ func exportCommand() *cobra.Command {
 
 // export decrypts one partition into a new file, which only its owner can read.
 func export(ctx context.Context, keys keyFlags, path, part, file string) (err error) {
-	section, closer, err := openPart(path, part)
+	section, closer, err := openPart(path, part, blockdev.OpenOptions{})
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,9 @@ func export(ctx context.Context, keys keyFlags, path, part, file string) (err er
 	return nil
 }
 
-// openPart opens one partition of a disk for reading.
-func openPart(path, part string) (*blockdev.Section, io.Closer, error) {
-	dev, err := blockdev.Open(path, blockdev.OpenOptions{})
+// openPart opens one partition of a disk.
+func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, io.Closer, error) {
+	dev, err := blockdev.Open(path, o)
 	if err != nil {
 		return nil, nil, err
 	}

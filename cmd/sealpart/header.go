@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/spf13/cobra"
+)
+
+// headerCommand backs up and restores LUKS2 headers.
+func headerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "header",
+		Short: "Back up or restore the LUKS2 header of an encrypted partition",
+		Args:  noSubcommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var force bool
+	restore := &cobra.Command{
+		Use:   "restore [flags] DISK#PART FILE",
+		Short: "Put a header with its keyslots back from FILE",
+		Args:  exactly(2),
+		RunE:  func(_ *cobra.Command, args []string) error { return restoreHeader(args[0], args[1], force) },
+	}
+	restore.Flags().BoolVar(&force, "force", false, "restore also where no header can be read to compare with")
+	cmd.AddCommand(&cobra.Command{
+		Use:   "backup DISK#PART FILE",
+		Short: "Write the header with its keyslots to the new FILE, as cryptsetup luksHeaderBackup does",
+		Args:  exactly(2),
+		RunE:  func(_ *cobra.Command, args []string) error { return backupHeader(args[0], args[1]) },
+	}, restore)
+	return cmd
+}
+
+// backupHeader writes a file that only its owner can read: who has it can open the
+// volume by every key of that day. It is durable, name and all, or is not there.
+func backupHeader(arg, name string) error {
+	path, part, err := parsePart(arg)
+	if err != nil {
+		return err
+	}
+	section, closer, err := openPart(path, part, blockdev.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	err = executor.BackupHeader(section, buffered)
+	if err = errors.Join(err, buffered.Flush(), file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return syncDirectory(filepath.Dir(name))
+}
+
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// restoreHeader puts a backup back.
+func restoreHeader(arg, name string, force bool) (err error) {
+	path, part, err := parsePart(arg)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size, err := blockdev.SizeOf(file)
+	if err != nil {
+		return err
+	}
+	section, closer, err := openPart(path, part, blockdev.OpenOptions{Write: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	return executor.RestoreHeader(executor.Env{Random: rand.Reader}, section, file, int64(size), force)
+}

@@ -1,0 +1,113 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// headerError is a refusal to back up or restore a header, with what to do next.
+type headerError struct {
+	reason, hint string
+}
+
+func (e *headerError) Error() string { return e.reason }
+
+// Hint returns the next step.
+func (e *headerError) Hint() string { return e.hint }
+
+// BackupHeader writes the LUKS2 header and keyslots of a volume to w, in the form of
+// cryptsetup luksHeaderBackup. A volume whose conversion is not finished is refused:
+// such a backup could never be restored.
+func BackupHeader(part blockdev.Device, w io.Writer) error {
+	header, err := luks2.Read(part, int64(part.Size()))
+	if err != nil {
+		return err
+	}
+	if err := settled(header); err != nil {
+		return fmt.Errorf("back up the header: %w", err)
+	}
+	return header.Backup(part, w)
+}
+
+// RestoreHeader puts a backup of size bytes back. It refuses, with nothing written, a
+// backup that is not whole, of another volume, for data that lies elsewhere or is
+// encrypted otherwise or by another key, and one taken or to be restored while a
+// conversion is not finished. Where the volume's own header cannot be read there is
+// nothing to compare with, and force must be set; it changes nothing else.
+//
+// What a power cut leaves is told at luks2.Header.RestoreTo. It may be called again.
+func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64, force bool) error {
+	header, err := readBackup(backup, size)
+	if err != nil {
+		return fmt.Errorf("the backup: %w", err)
+	}
+	now, err := luks2.Read(part, int64(part.Size()))
+	switch {
+	case errors.Is(err, luks2.ErrNotLUKS2), errors.Is(err, luks2.ErrDamaged):
+		err = restorableBlindly(header, part, err, force)
+	case err == nil:
+		err = restorable(header, now)
+	}
+	if err != nil {
+		return err
+	}
+	if err := header.RestoreTo(part, backup, now, env.Random); err != nil {
+		return fmt.Errorf("restore the header: %w", err)
+	}
+	return nil
+}
+
+// readBackup reads a backup that is whole: both copies good, no conversion in it.
+func readBackup(backup io.ReaderAt, size int64) (*luks2.Header, error) {
+	header, err := luks2.Read(backup, size)
+	if err != nil {
+		return nil, err
+	}
+	if problem := header.Recovered(); problem != "" {
+		return nil, fmt.Errorf("one copy of the header in it is not good: %s", problem)
+	}
+	return header, settled(header)
+}
+
+// settled refuses a header of a volume on which work is not finished: going back to
+// it later would be to forget how far the work got, or to do its end again over data
+// that are there by then.
+func settled(h *luks2.Header) error {
+	pending := slices.ContainsFunc(h.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
+	wipe := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool { return t.Type == TokenType })
+	if pending || wipe {
+		return &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes a conversion; a backup from the middle of one is of no use"}
+	}
+	return nil
+}
+
+// restorable refuses a backup that does not fit the volume as it is now.
+func restorable(backup, now *luks2.Header) error {
+	if err := settled(now); err != nil {
+		return fmt.Errorf("restore the header: %w", err)
+	}
+	if err := now.SameData(backup); err != nil {
+		return &headerError{"the backup does not fit: " + err.Error(), "the header on the disk is whole; with that of the backup the data could not be read"}
+	}
+	return nil
+}
+
+// restorableBlindly decides where there is no header to compare with.
+func restorableBlindly(backup *luks2.Header, part blockdev.Device, damage error, force bool) error {
+	if !force {
+		return &headerError{
+			fmt.Sprintf("%v; whether the backup is of this volume cannot be told", damage),
+			"where a conversion was interrupted, \"sealpart apply\" goes on; if you are sure that the backup is of this volume, give --force",
+		}
+	}
+	if end := backup.DataOffset(); end >= int64(part.Size()) || backup.BackupSize() > int64(part.Size()) {
+		return fmt.Errorf("the backup does not fit: its data begins at byte %d and the partition has %d", end, part.Size())
+	}
+	return nil
+}
