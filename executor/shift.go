@@ -24,25 +24,13 @@ func (s *shift) next(remaining disk.Bytes) zone { return zoneBelow(remaining, s.
 
 // load reads z at its old place, or where its bytes were moved to, and encrypts it.
 func (s *shift) load(ctx context.Context, z zone, buf []byte) error {
-	source := disk.Bytes(0)
+	source := z.start
 	if z.start == 0 {
 		source = disk.Bytes(s.state.Moved.Offset)
 	}
-	for _, e := range s.c.used.in(z) {
-		err := s.c.pipeline.load(ctx, z.part(buf, e), s.c.part, source+e.Offset, func(p []byte, at disk.Bytes) {
-			s.recode.recode(p, e.Offset+at)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// skip goes down to the last used byte, but not into the first bytes, which have
-// their own zone.
-func (s *shift) skip(remaining disk.Bytes) disk.Bytes {
-	return max(remaining-max(s.c.used.endBelow(remaining), s.bufferSize()), 0)
+	return s.c.pipeline.load(ctx, buf, s.c.part, source, func(p []byte, at disk.Bytes) {
+		s.recode.recode(p, z.start+at)
+	})
 }
 
 // keep has nothing to do: until the next zone is hot nothing overwrites the source
