@@ -216,36 +216,70 @@ func (w *world) begin(ctx context.Context, c *conversion) error {
 	return c.convert(ctx, v.keys())
 }
 
-// crashAfter returns the world as a power cut after k operations left it.
+// crashAfter returns the world as a power cut after k operations left it: of what
+// was not flushed, any sectors, or only the latest writes.
 func (w *world) crashAfter(k int, rng *rand.Rand) *world {
 	cut := *w
 	done := map[*simdev.Device]int{}
 	for _, dev := range (*w.order)[:k] {
 		done[dev]++
 	}
-	cut.part = w.part.CrashAfter(done[w.part], rng)
+	crash := (*simdev.Device).CrashAfter
+	if rng.IntN(2) == 0 {
+		crash = latestAfter
+	}
+	cut.part = crash(w.part, done[w.part], rng)
 	if cut.home = cut.part; w.detached {
-		cut.home = w.home.CrashAfter(done[w.home], rng)
+		cut.home = crash(w.home, done[w.home], rng)
 	}
 	return &cut
+}
+
+// latestAfter returns the device as a power cut after k operations left it where only
+// the last few of the writes that were not flushed are there: what a missing flush
+// would be found by.
+func latestAfter(d *simdev.Device, k int, rng *rand.Rand) *simdev.Device {
+	log, flushed := d.Log()[:k], 0
+	for i, op := range log {
+		if op.Sync {
+			flushed = i
+		}
+	}
+	image := d.CrashAfter(flushed, nil).Bytes()
+	for _, op := range log[flushed+rng.IntN(k-flushed+1):] {
+		copy(image[op.Offset:], op.Data)
+	}
+	return simdev.New(image)
 }
 
 // check demands that all is converted, every byte as it was, and nothing left over.
 func (w *world) check(t testing.TB, when string) {
 	t.Helper()
+	if header := w.checkData(t, passphrase, when); header != nil {
+		w.checkKeyslots(t, header, when)
+	}
+}
+
+// checkData demands that all is converted and every byte as it was.
+func (w *world) checkData(t testing.TB, passphrase, when string) *luks2.Header {
+	t.Helper()
 	header, err := luks2.Read(w.home, int64(w.home.Size()))
 	if err != nil {
 		t.Errorf("%s: %v", when, err)
-		return
+		return nil
 	}
 	if state, err := header.Reencryption(int64(w.part.Size())); err != nil || state != nil {
 		t.Errorf("%s: left in conversion: %+v, %v", when, state, err)
-		return
+		return nil
 	}
-	key, err := Unlock(context.Background(), testEnv(t), header, w.home)
+	opened, _, err := header.Open(w.home, []byte(passphrase))
 	if err != nil {
 		t.Errorf("%s: %v", when, err)
-		return
+		return nil
+	}
+	key, err := secret.Take(opened)
+	if err != nil {
+		t.Fatal(err)
 	}
 	defer key.Wipe()
 	c, err := newEncrypter(header.Segments()[0], key)
@@ -260,7 +294,7 @@ func (w *world) check(t testing.TB, when string) {
 	if !bytes.Equal(data, w.plain) {
 		t.Errorf("%s: the content differs", when)
 	}
-	w.checkKeyslots(t, header, when)
+	return header
 }
 
 // checkKeyslots demands one keyslot, one token for it, and no other way in.

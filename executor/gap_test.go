@@ -1,0 +1,171 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/blockdev/simdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/testenv"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// The disk of the gap: free space, and a partition full to the last byte.
+const (
+	gapDisk  = 8 * disk.MiB
+	gapShift = 2 * disk.MiB
+)
+
+var gapData = disk.Extent{Offset: 3 * disk.MiB, Size: 3 * disk.MiB}
+
+// gapImage lays the disk out by sfdisk, with rubbish where it is free.
+func gapImage(t testing.TB, plain []byte) []byte {
+	t.Helper()
+	image := make([]byte, gapDisk)
+	rand.NewChaCha8([32]byte{12}).Read(image[disk.MiB:gapData.Offset])
+	copy(image[gapData.Offset:], plain)
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(testenv.Need(t, "sfdisk"), "-q", "--no-reread", "--wipe=never", path)
+	cmd.Stdin = strings.NewReader("label: gpt\nstart=6144, size=6144, type=linux, name=data\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s", err, out)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// gapRun is one run: probe, plan, apply. The plan is what a planner would make of a
+// gap before the partition.
+func gapRun(t testing.TB, dev *simdev.Device) error {
+	t.Helper()
+	snapshot, err := probe.Disk(dev, 512)
+	if err != nil {
+		return err
+	}
+	p := snapshot.Partitions[0]
+	row := planner.Row{Entry: p.Entry, Old: &p.Entry, Activity: planner.ActivityUnchanged}
+	a := planner.Reencrypt{
+		Number: p.Number, Mode: planner.ModeEncrypt, Room: planner.RoomGap, DataSize: gapData.Size, Shift: gapShift,
+		Filesystem: p.Content.Kind, Resume: p.Content.Kind == "crypto_LUKS", Encryption: stubEncryption(gapShift, 512),
+	}
+	if !a.Resume {
+		row.Extent = disk.Extent{Offset: p.Offset - gapShift, Size: p.Size + gapShift}
+	}
+	a.Extent = row.Extent
+	x := &run{
+		env: testEnv(t), dev: simTarget{dev, false}, snapshot: snapshot, pipeline: newPipeline(1),
+		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
+		plan: &planner.Plan{
+			Target: planner.Target{Size: dev.Size(), SectorSize: 512}, Table: snapshot.Table, Rows: []planner.Row{row}, Actions: []planner.Action{a},
+		},
+	}
+	defer x.wipe()
+	return x.phases(context.Background())
+}
+
+// checkGap demands the data, encrypted, behind a header that begins in the gap.
+func checkGap(t testing.TB, dev *simdev.Device, plain []byte) {
+	t.Helper()
+	snapshot, err := probe.Disk(dev, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := snapshot.Partitions[0]
+	if want := (disk.Extent{Offset: gapData.Offset - gapShift, Size: gapData.Size + gapShift}); p.Extent != want {
+		t.Errorf("the partition is at %+v, not %+v", p.Extent, want)
+	}
+	part, err := blockdev.NewSection(dev, p.Extent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Export(context.Background(), testEnv(t), part, &out); err != nil {
+		t.Error(err)
+	} else if !bytes.Equal(out.Bytes(), plain) {
+		t.Error("the content differs")
+	}
+}
+
+// TestCrashWithGap cuts the power anywhere in a run that writes a header before the
+// partition, moves the partition's start, and converts.
+func TestCrashWithGap(t *testing.T) {
+	plain := extImage(t, gapData.Size)
+	whole := simdev.New(gapImage(t, plain))
+	if err := gapRun(t, whole); err != nil {
+		t.Fatal(err)
+	}
+	checkGap(t, whole, plain)
+	rng := rand.New(rand.NewPCG(seedOfCrashes(), 2))
+	published := 0
+	for _, k := range cutPoints(whole.Log(), rng) {
+		cut := whole.CrashAfter(k, rng)
+		published += checkEither(t, cut, plain)
+		if err := gapRun(t, cut); err != nil {
+			t.Fatalf("after operation %d of %d: %v", k, len(whole.Log()), err)
+		}
+		checkGap(t, cut, plain)
+		if t.Failed() {
+			t.Fatalf("seed %d, after operation %d of %d", seedOfCrashes(), k, len(whole.Log()))
+		}
+	}
+	if published == 0 {
+		t.Error("no cut came after the table was written")
+	}
+}
+
+// checkEither demands that the partition is what it was, byte for byte, or a LUKS2
+// volume; it returns 1 for the latter.
+func checkEither(t testing.TB, dev *simdev.Device, plain []byte) int {
+	t.Helper()
+	snapshot, err := probe.Disk(dev, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := snapshot.Partitions[0]
+	if p.Content.Kind == "crypto_LUKS" && p.Offset == gapData.Offset-gapShift {
+		return 1
+	}
+	if p.Extent != gapData || !bytes.Equal(read(t, dev, p.Extent), plain) {
+		t.Errorf("the partition is at %+v and holds %q", p.Extent, p.Content.Kind)
+	}
+	return 0
+}
+
+// TestGapRefused: nothing is written where the place for the header is not free, or
+// the plan is for another place.
+func TestGapRefused(t *testing.T) {
+	plain := extImage(t, gapData.Size)
+	dev := simdev.New(gapImage(t, plain))
+	snapshot, err := probe.Disk(dev, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &run{env: testEnv(t), dev: simTarget{dev, false}, snapshot: snapshot}
+	for text, a := range map[string]planner.Reencrypt{
+		"does not begin at 2621440 now": {Number: 1, Extent: disk.Extent{Offset: 512 * disk.KiB, Size: 4 * disk.MiB}, Shift: gapShift},
+		"is not free: partition 1":      {Number: 1, Extent: disk.Extent{Offset: 2 * disk.MiB, Size: 4 * disk.MiB}, Shift: gapShift},
+		"does not begin at 3145728 now": {Number: 2, Extent: disk.Extent{Offset: disk.MiB, Size: 5 * disk.MiB}, Shift: gapShift},
+	} {
+		if err := x.prepareGap(a, nil); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, not %q", err, text)
+		}
+	}
+	if n := len(dev.Log()); n > 0 {
+		t.Errorf("%d operations on the disk", n)
+	}
+}
