@@ -12,7 +12,7 @@ import (
 const (
 	minHeaderSize = disk.MiB
 	maxHeaderSize = 32 * disk.MiB
-	headerGrain   = 4 * disk.KiB
+	headerGrain   = disk.MiB // partitions are aligned to it, and a header half written is looked for by it
 )
 
 // The parts of a LUKS2 header (LUKS2 On-Disk Format 1.1.3, sections 2 and 3): two
@@ -53,7 +53,7 @@ func (b *builder) headerSize() disk.Bytes {
 	case v < minHeaderSize || v > maxHeaderSize:
 		b.fail(s, "must be from %v to %v, not %v", minHeaderSize, maxHeaderSize, v)
 	case v%headerGrain != 0:
-		b.fail(s, "must be a multiple of %d, not %d", int64(headerGrain), int64(v))
+		b.fail(s, "must be whole mebibytes, not %d bytes", int64(v))
 	}
 	return v
 }

@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"unicode"
 
-	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -192,6 +191,8 @@ func deed(a planner.Action) string {
 		return fmt.Sprintf("grow it from %s to %s", a.From, a.To)
 	case planner.Verity:
 		return fmt.Sprintf("write the verity hash tree of partition %d (%s)", a.Data, a.DataExtent.Size)
+	case planner.Enroll:
+		return enrollDeed(a)
 	case planner.Reencrypt:
 		return reencryptDeed(a)
 	default:
@@ -214,39 +215,6 @@ func createDeed(a planner.Create) string {
 		what += ", " + encryptionDeed(*a.Encryption)
 	}
 	return what
-}
-
-func reencryptDeed(a planner.Reencrypt) string {
-	if a.Resume {
-		return "finish the encryption in place that was begun before"
-	}
-	room := ""
-	if a.ShrinkTo > 0 {
-		room = fmt.Sprintf("shrink its %s to %s to make room for the header, ", a.Filesystem, a.ShrinkTo)
-	}
-	return room + fmt.Sprintf("encrypt %s in place, ", a.DataSize) + encryptionDeed(a.Encryption)
-}
-
-func encryptionDeed(e planner.Encryption) string {
-	keys := make([]string, 0, len(e.Keys))
-	for _, k := range e.Keys {
-		keys = append(keys, spokenKey(k))
-	}
-	return fmt.Sprintf("%s with %s", e.Cipher, strings.Join(keys, " and "))
-}
-
-// spokenKey names a key, never its content.
-func spokenKey(k definitions.Key) string {
-	switch {
-	case k.Type == definitions.KeyTPM2 && len(k.PCRs) > 0:
-		return fmt.Sprintf("a key sealed to the TPM and its PCRs %s", joinInts(k.PCRs))
-	case k.Type == definitions.KeyTPM2:
-		return "a key sealed to the TPM"
-	case k.Path != "":
-		return "the key file " + k.Path
-	default:
-		return "the key file of --key-file"
-	}
 }
 
 func joinInts(values []int) string {

@@ -128,7 +128,12 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 
 // planFor makes the plan for what is on a disk.
 func (w *world) planFor(snapshot disk.Snapshot) (*planner.Plan, error) {
-	plan, err := planner.Make(w.definitions, snapshot, w.facts, w.options)
+	options := w.options
+	var err error
+	if options.Headers, err = headers(w.definitions, snapshot.Size); err != nil {
+		return nil, err
+	}
+	plan, err := planner.Make(w.definitions, snapshot, w.facts, options)
 	if errors.Is(err, planner.ErrLabelRefused) {
 		err = &labelError{err, snapshot}
 	}

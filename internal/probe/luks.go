@@ -73,7 +73,7 @@ func (m *image) luks2() disk.Content {
 // the conversion is resumed from there (executor, conversion.init).
 func (m *image) stagedHeader() *luks2.Header {
 	end := int64(disk.Bytes(m.size).RoundDown(4096)) // a conversion uses whole blocks
-	for shift := int64(disk.MiB); shift <= int64(64*disk.MiB) && 2*shift < end; shift *= 2 {
+	for shift := int64(disk.MiB); shift <= int64(64*disk.MiB) && 2*shift < end; shift += int64(disk.MiB) {
 		at := end - 2*shift
 		if !m.has(at, luksMagic) {
 			continue

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// How encryption is spoken: what happens to the data first, then by which keys it
+// can be opened, then what else is written. No key is ever shown, only where it is.
+
+func reencryptDeed(a planner.Reencrypt) string {
+	switch {
+	case a.Resume && a.Mode == planner.ModeRekey:
+		return "finish the change of its volume key that was begun before"
+	case a.Resume:
+		return "finish the encryption in place that was begun before"
+	case a.Mode == planner.ModeRekey:
+		return fmt.Sprintf("encrypt %s anew under another volume key, ", a.DataSize) + encryptionDeed(a.Encryption) +
+			", and drop every other key, that of " + a.ExistingKey + " too"
+	}
+	what := roomDeed(a) + fmt.Sprintf("encrypt %s in place, ", a.DataSize)
+	if a.FreeSpace == definitions.FreeDiscard {
+		what += "but discard what its file system does not use, "
+	}
+	return what + encryptionDeed(a.Encryption)
+}
+
+// roomDeed says what makes room for the header of a conversion.
+func roomDeed(a planner.Reencrypt) string {
+	switch {
+	case a.Room == planner.RoomGap:
+		return fmt.Sprintf("put a header into the %s before it, which become part of it, ", a.Shift)
+	case a.Room == planner.RoomDetached:
+		return fmt.Sprintf("put a header into the file %s, ", a.HeaderPath)
+	case a.ShrinkTo > 0:
+		return fmt.Sprintf("shrink its %s to %s to make room for the header, ", a.Filesystem, a.ShrinkTo)
+	}
+	return ""
+}
+
+func enrollDeed(a planner.Enroll) string {
+	what := "add " + spokenKeys(a.Keys) + " to its volume"
+	if a.DropExisting {
+		what += " and drop the key of " + a.ExistingKey
+	}
+	return what + backupDeed(a.HeaderBackup) + leaveDeed(a.Unavailable)
+}
+
+func encryptionDeed(e planner.Encryption) string {
+	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + backupDeed(e.HeaderBackup) + leaveDeed(e.Unavailable)
+}
+
+func backupDeed(path string) string {
+	if path == "" {
+		return ""
+	}
+	return ", with a copy of the header in " + path
+}
+
+func leaveDeed(unavailable string) string {
+	if unavailable != definitions.UnavailableLeave {
+		return ""
+	}
+	return ", or leave it as it is where none of the keys can be used"
+}
+
+func spokenKeys(keys []definitions.Key) string {
+	names := make([]string, 0, len(keys))
+	for _, k := range keys {
+		names = append(names, spokenKey(k))
+	}
+	return strings.Join(names, " and ")
+}
+
+// spokenKey names a key, never its content.
+func spokenKey(k definitions.Key) string {
+	switch {
+	case k.Type == definitions.KeyTPM2 && len(k.PCRs) > 0:
+		return fmt.Sprintf("a key sealed to the TPM and its PCRs %s", joinInts(k.PCRs))
+	case k.Type == definitions.KeyTPM2:
+		return "a key sealed to the TPM"
+	case k.Path != "":
+		return "the key file " + k.Path
+	default:
+		return "the key file of --key-file"
+	}
+}
