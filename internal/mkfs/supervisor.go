@@ -183,7 +183,8 @@ func (o *overlay) provide(s *supervisor, n *notification, count, off int64) (int
 		if errno := control(s.listener, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&n.id)); errno != 0 {
 			return 0, errno
 		}
-		local := []unix.Iovec{{Base: &p[0], Len: uint64(len(p))}}
+		local := []unix.Iovec{{Base: &p[0]}}
+		local[0].SetLen(len(p))
 		remote := []unix.RemoteIovec{{Base: uintptr(n.args[1]) + uintptr(done), Len: len(p)}}
 		if put, err := unix.ProcessVMWritev(int(n.pid), local, remote, 0); err != nil || put < len(p) {
 			return 0, fmt.Errorf("answer a read of a resize: %w", errors.Join(err, unix.EFAULT))
