@@ -100,6 +100,7 @@ func Copy(t testing.TB, from, to string) string {
 // Partition is one partition as sfdisk sees it.
 type Partition struct {
 	Name  string `json:"name"`
+	UUID  string `json:"uuid"`
 	Start int64  `json:"start"` // both in sectors of 512 bytes
 	Size  int64  `json:"size"`
 }
