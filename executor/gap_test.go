@@ -11,10 +11,13 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -49,33 +52,31 @@ func gapImage(t testing.TB, plain []byte) []byte {
 	return image
 }
 
-// gapRun is one run: probe, plan, apply. The plan is what a planner would make of a
-// gap before the partition.
-func gapRun(t testing.TB, dev *simdev.Device) error {
+// gapDefinition asks for the only partition to be encrypted behind a header that
+// lies before it.
+var gapDefinition = map[string]string{"10-data": `partition = { type = "linux-generic", weight = 0, size_min = "1M" }
+encryption = { existing = "convert", header_room = ["gap"], header_size = "2M", key = [{ type = "file" }] }`}
+
+// applyTo is one run of the command: probe, plan, apply.
+func applyTo(t testing.TB, dev *simdev.Device, files map[string]string, sealer Sealer) error {
 	t.Helper()
 	snapshot, err := probe.Disk(dev, 512)
 	if err != nil {
 		return err
 	}
-	p := snapshot.Partitions[0]
-	row := planner.Row{Entry: p.Entry, Old: &p.Entry, Activity: planner.ActivityUnchanged}
-	a := planner.Reencrypt{
-		Number: p.Number, Mode: planner.ModeEncrypt, Room: planner.RoomGap, DataSize: gapData.Size, Shift: gapShift,
-		Filesystem: p.Content.Kind, Resume: p.Content.Kind == "crypto_LUKS", Encryption: stubEncryption(gapShift, 512),
+	plan, err := planner.Make(loadTOML(t, files), snapshot, host.Facts{}, planner.Options{
+		Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse,
+	})
+	if err != nil {
+		return err
 	}
-	if !a.Resume {
-		row.Extent = disk.Extent{Offset: p.Offset - gapShift, Size: p.Size + gapShift}
+	env := testEnv(t)
+	env.Sealers, env.Keys = []Sealer{sealer}, []definitions.Key{{Type: definitions.KeyFile}}
+	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
+		return secret.Take([]byte(vendorPassphrase))
 	}
-	a.Extent = row.Extent
-	x := &run{
-		env: testEnv(t), dev: simTarget{dev, false}, snapshot: snapshot, pipeline: newPipeline(1),
-		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
-		plan: &planner.Plan{
-			Target: planner.Target{Size: dev.Size(), SectorSize: 512}, Table: snapshot.Table, Rows: []planner.Row{row}, Actions: []planner.Action{a},
-		},
-	}
-	defer x.wipe()
-	return x.phases(context.Background())
+	_, err = Apply(context.Background(), simTarget{dev, false}, plan, env)
+	return err
 }
 
 // checkGap demands the data, encrypted, behind a header that begins in the gap.
@@ -106,7 +107,7 @@ func checkGap(t testing.TB, dev *simdev.Device, plain []byte) {
 func TestCrashWithGap(t *testing.T) {
 	plain := extImage(t, gapData.Size)
 	whole := simdev.New(gapImage(t, plain))
-	if err := gapRun(t, whole); err != nil {
+	if err := applyTo(t, whole, gapDefinition, fileStub{}); err != nil {
 		t.Fatal(err)
 	}
 	checkGap(t, whole, plain)
@@ -115,7 +116,7 @@ func TestCrashWithGap(t *testing.T) {
 	for _, k := range cutPoints(whole.Log(), rng) {
 		cut := whole.CrashAfter(k, rng)
 		published += checkEither(t, cut, plain)
-		if err := gapRun(t, cut); err != nil {
+		if err := applyTo(t, cut, gapDefinition, fileStub{}); err != nil {
 			t.Fatalf("after operation %d of %d: %v", k, len(whole.Log()), err)
 		}
 		checkGap(t, cut, plain)

@@ -12,8 +12,8 @@ import (
 // newRekey makes the new key of a volume that is encrypted already, and its header
 // in the state in which all data is under the old key still. In it the keys of the
 // definition open both volume keys, so that any of them alone can go on after an
-// interruption, and all other keyslots of the old key are dropped. All of this is
-// proven, and in memory.
+// interruption, and all other keyslots are dropped. All of this is proven, and in
+// memory.
 func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
 	header, err := luks2.Read(c.part, int64(c.part.Size()))
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
 
 // fillRekey makes the keys and begins, in memory.
 func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
-	theirs := holding(c.header, luks2.HoldsFinal)
+	theirs := append(holding(c.header, luks2.HoldsFinal), holding(c.header, luks2.HoldsOther)...)
 	if v.old, err = c.existingKey(ctx, luks2.HoldsFinal); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		if key == nil {
 			continue
 		}
-		slot, err := v.addKeyslot(env, key, sealed)
+		slot, err := v.addKeyslot(env, key, sealed, v.tokenFor(k, sealed))
 		if err != nil {
 			return err
 		}
@@ -101,17 +101,27 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 	return nil
 }
 
+// tokenFor returns the token of a key's keyslots, nil for none. In a volume that was
+// there before, a file key's are marked, so that everybody can tell them from those
+// that were to go.
+func (v *volume) tokenFor(k definitions.Key, sealed Sealed) []byte {
+	if sealed.Token == nil && v.old != nil && k.Type == definitions.KeyFile {
+		return []byte(`{"type":"` + planner.FileToken + `"}`)
+	}
+	return sealed.Token
+}
+
 // addKeyslot adds a keyslot that holds key, with its token.
-func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed) (int, error) {
+func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed, unbound []byte) (int, error) {
 	add := v.header.AddKeyslot
 	if v.old != nil && key == v.key {
 		add = v.header.AddUnboundKeyslot
 	}
 	slot, err := add(v.device, key.Bytes(), sealed.Passphrase.Bytes(), sealed.KDF, env.Random)
-	if err != nil || sealed.Token == nil {
+	if err != nil || unbound == nil {
 		return slot, err
 	}
-	token, err := bindToken(sealed.Token, slot)
+	token, err := bindToken(unbound, slot)
 	if err != nil {
 		return slot, err
 	}
