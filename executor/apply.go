@@ -81,6 +81,9 @@ func asInterrupted(ctx context.Context, err error) error {
 
 // phases does everything, in the order that doc.go explains.
 func (x *run) phases(ctx context.Context) error {
+	if err := x.checkTable(); err != nil {
+		return err
+	}
 	if err := x.keys(ctx); err != nil {
 		return err
 	}
@@ -92,6 +95,9 @@ func (x *run) phases(ctx context.Context) error {
 		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
 			return err
 		}
+	}
+	if err := x.mendTable(); err != nil {
+		return err
 	}
 	if err := x.each(ctx, x.prepare); err != nil {
 		return err

@@ -33,6 +33,38 @@ func (x *run) publish() error {
 	return nil
 }
 
+// checkTable refuses a table that publish could not write, while nothing is written
+// yet: prepare may take long, and overwrite what the table needs.
+func (x *run) checkTable() error {
+	state, err := x.table()
+	if err != nil {
+		return err
+	}
+	_, err = state.Writes(x.plan.Table, x.plan.Entries(nil), max(x.dev.Size(), x.plan.Target.Size))
+	return err
+}
+
+// mendTable writes the table as it is, both copies, where its only whole one lies in
+// space that prepare may write to: the backup of a disk that has grown. What a power
+// cut leaves is for gpt to say: always that table.
+func (x *run) mendTable() error {
+	if x.plan.NewTable {
+		return nil
+	}
+	state, err := x.table()
+	if err != nil || !state.Exposed() {
+		return err
+	}
+	writes, err := state.Writes(state.Table, state.Entries, x.dev.Size())
+	if err != nil {
+		return err
+	}
+	if err := state.Apply(x.dev, writes); err != nil {
+		return fmt.Errorf("repair the partition table: %w", err)
+	}
+	return nil
+}
+
 // table returns the table to change: the disk's own, or a new one.
 func (x *run) table() (*gpt.State, error) {
 	if x.plan.NewTable {

@@ -124,7 +124,11 @@ func TestGrownAndPrimaryLost(t *testing.T) {
 			if !c.found {
 				return
 			}
-			judge(t, save(t, write(t, s, f.image, s.Table, s.Entries)))
+			after := write(t, s, f.image, s.Table, s.Entries)
+			judge(t, save(t, after))
+			if !s.Exposed() || read(t, after).Exposed() || read(t, c.image).Exposed() {
+				t.Error("only the backup in the middle is exposed to what is written there")
+			}
 		})
 	}
 }

@@ -92,6 +92,11 @@ func (s *State) backupLBA() disk.LBA { return max(s.base.my, s.base.alternate) }
 // moved tells whether the disk has grown since the table was written.
 func (s *State) moved() bool { return s.backupLBA() != s.size.LBA(s.SectorSize)-1 }
 
+// Exposed tells whether the only whole copy of the table is a backup that is not at
+// the disk's end, so that whoever uses the space of the disk as Table gives it may
+// overwrite that copy. Write the table, as it is, before.
+func (s *State) Exposed() bool { return s.primary == nil && s.backup != nil && s.moved() }
+
 // lastUsable is the last sector before the backup array on a disk of size bytes.
 func (s *State) lastUsable(size disk.Bytes) disk.LBA {
 	return size.LBA(s.SectorSize) - arraySectors(s.base.count, s.SectorSize) - 2
