@@ -36,7 +36,7 @@ func (e *labelError) damaged() bool {
 func (e *labelError) Hint() string {
 	switch {
 	case e.damaged():
-		return "its partitions may be whole: copy the disk, then look with \"gdisk\"; --empty=force makes a new table and gives all data up"
+		return "nothing was written; give an image that was cut its whole length, or repair the table with \"gdisk\"; --empty=force makes a new one and gives all data up"
 	case e.saw.Table.Kind == disk.GPT:
 		return "without --empty the partition table that is there is kept and used"
 	case e.saw.Table.Kind == disk.MBR:
