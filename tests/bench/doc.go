@@ -5,8 +5,9 @@
 //
 // Ours and the peer's runs alternate, so that whatever else the machine does falls
 // on both, and what counts is the ratio within a pair. The table has the median of
-// the ratios, the least and the greatest. Both sides get files in the same state,
-// made anew before each run and outside its time.
+// the ratios, the least and the greatest, and the same of processor time, which
+// tells something even where the machine is busy. Both sides get files in the same
+// state, made anew before each run and outside its time.
 //
 // A figure that is not reached does not fail; a program that does not do its work
 // does.

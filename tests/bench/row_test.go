@@ -39,6 +39,7 @@ type contest struct{ ours, peer func(t testing.TB) sample }
 // sample is what one run took.
 type sample struct {
 	seconds float64
+	cpu     float64    // seconds of all cores together, 0: not measured
 	rss     disk.Bytes // peak resident memory of the process and its children, 0: none of its own
 	bytes   disk.Bytes // what it left behind, 0: not asked
 }
@@ -49,6 +50,7 @@ type result struct {
 	remark string // why there are no figures
 	ours   []sample
 	ratios []float64
+	cpu    []float64 // ratios of processor time, which other work on the machine blurs less
 }
 
 // workshop is what rows are measured with.
@@ -79,10 +81,18 @@ func (w *workshop) measure(t *testing.T, r row, done *result) {
 		ours := c.ours(t)
 		done.ours = append(done.ours, ours)
 		if c.peer != nil {
-			done.ratios = append(done.ratios, c.peer(t).seconds/ours.seconds)
+			done.compare(ours, c.peer(t))
 		}
 	}
 	done.remark = ""
+}
+
+// compare notes the ratios of a pair.
+func (r *result) compare(ours, peer sample) {
+	r.ratios = append(r.ratios, peer.seconds/ours.seconds)
+	if ours.cpu > 0 && peer.cpu > 0 {
+		r.cpu = append(r.cpu, peer.cpu/ours.cpu)
+	}
 }
 
 // median returns the middle of values, which must not be empty.

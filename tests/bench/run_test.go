@@ -50,8 +50,11 @@ func run(t testing.TB, program string, args ...string) (sample, string) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, &out, &diagnostics)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return sample{seconds: took.Seconds(), rss: disk.Bytes(usage.Maxrss) * disk.KiB}, out.String()
+	done := cmd.ProcessState
+	return sample{
+		seconds: took.Seconds(), cpu: (done.UserTime() + done.SystemTime()).Seconds(),
+		rss: disk.Bytes(done.SysUsage().(*syscall.Rusage).Maxrss) * disk.KiB,
+	}, out.String()
 }
 
 // shrink gives memory back and forgets how much it once was (proc(5), clear_refs).
@@ -61,18 +64,18 @@ func shrink(t testing.TB) {
 	check(t, os.WriteFile("/proc/self/clear_refs", []byte("5"), 0))
 }
 
-// often runs a short program several times and returns the median of its times and
+// often runs a short program several times and returns the medians of its times and
 // the worst of its memory.
 func often(t testing.TB, program string, args ...string) sample {
 	t.Helper()
-	var all []float64
+	var seconds, cpu []float64
 	var worst sample
 	for range 7 {
 		s, _ := run(t, program, args...)
-		all = append(all, s.seconds)
+		seconds, cpu = append(seconds, s.seconds), append(cpu, s.cpu)
 		worst.rss = max(worst.rss, s.rss)
 	}
-	worst.seconds = median(all)
+	worst.seconds, worst.cpu = median(seconds), median(cpu)
 	return worst
 }
 

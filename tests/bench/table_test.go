@@ -36,8 +36,8 @@ func describe(w io.Writer) {
 // table writes all results as a table in Markdown.
 func table(w io.Writer, results []result) {
 	aligned := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(aligned, "\n| work\t| against\t| ours\t| ratio (least to greatest)\t| peak RSS\t| to reach\t| reached\t|")
-	fmt.Fprintln(aligned, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	fmt.Fprintln(aligned, "\n| work\t| against\t| ours\t| ratio (least to greatest)\t| CPU ratio\t| peak RSS\t| to reach\t| reached\t|")
+	fmt.Fprintln(aligned, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, r := range results {
 		fmt.Fprintf(aligned, "| %s\t|\n", strings.Join(r.cells(), "\t| "))
 	}
@@ -50,9 +50,9 @@ func (r *result) line() string { return strings.Join(r.cells(), " | ") }
 // cells returns the columns of a result.
 func (r *result) cells() []string {
 	if r.remark != "" {
-		return []string{r.work, r.against, r.remark, "-", "-", r.goal.String(), "-"}
+		return []string{r.work, r.against, r.remark, "-", "-", "-", r.goal.String(), "-"}
 	}
-	return []string{r.work, r.against, r.spokenOurs(), r.spokenRatio(), r.spokenRSS(), r.goal.String(), r.spokenReached()}
+	return []string{r.work, r.against, r.spokenOurs(), spokenRatio(r.ratios), spokenRatio(r.cpu), r.spokenRSS(), r.goal.String(), r.spokenReached()}
 }
 
 func (r *result) spokenOurs() string {
@@ -65,11 +65,11 @@ func (r *result) spokenOurs() string {
 	return r.show(r.seconds())
 }
 
-func (r *result) spokenRatio() string {
-	if len(r.ratios) == 0 {
+func spokenRatio(ratios []float64) string {
+	if len(ratios) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(r.ratios), slices.Min(r.ratios), slices.Max(r.ratios))
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(ratios), slices.Min(ratios), slices.Max(ratios))
 }
 
 func (r *result) spokenRSS() string {
