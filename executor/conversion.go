@@ -28,6 +28,7 @@ type conversion struct {
 	atomic   disk.Bytes // what the storage under part writes whole or not at all
 	header   *luks2.Header
 	way      way
+	used     inUse // which bytes of the data matter
 }
 
 // way is where the bytes of a conversion lie: shifted or in place.
@@ -45,9 +46,14 @@ type way interface {
 	keep(ctx context.Context, z zone, buf []byte, hot bool) error
 	// redo writes the hot zone z anew, from whatever is there of it.
 	redo(ctx context.Context, z zone, buf []byte) error
+	// skip returns how many of the remaining bytes come next and need not be done,
+	// because nothing of them is in use.
+	skip(remaining disk.Bytes) disk.Bytes
+	// end is where the place of the data ends on the partition.
+	end() disk.Bytes
 	// leaves returns what the finished header has to say: the size of the data, 0
-	// for all of the partition, and which plain copy is to be wiped.
-	leaves() (dataSize disk.Bytes, plain disk.Extent)
+	// for all of the partition, and which old data on its device is to be wiped.
+	leaves() (dataSize disk.Bytes, old disk.Extent)
 }
 
 // newConversion returns the conversion of part whose header is, or will be, at its
@@ -80,7 +86,7 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if c.way, err = c.wayOf(state, recode); err != nil {
 		return err
 	}
-	if err := c.zones(ctx, state); err != nil {
+	if err := c.zones(ctx, state, recode.to); err != nil {
 		return err
 	}
 	return c.finish()
@@ -113,7 +119,7 @@ func (c *conversion) volumeEnd(h *luks2.Header) int64 {
 // zone before is done and that this one is hot, and one flush of its data; what
 // else it costs is the way's. While a zone is written, the next, which it does not
 // touch, is read and encrypted.
-func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption) error {
+func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption, to *encrypter) error {
 	if state.State == luks2.Unfinished {
 		return nil
 	}
@@ -128,22 +134,38 @@ func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption) error
 			return fmt.Errorf("redo the hot zone at %d: %w", hot.start, err)
 		}
 	}
+	c.lookForFree(&volumeReader{part: c.part, segments: c.header.Segments(), cipher: to.cipher, size: c.action.DataSize})
 	return c.zonesFrom(ctx, disk.Bytes(state.Remaining), buffers)
+}
+
+// step is one turn of the loop: bytes that are skipped, and then a zone.
+type step struct {
+	skipped disk.Bytes
+	zone
+}
+
+// nextStep returns what to do where remaining logical bytes are old.
+func (c *conversion) nextStep(remaining disk.Bytes) step {
+	skipped := disk.Bytes(0)
+	if c.used != nil {
+		skipped = c.way.skip(remaining)
+	}
+	return step{skipped, c.way.next(remaining - skipped)}
 }
 
 // zonesFrom does the zones of the remaining bytes.
 func (c *conversion) zonesFrom(ctx context.Context, remaining disk.Bytes, buffers *buffers) error {
-	z := c.way.next(remaining)
-	if err := c.load(ctx, z, buffers.get(0)); err != nil {
+	z := c.nextStep(remaining)
+	if err := c.load(ctx, z.zone, buffers.get(0)); err != nil {
 		return err
 	}
 	for i := 0; z.length > 0; i++ {
 		if err := c.markHot(ctx, z, buffers.get(i)); err != nil {
 			return err
 		}
-		remaining -= z.length
-		next := c.way.next(remaining)
-		if err := c.storeAndLoad(ctx, z, buffers.get(i), next, buffers.get(i+1)); err != nil {
+		remaining -= z.skipped + z.length
+		next := c.nextStep(remaining)
+		if err := c.storeAndLoad(ctx, z.zone, buffers.get(i), next.zone, buffers.get(i+1)); err != nil {
 			return err
 		}
 		c.report(Progress, "", c.action.DataSize-remaining)
@@ -167,14 +189,19 @@ func (c *conversion) pause() error {
 // markHot commits that z is being rewritten, and the zone before it done. A power
 // cut before it leaves the zone before hot, whose new bytes are durable and which is
 // redone to the same; after it, z is hot, and what redo needs of it was kept.
-func (c *conversion) markHot(ctx context.Context, z zone, buf []byte) error {
+func (c *conversion) markHot(ctx context.Context, z step, buf []byte) error {
 	hot := c.hotPending()
 	if hot {
 		if err := c.header.MarkDone(); err != nil {
 			return err
 		}
 	}
-	if err := c.way.keep(ctx, z, buf[:z.length], hot); err != nil {
+	if z.skipped > 0 {
+		if err := c.header.Skip(int64(z.skipped)); err != nil {
+			return err
+		}
+	}
+	if err := c.way.keep(ctx, z.zone, buf[:z.length], hot); err != nil {
 		return err
 	}
 	if err := c.header.MarkHot(int64(z.start), int64(z.length)); err != nil {
@@ -212,9 +239,11 @@ func (c *conversion) storeAndLoad(ctx context.Context, z zone, buf []byte, next 
 // store writes the new bytes of z and makes them durable. It goes on when ctx is
 // done: stopping here would only make the next run do the zone again.
 func (c *conversion) store(ctx context.Context, z zone, buf []byte) error {
-	to := disk.Bytes(c.header.DataOffset()) + z.start
-	if err := c.pipeline.store(context.WithoutCancel(ctx), c.part, buf[:z.length], to); err != nil {
-		return err
+	to := disk.Bytes(c.header.DataOffset())
+	for _, e := range c.used.in(z) {
+		if err := c.pipeline.store(context.WithoutCancel(ctx), c.part, z.part(buf, e), to+e.Offset); err != nil {
+			return err
+		}
 	}
 	return c.part.Sync()
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
-	"github.com/sealpart/sealpart/internal/extfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,20 +58,6 @@ func (c *creation) needed(file *os.File, size disk.Bytes, format string) ([]disk
 		data = append(data, used...)
 	}
 	return merge(data, size), nil
-}
-
-// usedExtents returns what the ext file system in file counts as in use.
-func usedExtents(file *os.File, size disk.Bytes) ([]disk.Extent, error) {
-	fs, err := extfs.Open(file, size)
-	if err != nil {
-		return nil, err
-	}
-	var used []disk.Extent
-	err = fs.Used(func(e disk.Extent) error {
-		used = append(used, e)
-		return nil
-	})
-	return used, err
 }
 
 // dataExtents returns the runs of a sparse file that are not holes (lseek(2),

@@ -13,6 +13,9 @@ import (
 // first segment. The state between "last zone done" and "finished" is never
 // written: cryptsetup could not go on from it, or would encrypt everything again.
 func (c *conversion) finish() error {
+	if err := c.clearFree(); err != nil {
+		return fmt.Errorf("clear free space: %w", err)
+	}
 	if err := c.finishHeader(c.way.leaves()); err != nil {
 		return err
 	}
@@ -27,7 +30,7 @@ func (c *conversion) finish() error {
 	if err := c.header.WipeRemoved(c.home, c.env.Random); err != nil {
 		return err
 	}
-	if err := c.wipeMoved(); err != nil {
+	if err := c.wipeLeftover(); err != nil {
 		return err
 	}
 	c.report(Done, "", c.action.DataSize)

@@ -3,8 +3,6 @@ package executor
 import (
 	"fmt"
 	"io"
-
-	"github.com/sealpart/sealpart/internal/blockdev"
 )
 
 // front is the beginning of a LUKS2 volume in memory: both header copies and the
@@ -45,7 +43,7 @@ func (f *front) Sync() error { return nil }
 var zeroes [256 << 10]byte
 
 // writeZeroes overwrites n bytes of dev from off on.
-func writeZeroes(dev blockdev.Device, off, n int64) error {
+func writeZeroes(dev io.WriterAt, off, n int64) error {
 	for n > 0 {
 		piece := min(n, int64(len(zeroes)))
 		if _, err := dev.WriteAt(zeroes[:piece], off); err != nil {

@@ -25,9 +25,10 @@ const (
 //  1. the first bytes are copied behind the data       (file system whole)
 //  2. the header image is staged in the gap behind it  (file system whole)
 //  3. the claim: one sector at 0 becomes that of a LUKS2 header with a zero
-//     checksum. Nobody mounts it any more, cryptsetup says "not valid" and changes
+//     checksum. Nobody takes it for a file system any more, cryptsetup says "not valid" and changes
 //     nothing; the staged image is what counts now.
-//  4. keyslots, second header, first header            (staged image counts, or the
+//  4. superblocks that lie behind that sector are zeroed, then keyslots, second
+//     header, first header are written                 (staged image counts, or the
 //     second header once it is valid)
 //  5. the staged image is erased                       (the header counts)
 func (c *conversion) init(ctx context.Context, image *front) error {
@@ -119,6 +120,7 @@ func (c *conversion) writeFront(image []byte) error {
 	second := c.header.HeaderSize
 	keyslots := 2 * second
 	writes := []func() error{
+		c.blind,
 		func() error { return c.writeKeyslots(image, keyslots) },
 		func() error { return c.write(image[second:keyslots], second) },
 		func() error { return c.write(image[claimBlock:second], claimBlock) },
@@ -148,6 +150,22 @@ func (c *conversion) claim(image []byte) error {
 		return err
 	}
 	return c.part.Sync()
+}
+
+// superblocks are where file systems keep theirs, behind the first sector: ext and
+// f2fs in the first block, btrfs at 64 KiB. All of them lie before the data.
+var superblocks = []disk.Extent{{Offset: claimSize, Size: claimBlock - claimSize}, {Offset: 64 * disk.KiB, Size: claimBlock}}
+
+// blind takes the superblocks away, so that not even "mount -t ext4" mounts what is
+// no file system any more and would change it behind our back. It may not be one
+// write with the claim: torn, that could kill the file system without claiming it.
+func (c *conversion) blind() error {
+	for _, e := range superblocks {
+		if err := writeZeroes(c.part, int64(e.Offset), int64(e.Size)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeKeyslots writes the keyslots and overwrites what is left of the plain file

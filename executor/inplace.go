@@ -49,12 +49,26 @@ func (w *inPlace) next(remaining disk.Bytes) zone {
 // journal needs the old bytes until they are kept.
 func (w *inPlace) load(ctx context.Context, z zone, buf []byte) error {
 	w.sums = make([]byte, w.state.SumsSize(int64(len(buf))))
-	return w.c.pipeline.load(ctx, buf, w.c.part, w.offset()+z.start, func(p []byte, at disk.Bytes) {
-		if !w.journal() {
-			copy(w.sums[w.state.SumsSize(int64(at)):], w.state.Sums(p))
-			w.recode.recode(p, z.start+at)
+	for _, e := range w.c.used.in(z) {
+		err := w.c.pipeline.load(ctx, z.part(buf, e), w.c.part, w.offset()+e.Offset, func(p []byte, at disk.Bytes) {
+			if !w.journal() {
+				copy(w.sums[w.state.SumsSize(int64(e.Offset-z.start+at)):], w.state.Sums(p))
+				w.recode.recode(p, e.Offset+at)
+			}
+		})
+		if err != nil {
+			return err
 		}
-	})
+	}
+	return nil
+}
+
+// skip goes up to the first used byte. At the end one block is left, for a last hot
+// zone to finish with.
+func (w *inPlace) skip(remaining disk.Bytes) disk.Bytes {
+	size := disk.Bytes(w.state.DataSize)
+	at := size - remaining
+	return min(w.c.used.startFrom(at, size)-at, max(remaining-claimBlock, 0).RoundDown(claimBlock))
 }
 
 // keep writes the record of z. A power cut leaves a torn record that matters to
@@ -110,5 +124,13 @@ func (w *inPlace) restore(saved *luks2.SavedZone, i int, p []byte, logical disk.
 	}
 }
 
-// leaves says that nothing is left over.
-func (w *inPlace) leaves() (disk.Bytes, disk.Extent) { return 0, disk.Extent{} }
+// end is that of the partition.
+func (w *inPlace) end() disk.Bytes { return w.c.part.Size() }
+
+// leaves names the journal: it holds old data of the last hot zone.
+func (w *inPlace) leaves() (disk.Bytes, disk.Extent) {
+	if !w.journal() {
+		return 0, disk.Extent{}
+	}
+	return 0, disk.Extent{Offset: disk.Bytes(w.state.AreaOffset), Size: disk.Bytes(w.state.AreaSize)}
+}

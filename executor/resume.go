@@ -22,22 +22,27 @@ func (c *conversion) resume(ctx context.Context) error {
 		return err
 	}
 	if pending == nil {
-		if err := c.wipeMoved(); err != nil {
+		if err := c.wipeLeftover(); err != nil {
 			return err
 		}
 		c.report(Done, "", c.action.DataSize)
 		return nil
 	}
-	state, err := c.state()
-	if err != nil {
+	unprotected := pending.Resilience == "none" && pending.Mode != "decrypt"
+	if _, err := c.state(); err != nil && !unprotected {
 		return err
 	}
-	keys, err := c.unlock(ctx, state)
+	keys, err := c.unlock(ctx, pending)
 	if err != nil {
 		return err
 	}
 	defer keys.wipe()
-	if state.Resilience == "datashift" && state.State == luks2.Clean && state.Remaining == state.DataSize {
+	if unprotected {
+		if err := c.protect(pending, keys); err != nil {
+			return err
+		}
+	}
+	if pending.Resilience == "datashift" && pending.State == luks2.Clean && pending.Remaining == pending.DataSize {
 		if err := c.eraseStaged(); err != nil {
 			return err
 		}

@@ -24,13 +24,25 @@ func (s *shift) next(remaining disk.Bytes) zone { return zoneBelow(remaining, s.
 
 // load reads z at its old place, or where its bytes were moved to, and encrypts it.
 func (s *shift) load(ctx context.Context, z zone, buf []byte) error {
-	source := z.start
+	source := disk.Bytes(0)
 	if z.start == 0 {
 		source = disk.Bytes(s.state.Moved.Offset)
 	}
-	return s.c.pipeline.load(ctx, buf, s.c.part, source, func(p []byte, at disk.Bytes) {
-		s.recode.recode(p, z.start+at)
-	})
+	for _, e := range s.c.used.in(z) {
+		err := s.c.pipeline.load(ctx, z.part(buf, e), s.c.part, source+e.Offset, func(p []byte, at disk.Bytes) {
+			s.recode.recode(p, e.Offset+at)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip goes down to the last used byte, but not into the first bytes, which have
+// their own zone.
+func (s *shift) skip(remaining disk.Bytes) disk.Bytes {
+	return max(remaining-max(s.c.used.endBelow(remaining), s.bufferSize()), 0)
 }
 
 // keep has nothing to do: until the next zone is hot nothing overwrites the source
@@ -44,6 +56,9 @@ func (s *shift) redo(ctx context.Context, z zone, buf []byte) error {
 	}
 	return s.c.store(ctx, z, buf)
 }
+
+// end is where the moved first bytes begin.
+func (s *shift) end() disk.Bytes { return disk.Bytes(s.state.Moved.Offset) }
 
 // leaves names the plain copy of the first bytes. The volume's segment ends before
 // it until it is wiped, so that nobody can grow a file system over it. Where another

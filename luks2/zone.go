@@ -93,6 +93,28 @@ func (h *Header) MarkDone() error {
 	return h.setProgress(r, r.Remaining, 0)
 }
 
+// Skip declares the next length logical bytes as converted without rewriting them,
+// because nobody needs what is there: free space of a file system. Their content is
+// rubbish from then on. Something must be left for a last hot zone, and where the
+// first bytes were moved, those.
+func (h *Header) Skip(length int64) error {
+	r, err := h.continuable()
+	if err != nil {
+		return err
+	}
+	least := r.unit()
+	if r.shifts() {
+		least = r.Shift
+	}
+	switch {
+	case r.State != Clean:
+		return fmt.Errorf("skip %d bytes: the volume is in the state %s", length, r.State)
+	case length <= 0 || length%r.unit() != 0 || length > r.Remaining-least:
+		return fmt.Errorf("skip %d bytes: not from %d to %d, aligned to %d", length, r.unit(), r.Remaining-least, r.unit())
+	}
+	return h.setProgress(r, r.Remaining-length, 0)
+}
+
 // FinishOptions say what the finished volume is like.
 type FinishOptions struct {
 	// DataSize fixes the size of the data in bytes, so that nothing grows over a

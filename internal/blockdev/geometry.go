@@ -71,7 +71,7 @@ func (f *File) discard(e disk.Extent) error {
 	if !f.block {
 		err := unix.Fallocate(f.Fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
 		if errors.Is(err, unix.EOPNOTSUPP) {
-			return f.zero(e)
+			return writeZeroes(f, e)
 		}
 		return err
 	}
@@ -83,22 +83,25 @@ func (f *File) discard(e disk.Extent) error {
 	return ioctl(f.file, unix.BLKDISCARD, unsafe.Pointer(&extent))
 }
 
-// zero overwrites e with zeroes, a piece at a time.
-func (f *File) zero(e disk.Extent) error {
-	zeroes := make([]byte, min(e.Size, disk.MiB))
-	for at := e.Offset; at < e.End(); at += disk.Bytes(len(zeroes)) {
-		if _, err := f.WriteAt(zeroes[:min(disk.Bytes(len(zeroes)), e.End()-at)], int64(at)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // ioctl calls ioctl(2) with a pointer argument.
 func ioctl(file *os.File, request uintptr, argument unsafe.Pointer) error {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), request, uintptr(argument))
 	if errno != 0 {
 		return errno
+	}
+	return nil
+}
+
+// Zero makes e read as zero by the cheapest means there is: a hole in an image file,
+// BLKZEROOUT on a block device, which unmaps where the device promises zeroes for
+// that and writes them elsewhere. A power cut leaves any part of e zeroed.
+func (f *File) Zero(e disk.Extent) error {
+	if !f.block {
+		return f.Discard(e)
+	}
+	extent := [2]uint64{uint64(e.Offset), uint64(e.Size)}
+	if err := ioctl(f.file, unix.BLKZEROOUT, unsafe.Pointer(&extent)); err != nil {
+		return writeZeroes(f, e) // not whole sectors, or a driver without it
 	}
 	return nil
 }

@@ -56,6 +56,36 @@ func (s *Section) Discard(e disk.Extent) error {
 	return s.Device.Discard(disk.Extent{Offset: e.Offset + s.extent.Offset, Size: e.Size})
 }
 
+// Zero makes e, counted from the start of the part, read as zero.
+func (s *Section) Zero(e disk.Extent) error {
+	if err := s.check(e); err != nil {
+		return err
+	}
+	return Zero(s.Device, disk.Extent{Offset: e.Offset + s.extent.Offset, Size: e.Size})
+}
+
+// zeroer is a device that has means of its own to make bytes read as zero.
+type zeroer interface{ Zero(e disk.Extent) error }
+
+// Zero makes e of dev read as zero. A power cut leaves any part of it zeroed.
+func Zero(dev Device, e disk.Extent) error {
+	if z, ok := dev.(zeroer); ok {
+		return z.Zero(e)
+	}
+	return writeZeroes(dev, e)
+}
+
+// writeZeroes overwrites e with zeroes, a piece at a time.
+func writeZeroes(w io.WriterAt, e disk.Extent) error {
+	zeroes := make([]byte, min(e.Size, 256*disk.KiB))
+	for at := e.Offset; at < e.End(); at += disk.Bytes(len(zeroes)) {
+		if _, err := w.WriteAt(zeroes[:min(disk.Bytes(len(zeroes)), e.End()-at)], int64(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // check refuses an extent that is not wholly inside the part.
 func (s *Section) check(e disk.Extent) error {
 	if e.Offset < 0 || e.Size < 0 || e.Offset > s.extent.Size-e.Size {

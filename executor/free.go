@@ -1,0 +1,117 @@
+package executor
+
+import (
+	"io"
+	"sort"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/extfs"
+)
+
+// inUse says which logical bytes of a conversion matter: runs in ascending order,
+// whole 4096-byte blocks. Nil means all.
+type inUse []disk.Extent
+
+// lookForFree finds out which bytes the plain file system uses, where the plan says
+// that its free space is to be discarded. A file system that cannot be understood
+// counts as used throughout: then only time is lost.
+func (c *conversion) lookForFree(plain io.ReaderAt) {
+	if c.action.FreeSpace != definitions.FreeDiscard {
+		return
+	}
+	used, err := usedExtents(plain, c.action.DataSize)
+	if err != nil {
+		c.report(Progress, "free space is encrypted too: "+err.Error(), 0)
+		return
+	}
+	c.used = merge(used, c.action.DataSize)
+}
+
+// usedExtents returns what the ext file system in r counts as in use.
+func usedExtents(r io.ReaderAt, size disk.Bytes) ([]disk.Extent, error) {
+	fs, err := extfs.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	var used []disk.Extent
+	err = fs.Used(func(e disk.Extent) error {
+		used = append(used, e)
+		return nil
+	})
+	return used, err
+}
+
+// in returns the runs of used bytes in z.
+func (u inUse) in(z zone) []disk.Extent {
+	whole := disk.Extent{Offset: z.start, Size: z.length}
+	if u == nil {
+		return []disk.Extent{whole}
+	}
+	var runs []disk.Extent
+	first := sort.Search(len(u), func(i int) bool { return u[i].End() > z.start })
+	for _, e := range u[first:] {
+		if e.Offset >= whole.End() {
+			break
+		}
+		start, end := max(e.Offset, whole.Offset), min(e.End(), whole.End())
+		runs = append(runs, disk.Extent{Offset: start, Size: end - start})
+	}
+	return runs
+}
+
+// endBelow returns where the last used run below logical byte end ends.
+func (u inUse) endBelow(end disk.Bytes) disk.Bytes {
+	i := sort.Search(len(u), func(i int) bool { return u[i].Offset >= end })
+	if u == nil || i == 0 {
+		return 0
+	}
+	return min(u[i-1].End(), end)
+}
+
+// startFrom returns where the first used run at or behind logical byte start begins,
+// size where there is none.
+func (u inUse) startFrom(start, size disk.Bytes) disk.Bytes {
+	i := sort.Search(len(u), func(i int) bool { return u[i].End() > start })
+	if i == len(u) {
+		return size
+	}
+	return max(u[i].Offset, start)
+}
+
+// free returns the runs of [0, size) that are not in use.
+func (u inUse) free(size disk.Bytes) (runs []disk.Extent) {
+	at := disk.Bytes(0)
+	for _, e := range append(u[:len(u):len(u)], disk.Extent{Offset: size}) {
+		if e.Offset > at {
+			runs = append(runs, disk.Extent{Offset: at, Size: e.Offset - at})
+		}
+		at = e.End()
+	}
+	return runs
+}
+
+// clearFree makes all of the volume read as zero on the disk that is not in use: there
+// may lie plain text of deleted files, or of what moved away. It comes when the last
+// zone is written and before the header is finished. A power cut leaves some of it
+// there, and the last zone hot: the next run does all of this again.
+func (c *conversion) clearFree() error {
+	if c.used == nil {
+		return nil
+	}
+	offset := disk.Bytes(c.header.DataOffset())
+	runs := c.used.free(c.action.DataSize)
+	for i := range runs {
+		runs[i].Offset += offset
+	}
+	if behind := offset + c.action.DataSize; behind < c.way.end() {
+		runs = append(runs, disk.Extent{Offset: behind, Size: c.way.end() - behind})
+	}
+	for _, e := range runs {
+		if err := blockdev.Zero(c.part, e); err != nil {
+			return err
+		}
+	}
+	return c.part.Sync()
+}
