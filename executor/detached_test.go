@@ -110,6 +110,9 @@ func TestDetachedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range whole.Log() {
+		if n%4 != 0 && *crashStates != 0 && n != len(whole.Log())-1 {
+			continue
+		}
 		path := filepath.Join(t.TempDir(), "header")
 		dev := simdev.New(plain).FailAt(n, unix.EIO, true)
 		if err := detachedRun(t, dev, path); !errors.Is(err, unix.EIO) {

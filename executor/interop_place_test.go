@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,15 +83,15 @@ func TestCryptsetupFinishesOurs(t *testing.T) {
 			}
 			rng := rand.New(rand.NewPCG(seedOfCrashes(), uint64(i)))
 			var seen []luks2.State
-			for _, k := range spread(numbers(len(*whole.order)+1), 6, rng) {
-				cut := whole.crashAfter(k, rng)
+			for _, k := range spread(numbers(len(*whole.order)-10), 5, rng) {
+				cut := whole.crashAfter(k+10, rng)
 				state := cut.pending(t)
-				if state == nil || (m.resilience == "checksum" && slices.Contains(seen, state.State)) {
+				if state == nil || (m.resilience == "checksum" && *crashStates != 0 && len(seen) > 0) {
 					continue // to resume with checksums cryptsetup measures a KDF, which takes seconds
 				}
 				seen = append(seen, state.State)
 				cut.theyFinish(t)
-				cut.checkData(t, passphrase, fmt.Sprintf("cut after operation %d (%s)", k, state.State))
+				cut.checkData(t, passphrase, fmt.Sprintf("cut after operation %d (%s)", k+10, state.State))
 			}
 			if len(seen) == 0 {
 				t.Error("no cut left a conversion pending")
@@ -130,6 +129,8 @@ var theirs = []struct {
 	{mode{name: "rekey, checksum", sector: 512, rekey: true}, []string{"--resilience", "checksum"}, true},
 	{mode{name: "detached, journal", sector: 4096, detached: true}, []string{"--encrypt", "--resilience", "journal", "--sector-size", "4096"}, false},
 	{mode{name: "detached, checksum", sector: 512, detached: true}, []string{"--encrypt", "--resilience", "checksum", "--sector-size", "512"}, true},
+	{mode{name: "rekey, none", sector: 512, rekey: true}, []string{"--resilience", "none"}, false},
+	{mode{name: "detached, none", sector: 512, detached: true}, []string{"--encrypt", "--resilience", "none", "--sector-size", "512"}, false},
 }
 
 // cheap keeps cryptsetup from measuring.
@@ -140,7 +141,10 @@ var cheap = []string{"--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iter
 func TestWeFinishCryptsetups(t *testing.T) {
 	for _, m := range theirs {
 		for _, zones := range []uint64{0, 1, 4} {
-			if m.slow && zones == 1 {
+			if zones > 0 && strings.HasSuffix(m.name, "none") {
+				continue // killed in the middle, it would be lost
+			}
+			if m.slow && zones < 4 && *crashStates != 0 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, after %d headers", m.name, zones), func(t *testing.T) {

@@ -3,7 +3,6 @@ package executor
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -155,17 +154,38 @@ func missingSource(context.Context, string) (*secret.Buffer, error) { return nil
 
 // TestTheirsRefused: what cannot be continued safely is refused, and not touched.
 func TestTheirsRefused(t *testing.T) {
-	for text, args := range map[string][]string{
-		"resilience none is not supported": {"--encrypt", "--resilience", "none", "--sector-size", "512"},
-	} {
-		w := mode{sector: 512, detached: true}.newWorld(t)
-		w.theyBegin(t, args, 0)
-		err := w.conversion(t).resume(context.Background())
-		if err == nil || !strings.Contains(err.Error(), text) || errors.Is(err, ErrNoKey) {
-			t.Errorf("got %v, not %q", err, text)
-		}
-		if n := len(w.part.Log()) + len(w.home.Log()); n > 0 {
-			t.Errorf("%s: %d operations", text, n)
-		}
+	w := mode{sector: 512, rekey: true}.newWorld(t)
+	f := w.files(t)
+	header := fileOf(t, nil)
+	if err := os.Remove(header); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "cryptsetup", "--batch-mode", "reencrypt", "--decrypt", "--init-only", "--force-offline-reencrypt", "--header", header,
+		"--key-file", fileOf(t, []byte(vendorPassphrase)), f.part)
+	w.detached, w.rekey = true, false
+	w.load(t, files{part: f.part, home: header})
+	err := w.conversion(t).resume(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "decryption in place is not supported") {
+		t.Errorf("got %v", err)
+	}
+	if n := len(w.part.Log()) + len(w.home.Log()); n > 0 {
+		t.Errorf("%d operations", n)
+	}
+}
+
+// TestUnprotectedHotZoneIsRefused: nothing tells which half of it is converted.
+func TestUnprotectedHotZoneIsRefused(t *testing.T) {
+	w := mode{sector: 512, detached: true}.newWorld(t)
+	w.theyBegin(t, []string{"--encrypt", "--resilience", "checksum", "--sector-size", "512"}, 0)
+	header, err := luks2.Read(w.home, int64(w.home.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := header.Reencryption(int64(w.part.Size())); err != nil {
+		t.Fatal(err)
+	}
+	options := luks2.ForwardOptions{Resilience: "journal", DeviceSize: int64(w.part.Size()), Rand: testEnv(t).Random}
+	if err := header.Protect(options, nil, nil); err == nil || !strings.Contains(err.Error(), "it has the resilience checksum already") {
+		t.Errorf("got %v", err)
 	}
 }

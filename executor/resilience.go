@@ -31,3 +31,17 @@ func (c *conversion) forwardOptions(sectorSize int) luks2.ForwardOptions {
 	}
 	return o
 }
+
+// protect gives a conversion that another program began without any protection one
+// of ours. A power cut leaves the header as it was, or the new one; no data changes.
+func (c *conversion) protect(pending *luks2.Reencryption, keys dataKeys) error {
+	var old []byte
+	if keys.old != nil {
+		old = keys.old.Bytes()
+	}
+	options := c.forwardOptions(max(pending.Previous.SectorSize, pending.Final.SectorSize))
+	if err := c.header.Protect(options, old, keys.new.Bytes()); err != nil {
+		return err
+	}
+	return c.header.Commit(c.home)
+}

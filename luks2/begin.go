@@ -129,6 +129,16 @@ func (h *Header) planRekey(o RekeyOptions, oldKey, newKey []byte) (*Reencryption
 
 // resilience gives r all the room that the keyslots leave.
 func (h *Header) resilience(r *Reencryption, o ForwardOptions) error {
+	if err := r.setResilience(o); err != nil {
+		return err
+	}
+	area, err := h.largestGap()
+	r.AreaOffset, r.AreaSize = area.offset, area.size
+	return err
+}
+
+// setResilience checks a resilience and makes it that of r.
+func (r *Reencryption) setResilience(o ForwardOptions) error {
 	if o.Resilience != "checksum" && o.Resilience != "journal" {
 		return fmt.Errorf("resilience %.40q is neither checksum nor journal", o.Resilience)
 	}
@@ -139,9 +149,7 @@ func (h *Header) resilience(r *Reencryption, o ForwardOptions) error {
 		}
 		r.Hash, r.ChecksumSectorSize = o.Hash, o.ChecksumSectorSize
 	}
-	area, err := h.largestGap()
-	r.AreaOffset, r.AreaSize = area.offset, area.size
-	return err
+	return nil
 }
 
 // begin completes r with what the header has and adopts its first state.
