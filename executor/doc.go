@@ -13,6 +13,21 @@
 //  4. convert: partitions that hold data, hot zone by hot zone. Each commit point
 //     is a LUKS2 header write.
 //
+// A conversion (conversion.go) is one loop of hot zones. Where the bytes of a zone
+// come from and go to, and how a half written one is told, is its way:
+//
+//   - shift.go: plain data moves up to make room for the header; the source of a
+//     zone is its own record. init.go is about the moment in which the header takes
+//     the place of the file system's first bytes.
+//   - inplace.go: no byte moves. The header is in free space before the partition
+//     (gap.go: it is prepared, and published with the partition's new start), in a
+//     file (detached.go), or there already, and the data gets another volume key
+//     (rekey.go). A journal or checksums in the header's own space tell what of a
+//     zone is new; resilience.go decides which.
+//
+// resume.go goes on with conversions of either kind, also those that cryptsetup
+// began; finish.go ends them.
+//
 // There is no state file. After an interruption the road is the same again: probe,
 // plan, apply; the LUKS2 re-encryption metadata on the disk says how far it was.
 package executor
