@@ -14,10 +14,26 @@ import (
 )
 
 func main() {
+	if err := forbidDumps(); err != nil {
+		sayError(os.Stderr, err)
+		os.Exit(exitError)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	code := Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// forbidDumps keeps keys out of core dumps, and other processes of the same user
+// from reading them in our memory. Buffers of keys are left out of dumps by
+// themselves, but not what cipher and KDF keep while they work. It costs those
+// processes, also the programs we start, the view of /proc/OUR-PID/fd and its like;
+// /proc/self stays.
+func forbidDumps() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid core dumps: %w", err)
+	}
+	return nil
 }
 
 // Main runs the command with the given arguments and returns its exit code.
