@@ -5,7 +5,7 @@ FUZZTIME ?= 30s
 PAIRS ?= 5
 ROWS ?= .
 
-.PHONY: build tools test lint fuzz bench demo clean
+.PHONY: build tools test lint fuzz crash bench demo clean
 
 # A static program; it needs none of the C library's name services.
 build:
@@ -26,6 +26,13 @@ lint:
 
 fuzz:
 	tools/fuzz.sh $(FUZZTIME)
+
+# The long form of the power cuts, failures and kills: every operation, an hour or two.
+crash: tools
+	SEALPART_REQUIRE_TOOLS=1 go test ./executor -run 'Crash|Fault|Interrupt' -crash-states 0 -fault-states 0 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/blklog -states 0 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/interop -cuts 0 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kill -kills 500 -timeout 3h
 
 # The table of ratios against the peers. It wants an idle machine, 10 GiB of /dev/shm
 # and ten minutes; ROWS=verity measures the rows of that name, PAIRS=1 once.

@@ -10,10 +10,11 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/tests/rig"
 )
 
 var (
-	cuts = flag.Int("cuts", 40, "power cuts to try, spread over all operations of a conversion; 0 means all")
+	cuts = flag.Int("cuts", 24, "power cuts to try, spread over all operations of a conversion; 0 means all")
 	seed = flag.Uint64("seed", 20261122, "seed of the sectors that a power cut loses")
 )
 
@@ -22,14 +23,14 @@ var (
 // finish it, byte for byte. Where it does not yet, repair must do no harm: our next
 // run must still finish.
 func TestCryptsetupFinishesOurs(t *testing.T) {
-	b := newBench(t, 12, disk.MiB)
+	b := bench{rig.NewBench(t, 12, disk.MiB)}
 	image, err := os.ReadFile(b.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	uncut := simdev.New(image)
-	b.apply(t, uncut)
-	b.check(t, uncut)
+	b.Run(t, uncut)
+	b.CheckDisk(t, uncut)
 	theirs, ours := 0, 0
 	for i, k := range b.places(len(uncut.Log())) {
 		cut := uncut.CrashAfter(k, rand.New(rand.NewPCG(*seed, uint64(k))))
@@ -49,7 +50,7 @@ func TestCryptsetupFinishesOurs(t *testing.T) {
 }
 
 // places spreads the cuts over n operations.
-func (b *bench) places(n int) []int {
+func (b bench) places(n int) []int {
 	count := *cuts
 	if count == 0 || count > n {
 		count = n
@@ -65,7 +66,7 @@ func (b *bench) places(n int) []int {
 
 // finishedByCryptsetup lets cryptsetup do what it can, and us the rest. It tells
 // whether cryptsetup finished a conversion.
-func (b *bench) finishedByCryptsetup(t *testing.T, cut *simdev.Device) bool {
+func (b bench) finishedByCryptsetup(t *testing.T, cut *simdev.Device) bool {
 	t.Helper()
 	volume := write(t, cut, t.TempDir())
 	_, known := b.cryptsetup(t, "isLuks", volume)
@@ -80,13 +81,13 @@ func (b *bench) finishedByCryptsetup(t *testing.T, cut *simdev.Device) bool {
 		b.checkFile(t, volume)
 	}
 	again := b.withVolume(t, cut, volume)
-	b.apply(t, again)
-	b.check(t, again)
+	b.Run(t, again)
+	b.CheckDisk(t, again)
 	return finished
 }
 
 // checkFile does what check does to a volume in a file.
-func (b *bench) checkFile(t *testing.T, volume string) {
+func (b bench) checkFile(t *testing.T, volume string) {
 	t.Helper()
 	if said, ok := b.cryptsetup(t, "open", "--test-passphrase", volume); !ok {
 		t.Errorf("open: %s", said)
@@ -96,11 +97,11 @@ func (b *bench) checkFile(t *testing.T, volume string) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	b.checkVolume(t, file)
+	b.CheckContent(t, file)
 }
 
 // withVolume returns a disk whose root is what a file holds now.
-func (b *bench) withVolume(t *testing.T, dev *simdev.Device, volume string) *simdev.Device {
+func (b bench) withVolume(t *testing.T, dev *simdev.Device, volume string) *simdev.Device {
 	t.Helper()
 	content, err := os.ReadFile(volume)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 // TestWeFinishCryptsetups kills cryptsetup again and again while it converts, and
 // lets us finish a copy of what it left each time.
 func TestWeFinishCryptsetups(t *testing.T) {
-	b := newBench(t, 64, 0)
+	b := bench{rig.NewBench(t, 64, 0)}
 	image, begun := b.begin(t, 100*2048)
 	volume := rig.Copy(t, begun, begun+".copy")
 	rng := rand.New(rand.NewPCG(*seed, 1))
 	killed := 0
-	for range *cuts / 4 {
+	for range max(*cuts/3, 1) {
 		interrupted := b.killCryptsetup(t, volume, rng)
 		b.finishCopy(t, image, volume)
 		if !interrupted {
@@ -43,17 +43,17 @@ func TestWeFinishCryptsetups(t *testing.T) {
 // TestWeFinishOddPartition: on a partition that does not end on a whole block of
 // 4096 bytes cryptsetup begins a conversion and then refuses to go on with it.
 func TestWeFinishOddPartition(t *testing.T) {
-	b := newBench(t, 20, 0)
+	b := bench{rig.NewBench(t, 20, 0)}
 	image, begun := b.begin(t, 56*2048+3)
 	b.finishCopy(t, image, begun)
 }
 
 // finishCopy puts a volume onto a disk, finishes its conversion there and checks.
-func (b *bench) finishCopy(t *testing.T, image *simdev.Device, volume string) {
+func (b bench) finishCopy(t *testing.T, image *simdev.Device, volume string) {
 	t.Helper()
 	cut := b.withVolume(t, image, volume)
-	b.apply(t, cut)
-	b.check(t, cut)
+	b.Run(t, cut)
+	b.CheckDisk(t, cut)
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -61,7 +61,7 @@ func (b *bench) finishCopy(t *testing.T, image *simdev.Device, volume string) {
 
 // begin lets cryptsetup begin a conversion, with everything still to do. It returns
 // the disk, and the path of its root partition's content.
-func (b *bench) begin(t *testing.T, sectors int64) (*simdev.Device, string) {
+func (b bench) begin(t *testing.T, sectors int64) (*simdev.Device, string) {
 	t.Helper()
 	rig.RunIn(t, fmt.Sprintf(", %d", sectors), "sfdisk", "-q", "-N", "1", b.Path)
 	volume := rig.Extract(t, b.Path, "root", filepath.Join(t.TempDir(), "root.luks"))
@@ -78,7 +78,7 @@ func (b *bench) begin(t *testing.T, sectors int64) (*simdev.Device, string) {
 
 // killCryptsetup lets it go on and kills it up to 40 ms after its first write. It
 // tells whether the conversion was still going on.
-func (b *bench) killCryptsetup(t *testing.T, volume string, rng *rand.Rand) (killed bool) {
+func (b bench) killCryptsetup(t *testing.T, volume string, rng *rand.Rand) (killed bool) {
 	t.Helper()
 	before := modified(t, volume)
 	cmd := exec.Command(testenv.Need(t, "cryptsetup"), "reencrypt", "--resume-only", "--force-offline-reencrypt",

@@ -38,7 +38,7 @@ func instants(t *testing.T) *rand.Rand {
 func TestKilledWhileConverting(t *testing.T) {
 	dir := t.TempDir()
 	plain := rig.NewPlain(t, dir, 256)
-	begun := begin(t, plain, filepath.Join(dir, "begun.img"))
+	begun := plain.Begin(t, filepath.Join(dir, "begun.img"))
 	killAgain(t, plain, begun, *kills)
 }
 
@@ -67,18 +67,6 @@ func killAgain(t *testing.T, plain rig.Plain, from string, n int) {
 	if finished > n/2 {
 		t.Errorf("%d of %d runs ended before they were killed; the test shows little", finished, n)
 	}
-}
-
-// begin makes an image in which cryptsetup has begun a conversion.
-func begin(t *testing.T, plain rig.Plain, image string) string {
-	t.Helper()
-	rig.Copy(t, plain.Path, image)
-	rig.RunIn(t, ", 296M", "sfdisk", "-q", "-N", "1", image)
-	volume := rig.Extract(t, image, "root", image+".root")
-	rig.Run(t, "cryptsetup", "reencrypt", "--encrypt", "--init-only", "--batch-mode", "--reduce-device-size", "32M",
-		"--key-file", plain.Key, "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", volume)
-	rig.Run(t, "dd", "if="+volume, "of="+image, "bs=1M", "seek=1", "conv=notrunc", "status=none")
-	return image
 }
 
 // killed runs apply and kills it up to 40 ms after its first write. It tells whether

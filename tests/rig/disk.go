@@ -60,6 +60,19 @@ func NewPlain(t testing.TB, dir string, megabytes int64) Plain {
 	return p
 }
 
+// Begin makes an image in which cryptsetup has begun the conversion of root, with a
+// keyslot that costs nothing to open.
+func (p Plain) Begin(t testing.TB, image string) string {
+	t.Helper()
+	Copy(t, p.Path, image)
+	RunIn(t, fmt.Sprintf(", %dM", p.Size/mib+40), "sfdisk", "-q", "-N", "1", image)
+	volume := Extract(t, image, "root", image+".root")
+	Run(t, "cryptsetup", "reencrypt", "--encrypt", "--init-only", "--batch-mode", "--reduce-device-size", "32M",
+		"--key-file", p.Key, "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", volume)
+	Run(t, "dd", "if="+volume, "of="+image, "bs=1M", "seek=1", "conv=notrunc", "status=none")
+	return image
+}
+
 // Ext4 makes a file system in a file and returns its path.
 func Ext4(t testing.TB, dir string, megabytes int64) string {
 	t.Helper()
