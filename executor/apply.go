@@ -41,6 +41,7 @@ type run struct {
 	pipeline *pipeline
 	volumes  map[int]*volume   // by partition number
 	derived  map[int]uuid.UUID // UUIDs that come from root hashes
+	left     map[int]bool      // partitions that stay as they are
 }
 
 // Apply makes the disk what the plan says. It refuses a plan for another state of
@@ -61,7 +62,7 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	x := &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
-		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
+		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{}, left: map[int]bool{},
 	}
 	defer x.wipe()
 	return x.derived, asInterrupted(ctx, x.phases(ctx))
@@ -81,6 +82,9 @@ func asInterrupted(ctx context.Context, err error) error {
 
 // phases does everything, in the order that doc.go explains.
 func (x *run) phases(ctx context.Context) error {
+	if err := x.each(ctx, x.checkBackup); err != nil {
+		return err
+	}
 	if err := x.checkTable(); err != nil {
 		return err
 	}
@@ -96,6 +100,9 @@ func (x *run) phases(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.each(ctx, x.finishShrink); err != nil {
+		return err
+	}
 	if err := x.mendTable(); err != nil {
 		return err
 	}
@@ -105,13 +112,20 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.publish(); err != nil {
 		return err
 	}
-	return x.convertAll(ctx)
+	if err := x.convertAll(ctx); err != nil {
+		return err
+	}
+	return x.each(ctx, x.backup)
 }
 
 // keys makes and proves the volumes of all actions that encrypt.
 func (x *run) keys(ctx context.Context) error {
 	return x.each(ctx, func(ctx context.Context, action planner.Action) error {
 		v, err := x.newVolume(ctx, action)
+		if err != nil && mayLeave(action) && ctx.Err() == nil {
+			x.leave(action, err)
+			return nil
+		}
 		if err != nil || v == nil {
 			return err
 		}
@@ -154,7 +168,7 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 	case planner.Verity:
 		return x.verity(ctx, a)
 	case planner.Reencrypt:
-		if a.Room == planner.RoomGap && !a.Resume {
+		if a.Room == planner.RoomGap && !a.Resume && !x.left[a.Number] {
 			return x.prepareGap(a, x.volumes[a.Number])
 		}
 	}
@@ -163,7 +177,7 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 
 // convert does what comes after the table is written.
 func (x *run) convert(ctx context.Context, action planner.Action) error {
-	if a, ok := action.(planner.Reencrypt); ok {
+	if a, ok := action.(planner.Reencrypt); ok && !x.left[a.Number] {
 		return x.reencrypt(ctx, a, x.volumes[a.Number])
 	}
 	return nil

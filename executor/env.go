@@ -60,6 +60,7 @@ const (
 	Progress  Phase = "progress"
 	Committed Phase = "committed" // a commit point was reached
 	Done      Phase = "done"
+	Left      Phase = "left" // not done, because its keys cannot be used; Step says why
 )
 
 // Event tells how the work goes. Events are for screens and tests; nothing is

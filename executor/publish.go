@@ -15,7 +15,7 @@ func (x *run) publish() error {
 	if err != nil {
 		return err
 	}
-	entries := x.plan.Entries(x.derived)
+	entries := x.entries()
 	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
 	if err != nil || len(writes) == 0 {
 		return err

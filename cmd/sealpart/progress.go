@@ -17,6 +17,7 @@ import (
 // nothing.
 type progress struct {
 	mu    sync.Mutex
+	notes io.Writer // what must be said however progress is shown
 	out   *json.Encoder
 	bars  *mpb.Progress
 	shown map[int]*mpb.Bar // by partition number
@@ -24,7 +25,7 @@ type progress struct {
 
 // newProgress returns the progress for a value of --progress.
 func newProgress(mode string, w io.Writer) (*progress, error) {
-	p := &progress{shown: map[int]*mpb.Bar{}}
+	p := &progress{notes: w, shown: map[int]*mpb.Bar{}}
 	switch {
 	case mode == "json":
 		p.out = json.NewEncoder(w)
@@ -65,6 +66,8 @@ func (p *progress) event(e executor.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case e.Phase == executor.Left && p.out == nil:
+		fmt.Fprintf(p.notes, "sealpart: note: partition %d is left as it is: %s\n", e.Partition, e.Step)
 	case p.out != nil:
 		_ = p.out.Encode(e) // nobody listens any more; the work goes on
 	case p.bars != nil && e.Total > 0:

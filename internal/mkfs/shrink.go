@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -83,6 +84,17 @@ func (w Window) commit(p *place, o *overlay, before superblock, size disk.Bytes)
 		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
 	}
 	return nil
+}
+
+// ShrinkPending tells whether the ext file system in r has a shrink to be finished by
+// FinishShrink.
+func ShrinkPending(r io.ReaderAt) (bool, error) {
+	sb, err := superblockOf(r)
+	if err != nil {
+		return false, err
+	}
+	_, pending := markOf(sb)
+	return pending, nil
 }
 
 // FinishShrink finishes a shrink of the ext file system in w that a power cut

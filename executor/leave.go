@@ -1,0 +1,38 @@
+package executor
+
+import (
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// mayLeave tells whether an action's partition may stay as it is when its keys cannot
+// be used: its definition says unavailable = "leave", and there is something to leave.
+func mayLeave(action planner.Action) bool {
+	switch a := action.(type) {
+	case planner.Reencrypt:
+		return !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
+	case planner.Enroll:
+		return a.Unavailable == definitions.UnavailableLeave
+	default:
+		return false
+	}
+}
+
+// leave notes that an action is not done, and why.
+func (x *run) leave(action planner.Action, why error) {
+	x.left[action.Partition()] = true
+	x.env.report(Event{Phase: Left, Action: action.Kind(), Partition: action.Partition(), Step: why.Error()})
+}
+
+// entries returns what the table is to say. A partition that is left as it is keeps
+// its old place: room for a header that does not come is not taken.
+func (x *run) entries() []disk.Entry {
+	entries := x.plan.Entries(x.derived)
+	for i, e := range entries {
+		if p, ok := x.snapshot.Partition(e.Number); ok && x.left[e.Number] {
+			entries[i] = p.Entry
+		}
+	}
+	return entries
+}
