@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash"
 	"math/bits"
+
+	"github.com/sealpart/sealpart/verity/internal/sha256x"
 )
 
 // algorithm returns the constructor of a hash by its name in the superblock,
@@ -31,4 +33,51 @@ func algorithm(name string) (func() hash.Hash, error) {
 // up to a power of two. The rest is zero.
 func slotSize(digestSize int) int {
 	return 1 << bits.Len(uint(digestSize-1))
+}
+
+// Implementation names the code that computes SHA-256, the usual hash, on this CPU:
+// "avx512-x16", "sha-ni-x2" or "portable".
+func Implementation() string { return sha256x.Implementation() }
+
+// digester knows how the blocks of a tree are hashed.
+type digester struct {
+	algorithm string // a valid one
+	slot      int    // bytes from one digest to the next
+	salt      []byte
+}
+
+// hasher computes the digests of successive blocks of one size, each in its slot.
+// It has scratch space, and is for one goroutine.
+type hasher interface {
+	Sum(slots, blocks []byte)
+}
+
+func (d digester) hasher(blockSize int) (hasher, error) {
+	if d.algorithm == "sha256" {
+		return sha256x.New(d.salt, blockSize), nil // whose digests fill their slots
+	}
+	newHash, err := algorithm(d.algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return &oneByOne{hash: newHash(), slot: d.slot, salt: d.salt, blockSize: blockSize}, nil
+}
+
+// oneByOne is a hasher of any algorithm.
+type oneByOne struct {
+	hash      hash.Hash
+	slot      int
+	salt      []byte
+	blockSize int
+}
+
+// Sum hashes one block after the other.
+func (o *oneByOne) Sum(slots, blocks []byte) {
+	clear(slots)
+	for i := range len(blocks) / o.blockSize {
+		o.hash.Reset()
+		o.hash.Write(o.salt) // a hash never returns an error
+		o.hash.Write(blocks[i*o.blockSize:][:o.blockSize])
+		o.hash.Sum(slots[i*o.slot:][:0])
+	}
 }

@@ -3,7 +3,6 @@ package verity
 import (
 	"context"
 	"fmt"
-	"hash"
 	"io"
 	"runtime"
 
@@ -11,8 +10,11 @@ import (
 )
 
 // batchSize is how many bytes are read and hashed at a time: enough for the disk
-// to be fast, little enough for the cache.
-const batchSize = 512 << 10
+// to be fast, little enough to be in the CPU's cache still when they are hashed.
+const batchSize = 256 << 10
+
+// maxBatches bounds the memory on a machine of very many CPUs.
+const maxBatches = 64
 
 // blocks is a run of equal blocks on a device.
 type blocks struct {
@@ -31,42 +33,37 @@ type batch struct {
 	outcome chan error
 }
 
-// digester computes the digests of blocks.
-type digester struct {
-	newHash func() hash.Hash
-	slot    int // bytes from one digest to the next
-	salt    []byte
-}
-
 // digests reads and hashes the blocks in parallel and hands their digests, each
 // in a slot padded with zeros, to take in the order of the blocks, from one
-// goroutine. take must not keep slots. There are twice as many workers as CPUs:
+// goroutine. take must not keep slots. The same goroutine tells progress, unless
+// nil, how many bytes have been taken. There are twice as many workers as CPUs:
 // while some wait for the disk, the others hash, and that is the read-ahead. The
 // first error in the order of the blocks ends it.
-func (d digester) digests(ctx context.Context, from blocks, take func(first int64, slots []byte) error) error {
+func (d digester) digests(ctx context.Context, from blocks, take func(first int64, slots []byte) error, progress func(done int64)) error {
 	batches := d.batches(from)
 	free, work, ordered := make(chan *batch, len(batches)), make(chan *batch, len(batches)), make(chan *batch, len(batches))
 	for _, b := range batches {
 		free <- b
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	for range batches {
+		h, err := d.hasher(from.blockSize)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error {
+			for b := range work {
+				b.outcome <- b.fill(h, from)
+			}
+			return nil
+		})
+	}
 	group.Go(func() error {
 		defer close(work)
 		defer close(ordered)
 		return d.deal(ctx, from, free, work, ordered)
 	})
-	for range batches {
-		group.Go(func() error {
-			for h := d.newHash(); ; {
-				b, more := <-work
-				if !more {
-					return nil
-				}
-				b.outcome <- d.fill(h, b, from)
-			}
-		})
-	}
-	group.Go(func() error { return collect(ordered, free, take) })
+	group.Go(func() error { return collect(ordered, free, take, progress) })
 	return group.Wait()
 }
 
@@ -74,7 +71,7 @@ func (d digester) digests(ctx context.Context, from blocks, take func(first int6
 // are few.
 func (d digester) batches(from blocks) []*batch {
 	perBatch := int64(max(1, batchSize/from.blockSize))
-	wanted := min(int64(2*runtime.GOMAXPROCS(0)), (from.count-1)/perBatch+1)
+	wanted := min(int64(2*runtime.GOMAXPROCS(0)), maxBatches, (from.count-1)/perBatch+1)
 	batches := make([]*batch, wanted)
 	for i := range batches {
 		perBatch := min(perBatch, from.count)
@@ -106,28 +103,27 @@ func (d digester) deal(ctx context.Context, from blocks, free <-chan *batch, wor
 }
 
 // fill reads and hashes one batch.
-func (d digester) fill(h hash.Hash, b *batch, from blocks) error {
+func (b *batch) fill(h hasher, from blocks) error {
 	offset := from.offset + b.first*int64(from.blockSize)
 	if err := readFull(from.device, b.data, offset); err != nil {
 		return fmt.Errorf("read %s %d and those after it, %d bytes at byte %d: %w", from.name, b.first, len(b.data), offset, err)
 	}
-	clear(b.slots)
-	for i := range len(b.slots) / d.slot {
-		h.Reset()
-		h.Write(d.salt) // a hash never returns an error
-		h.Write(b.data[i*from.blockSize:][:from.blockSize])
-		h.Sum(b.slots[i*d.slot:][:0])
-	}
+	h.Sum(b.slots, b.data)
 	return nil
 }
 
-func collect(ordered <-chan *batch, free chan<- *batch, take func(first int64, slots []byte) error) error {
+// collect hands over what the workers have done, in the order of the blocks.
+func collect(ordered <-chan *batch, free chan<- *batch, take func(first int64, slots []byte) error, progress func(done int64)) error {
+	done := int64(0)
 	for b := range ordered {
 		if err := <-b.outcome; err != nil {
 			return err
 		}
 		if err := take(b.first, b.slots); err != nil {
 			return err
+		}
+		if done += int64(len(b.data)); progress != nil {
+			progress(done)
 		}
 		free <- b
 	}

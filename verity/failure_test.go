@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -127,31 +129,57 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 func TestProgress(t *testing.T) {
-	var last int64
-	o := verity.Options{Superblock: small, Progress: func(done int64) {
-		if done <= last {
-			t.Errorf("progress from %d to %d", last, done)
+	data, hashes := smallData(), tempFile(t)
+	var root []byte
+	for _, test := range []struct {
+		name string
+		run  func(progress func(done int64)) error
+	}{
+		{"Format", func(progress func(done int64)) (err error) {
+			o := verity.Options{Superblock: small, Progress: progress}
+			root, err = verity.Format(context.Background(), bytes.NewReader(data), hashes, o)
+			return err
+		}},
+		{"Verify", func(progress func(done int64)) error {
+			return verity.Verify(context.Background(), bytes.NewReader(data), hashes, root, progress)
+		}},
+	} {
+		var last int64
+		err := test.run(func(done int64) {
+			if done <= last {
+				t.Errorf("%s: progress from %d to %d", test.name, last, done)
+			}
+			last = done
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
 		}
-		last = done
-	}}
-	if _, err := verity.Format(context.Background(), bytes.NewReader(smallData()), &journal{failAt: -1}, o); err != nil {
+		if want := small.DataBlocks * int64(small.DataBlockSize); last != want {
+			t.Errorf("%s: progress ended at %d of %d", test.name, last, want)
+		}
+	}
+}
+
+func tempFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if want := small.DataBlocks * int64(small.DataBlockSize); last != want {
-		t.Errorf("progress ended at %d of %d", last, want)
-	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 func TestVerifyRefuses(t *testing.T) {
 	d := format(t, 1)
 	data, hashes := open(t, d.data), open(t, d.hash)
-	if err := verity.Verify(context.Background(), data, hashes, d.root[:31]); err == nil {
+	if err := verity.Verify(context.Background(), data, hashes, d.root[:31], nil); err == nil {
 		t.Error("accepted a root hash of 31 bytes")
 	}
-	if err := verity.Verify(context.Background(), data, io.NewSectionReader(hashes, 0, 4096), d.root); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := verity.Verify(context.Background(), data, io.NewSectionReader(hashes, 0, 4096), d.root, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("hash device without its tree: %v", err)
 	}
-	if err := verity.Verify(context.Background(), data, data, d.root); !errors.Is(err, verity.ErrNoSuperblock) {
+	if err := verity.Verify(context.Background(), data, data, d.root, nil); !errors.Is(err, verity.ErrNoSuperblock) {
 		t.Errorf("no superblock: %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 )
 
@@ -53,18 +52,20 @@ type tree struct {
 	blockSize  int // bytes of a hash block
 	digestSize int
 	digester   digester
-	hash       hash.Hash // for the blocks of the tree
-	branches   []branch  // level 0 first
-	root       []byte    // the root hash, once the block under it is full
+	hasher     hasher   // for the blocks of the tree
+	branches   []branch // level 0 first
+	root       []byte   // the root hash, once the block under it is written
 }
 
 // branch is the unwritten end of one level.
 type branch struct {
 	offset int64  // where buffer goes on the device, in bytes
 	buffer []byte // the digests; its capacity is a multiple of the hash block size
+	slots  []byte // the digests of the blocks in buffer, once it is full
 }
 
-// branchSize is how many bytes of a level are gathered before they are written.
+// branchSize is how many bytes of a level are gathered before they are hashed, all
+// blocks at a time, and written.
 const branchSize = 64 << 10
 
 func newTree(device io.WriterAt, sb Superblock) (*tree, error) {
@@ -72,7 +73,8 @@ func newTree(device io.WriterAt, sb Superblock) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	newHash, err := algorithm(sb.Algorithm)
+	d := digester{algorithm: sb.Algorithm, slot: l.slot, salt: sb.Salt}
+	h, err := d.hasher(sb.HashBlockSize)
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +82,17 @@ func newTree(device io.WriterAt, sb Superblock) (*tree, error) {
 		device:     device,
 		blockSize:  sb.HashBlockSize,
 		digestSize: l.digestSize,
-		digester:   digester{newHash: newHash, slot: l.slot, salt: sb.Salt},
-		hash:       newHash(),
+		digester:   d,
+		hasher:     h,
 		branches:   make([]branch, len(l.levels)),
 	}
 	for i := range t.branches {
-		t.branches[i] = branch{offset: l.levels[i].offset, buffer: make([]byte, 0, max(branchSize, sb.HashBlockSize))}
+		size := max(branchSize, sb.HashBlockSize)
+		t.branches[i] = branch{
+			offset: l.levels[i].offset,
+			buffer: make([]byte, 0, size),
+			slots:  make([]byte, size/sb.HashBlockSize*l.slot),
+		}
 	}
 	return t, nil
 }
@@ -99,17 +106,8 @@ func (t *tree) writeHead(superblock []byte) error {
 }
 
 func (t *tree) grow(ctx context.Context, data io.ReaderAt, o Options) ([]byte, error) {
-	from := dataBlocks(data, o.Superblock)
-	err := t.digester.digests(ctx, from, func(first int64, slots []byte) error {
-		if err := t.add(0, slots); err != nil {
-			return err
-		}
-		if o.Progress != nil {
-			o.Progress((first + int64(len(slots)/t.digester.slot)) * int64(o.DataBlockSize))
-		}
-		return nil
-	})
-	if err != nil {
+	take := func(_ int64, slots []byte) error { return t.add(0, slots) }
+	if err := t.digester.digests(ctx, dataBlocks(data, o.Superblock), take, o.Progress); err != nil {
 		return nil, err
 	}
 	return t.finish()
@@ -119,20 +117,19 @@ func dataBlocks(data io.ReaderAt, sb Superblock) blocks {
 	return blocks{name: "data block", device: data, blockSize: sb.DataBlockSize, count: sb.DataBlocks}
 }
 
-// add appends digests, each in its slot, to a level, and the digests of the
-// blocks that they complete to the levels above. Above the top level is the root.
+// add appends digests, each in its slot, to a level, and writes the level when it
+// has gathered enough. Above the top level is the root.
 func (t *tree) add(i int, slots []byte) error {
 	if i == len(t.branches) {
 		t.root = append(t.root, slots[:t.digestSize]...)
 		return nil
 	}
 	for l := &t.branches[i]; len(slots) > 0; {
-		room := t.blockSize - len(l.buffer)%t.blockSize
-		n := min(room, len(slots))
+		n := min(cap(l.buffer)-len(l.buffer), len(slots))
 		l.buffer = append(l.buffer, slots[:n]...)
 		slots = slots[n:]
-		if n == room {
-			if err := t.endBlock(i); err != nil {
+		if len(l.buffer) == cap(l.buffer) {
+			if err := t.flush(i); err != nil {
 				return err
 			}
 		}
@@ -140,47 +137,30 @@ func (t *tree) add(i int, slots []byte) error {
 	return nil
 }
 
-// endBlock hashes the block that a level has just completed, and writes what the
-// level has gathered when there is no room for another. A power cut leaves a
-// part of a tree without a superblock.
-func (t *tree) endBlock(i int) error {
+// flush writes the whole blocks that a level has gathered, and adds their digests
+// to the level above. A power cut leaves a part of a tree without a superblock.
+func (t *tree) flush(i int) error {
 	l := &t.branches[i]
-	slot := make([]byte, t.digester.slot)
-	t.hash.Reset()
-	t.hash.Write(t.digester.salt)
-	t.hash.Write(l.buffer[len(l.buffer)-t.blockSize:])
-	t.hash.Sum(slot[:0])
-	if err := t.add(i+1, slot); err != nil {
-		return err
-	}
-	if len(l.buffer) < cap(l.buffer) {
-		return nil
-	}
-	return t.flush(l)
-}
-
-func (t *tree) flush(l *branch) error {
 	if _, err := t.device.WriteAt(l.buffer, l.offset); err != nil {
 		return fmt.Errorf("write %d bytes of the hash tree at byte %d: %w", len(l.buffer), l.offset, err)
 	}
+	slots := l.slots[:len(l.buffer)/t.blockSize*t.digester.slot]
+	t.hasher.Sum(slots, l.buffer)
 	l.offset += int64(len(l.buffer))
 	l.buffer = l.buffer[:0]
-	return nil
+	return t.add(i+1, slots)
 }
 
-// finish pads the last block of each level with zeros, from the bottom up since
-// each completes a slot above it, and writes it.
+// finish pads the last block of each level with zeros and writes it, from the
+// bottom up since each completes a slot above it.
 func (t *tree) finish() ([]byte, error) {
 	for i := range t.branches {
 		l := &t.branches[i]
 		if over := len(l.buffer) % t.blockSize; over != 0 {
 			l.buffer = append(l.buffer, make([]byte, t.blockSize-over)...)
-			if err := t.endBlock(i); err != nil {
-				return nil, err
-			}
 		}
 		if len(l.buffer) > 0 {
-			if err := t.flush(l); err != nil {
+			if err := t.flush(i); err != nil {
 				return nil, err
 			}
 		}

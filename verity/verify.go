@@ -33,7 +33,9 @@ func (e *CorruptError) Error() string {
 // root hash, from the top down, so that each level is checked before it is
 // trusted. It returns a *CorruptError, wrapped, for the first block that is not
 // what the root hash promises. Both devices are read by several goroutines at once.
-func Verify(ctx context.Context, data, hashes io.ReaderAt, rootHash []byte) error {
+// progress, when not nil, is told from time to time how many bytes of data have been
+// checked, from one goroutine.
+func Verify(ctx context.Context, data, hashes io.ReaderAt, rootHash []byte, progress func(done int64)) error {
 	sb, err := ReadSuperblock(hashes)
 	if err != nil {
 		return fmt.Errorf("verify verity: %w", err)
@@ -45,7 +47,7 @@ func Verify(ctx context.Context, data, hashes io.ReaderAt, rootHash []byte) erro
 	if len(rootHash) != v.digestSize {
 		return fmt.Errorf("verify verity: root hash of %d bytes: %s has %d", len(rootHash), sb.Algorithm, v.digestSize)
 	}
-	if err := v.verify(ctx, data, rootHash); err != nil {
+	if err := v.verify(ctx, data, rootHash, progress); err != nil {
 		return fmt.Errorf("verify verity: %w", err)
 	}
 	return nil
@@ -64,22 +66,18 @@ func newVerifier(device io.ReaderAt, sb Superblock) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	newHash, err := algorithm(sb.Algorithm)
-	if err != nil {
-		return nil, err
-	}
-	d := digester{newHash: newHash, slot: l.slot, salt: sb.Salt}
+	d := digester{algorithm: sb.Algorithm, slot: l.slot, salt: sb.Salt}
 	return &verifier{layout: l, superblock: sb, device: device, digester: d}, nil
 }
 
 // verify checks the levels from the top down, then the data.
-func (v *verifier) verify(ctx context.Context, data io.ReaderAt, rootHash []byte) error {
+func (v *verifier) verify(ctx context.Context, data io.ReaderAt, rootHash []byte, progress func(done int64)) error {
 	for i := len(v.levels) - 1; i >= 0; i-- {
-		if err := v.level(ctx, v.treeBlocks(i), i, rootHash); err != nil {
+		if err := v.level(ctx, v.treeBlocks(i), i, rootHash, nil); err != nil {
 			return err
 		}
 	}
-	return v.level(ctx, dataBlocks(data, v.superblock), -1, rootHash)
+	return v.level(ctx, dataBlocks(data, v.superblock), -1, rootHash, progress)
 }
 
 func (v *verifier) treeBlocks(i int) blocks {
@@ -93,9 +91,9 @@ func (v *verifier) treeBlocks(i int) blocks {
 }
 
 // level checks one level, or the data as level -1, against the level above it.
-func (v *verifier) level(ctx context.Context, from blocks, i int, rootHash []byte) error {
+func (v *verifier) level(ctx context.Context, from blocks, i int, rootHash []byte, progress func(done int64)) error {
 	var promised []byte
-	return v.digester.digests(ctx, from, func(first int64, slots []byte) error {
+	check := func(first int64, slots []byte) error {
 		promised = append(promised[:0], slots...)
 		if err := v.readAbove(promised, i, first, rootHash); err != nil {
 			return err
@@ -111,7 +109,8 @@ func (v *verifier) level(ctx context.Context, from blocks, i int, rootHash []byt
 			Offset: from.offset + block*int64(from.blockSize),
 			Root:   i == len(v.levels)-1,
 		}
-	})
+	}
+	return v.digester.digests(ctx, from, check, progress)
 }
 
 // readAbove fills slots with what the level above promises of the blocks of a

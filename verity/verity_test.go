@@ -99,7 +99,7 @@ func format(t testing.TB, shape int) device {
 
 func (d device) verify(t testing.TB) error {
 	t.Helper()
-	return verity.Verify(context.Background(), open(t, d.data), open(t, d.hash), d.root)
+	return verity.Verify(context.Background(), open(t, d.data), open(t, d.hash), d.root, nil)
 }
 
 func open(t testing.TB, name string) *os.File {
