@@ -10,6 +10,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // ErrNoKey says that none of a volume's keys can be used here. The volume is
@@ -30,6 +31,9 @@ func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what l
 	var reasons []error
 	slots := holding(h, what)
 	for _, token := range h.Tokens() {
+		if token.Type == TokenType || token.Type == planner.FileToken {
+			continue // marks something, and guards no secret
+		}
 		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {
 			return key, nil
