@@ -83,6 +83,32 @@ func (l *layout) hidden(d *definitions.Definition, p *disk.Partition) bool {
 	return there
 }
 
+// checkUnseen refuses to encrypt, with the header elsewhere, a partition that its
+// definition could then mistake for another: nothing in it would show which it is, and
+// the next run would go on in the wrong one.
+func (l *layout) checkUnseen(p *part) error {
+	for _, q := range l.parts {
+		if q == p || q.old == nil || (q.old.Content.Kind != "" && q.place().room != RoomDetached) || !l.fitsUnseen(p.def, q.old) {
+			continue
+		}
+		return refuse(*p.def, *p.old, fmt.Sprintf("once it is encrypted nothing in it tells it from partition %d: the header is elsewhere", q.old.Number),
+			"let [partition] match go by the label or uuid of a GPT entry, or have the header in the partition")
+	}
+	return nil
+}
+
+// fitsUnseen tells whether a partition fits a definition but for what is in it, where
+// the definition goes by that. One that goes by the type alone takes partitions by
+// their numbers, and those stay.
+func (l *layout) fitsUnseen(d *definitions.Definition, p *disk.Partition) bool {
+	if l.table.Kind == disk.MBR {
+		return fitsUnseenMBR(d, p)
+	}
+	m := d.Partition.Match
+	return m.Filesystem != "" && p.Type == d.Partition.Type.UUID &&
+		(m.Label == "" || m.Label == p.Name) && (m.UUID == nil || *m.UUID == p.UUID)
+}
+
 // resetToFactory lets the partitions go whose definitions ask for it, so that
 // they are made anew.
 func (l *layout) resetToFactory() {

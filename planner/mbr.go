@@ -42,15 +42,17 @@ func (l *layout) worksOnMBR(defs []definitions.Definition) bool {
 // matchesMBR tells whether the definition may take a partition of an MBR.
 func (l *layout) matchesMBR(d *definitions.Definition, p *disk.Partition) bool {
 	m, c := d.Partition.Match, p.Content
-	if !mbrFits(d.Partition.Type, p.Attributes) || (m == definitions.Match{}) {
-		return false
-	}
-	if l.hidden(d, p) {
-		return true
+	if !fitsUnseenMBR(d, p) || l.hidden(d, p) {
+		return fitsUnseenMBR(d, p)
 	}
 	id, err := uuid.Parse(c.UUID)
 	return (m.Label == "" || m.Label == c.Label) && (m.UUID == nil || (err == nil && *m.UUID == id)) &&
 		matchesContent(d, p)
+}
+
+// fitsUnseenMBR tells whether a partition fits a definition as far as the MBR tells.
+func fitsUnseenMBR(d *definitions.Definition, p *disk.Partition) bool {
+	return mbrFits(d.Partition.Type, p.Attributes) && d.Partition.Match != definitions.Match{}
 }
 
 // mbrFits tells whether an MBR's type byte, the low one of attributes, is for
@@ -106,7 +108,7 @@ func (l *layout) refuseNew(p *part) error {
 // checkSingle refuses a definition that two partitions fit, and one that would not
 // know its partition again after the conversion.
 func (l *layout) checkSingle(p *part) error {
-	if p.def == nil {
+	if p.def == nil || p.work == workNone {
 		return nil
 	}
 	for i := range l.snap.Partitions {

@@ -98,7 +98,7 @@ func planConversion(l *layout, p *part) (Action, error) {
 	case workResume:
 		return l.resume(p), nil
 	case workDetached:
-		return l.resumeDetached(p), nil
+		return l.resumeDetached(p), l.checkUnseen(p)
 	case workRekey:
 		return l.rekey(p), nil
 	case workNone:
@@ -136,6 +136,9 @@ func (l *layout) convert(p *part) (Action, error) {
 	case RoomGap:
 		r.DataSize = (p.extent.Size - r.Shift).RoundDown(r.Encryption.SectorSize)
 	case RoomDetached:
+		if err := l.checkUnseen(p); err != nil {
+			return nil, err
+		}
 		r.Shift, r.Encryption.DataOffset = 0, 0
 		r.DataSize = p.extent.Size.RoundDown(r.Encryption.SectorSize)
 	default:

@@ -24,13 +24,17 @@ func (p *part) place() place {
 }
 
 // findPlaces finds the places for the headers of all conversions, as if each were
-// the only thing to be done.
+// the only thing to be done. What has none is given up at once, where its priority
+// allows that.
 func (l *layout) findPlaces() {
 	found := false
 	for _, p := range l.parts {
 		if p.work == workConvert && p.refusal == nil {
 			p.places, p.choice = l.placesFor(p), 0
 			found = found || p.place().front > 0
+			if len(p.places) == 0 && p.def.Partition.Priority > 0 {
+				l.dropSet(p)
+			}
 		}
 	}
 	if found {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -78,7 +79,7 @@ func workOnVolume(d definitions.Definition, p disk.Partition) (work, error) {
 		return workNone, refuse(d, p, "it holds a LUKS volume that cannot be read: "+p.Content.Problem,
 			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
 	case inConversion(p.Content):
-		return workResume, checkResumable(d, p, l.Reencryption)
+		return workResume, errors.Join(checkResumable(d, p, l.Reencryption), checkWhole(d, p))
 	case e.Existing == definitions.ExistingEnroll && len(toEnroll(e, l)) > 0:
 		return workEnroll, nil
 	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l):
@@ -125,6 +126,15 @@ func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryp
 	case r.Resilience == "none" && r.State == disk.ReencryptCrash:
 		return refuse(d, p, form+" without protection, and was cut off: which bytes are encrypted is not known",
 			"restore the partition from a backup")
+	}
+	return nil
+}
+
+// checkWhole refuses a volume in conversion that ends behind its partition.
+func checkWhole(d definitions.Definition, p disk.Partition) error {
+	l := p.Content.LUKS
+	if l.DataOffset < 0 || l.DataOffset > p.Size || (l.Reencryption != nil && l.Reencryption.Total > p.Size-l.DataOffset) {
+		return refuse(d, p, "its volume is in conversion and ends behind the partition", "the partition was cut; make it as large as it was")
 	}
 	return nil
 }
