@@ -259,6 +259,25 @@ func (w *whole) check(t testing.TB, dev *simdev.Device) {
 	if got := w.decrypted(t, dev, "root"); !bytes.Equal(got[:min(len(got), len(w.plain))], w.plain) {
 		t.Error("the content of root differs")
 	}
+	w.checkCreated(t, dev)
+}
+
+// checkCreated compares what was copied into new partitions, and looks for the file
+// systems in the others.
+func (w *whole) checkCreated(t testing.TB, dev *simdev.Device) {
+	t.Helper()
+	if !bytes.Equal(w.part(t, dev, "usr"), usrImage()) {
+		t.Error("the blocks that were copied into usr differ")
+	}
+	for name, content := range map[string][]byte{"var": w.part(t, dev, "var"), "srv": w.decrypted(t, dev, "srv")} {
+		if !bytes.Contains(content, []byte(strings.Repeat("sealed\n", 500))) {
+			t.Errorf("%s does not hold the file that was copied into it", name)
+		}
+		found, err := probe.Content(simdev.New(content), disk.Bytes(len(content)))
+		if err != nil || found.Kind != "ext4" {
+			t.Errorf("%s holds %+v (%v)", name, found, err)
+		}
+	}
 }
 
 // checkTable demands that both copies are there as they should be.
