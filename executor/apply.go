@@ -155,6 +155,8 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 			return nil, err
 		}
 		return c.newRekey(ctx)
+	case planner.Enroll:
+		return x.newEnroll(ctx, a)
 	default:
 		return nil, nil
 	}
@@ -177,10 +179,17 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 
 // convert does what comes after the table is written.
 func (x *run) convert(ctx context.Context, action planner.Action) error {
-	if a, ok := action.(planner.Reencrypt); ok && !x.left[a.Number] {
-		return x.reencrypt(ctx, a, x.volumes[a.Number])
+	if x.left[action.Partition()] {
+		return nil
 	}
-	return nil
+	switch a := action.(type) {
+	case planner.Enroll:
+		return x.enroll(a, x.volumes[a.Number])
+	case planner.Reencrypt:
+		return x.reencrypt(ctx, a, x.volumes[a.Number])
+	default:
+		return nil
+	}
 }
 
 // each calls do for every action and stops at the first error, which then names

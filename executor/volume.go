@@ -22,6 +22,7 @@ type volume struct {
 	device luks2.Device // front or over
 	front  *front       // of a volume that was not there before, else nil
 	over   *overlay     // over one that was there before, else nil
+	mark   bool         // keyslots of file keys get a token: see planner.FileToken
 }
 
 // newVolume makes a volume key, seals it by every key of e, and proves each of
@@ -42,7 +43,7 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 		return nil, err
 	}
 	image := &front{}
-	v := &volume{key: key, header: header, device: image, front: image}
+	v := &volume{key: key, header: header, device: image, front: image, mark: e.MarkFileKeys}
 	if err := v.enrollAll(ctx, env, e.Keys); err != nil {
 		v.wipe()
 		return nil, err
@@ -102,10 +103,10 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 }
 
 // tokenFor returns the token of a key's keyslots, nil for none. In a volume that was
-// there before, a file key's are marked, so that everybody can tell them from those
-// that were to go.
+// there before, and where the plan asks for it, a file key's are marked, so that
+// everybody can tell them from those that were to go.
 func (v *volume) tokenFor(k definitions.Key, sealed Sealed) []byte {
-	if sealed.Token == nil && v.old != nil && k.Type == definitions.KeyFile {
+	if sealed.Token == nil && (v.over != nil || v.mark) && k.Type == definitions.KeyFile {
 		return []byte(`{"type":"` + planner.FileToken + `"}`)
 	}
 	return sealed.Token

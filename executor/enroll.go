@@ -1,0 +1,124 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// newEnroll makes the keyslots that a volume lacks, and takes those of the existing
+// key out of its header where they are to go. All of this is proven, and in memory.
+func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) {
+	part, err := blockdev.NewSection(x.dev, a.Extent)
+	if err != nil {
+		return nil, err
+	}
+	header, err := luks2.Read(part, int64(part.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if err := settled(header); err != nil {
+		return nil, err
+	}
+	over := &overlay{below: part}
+	v := &volume{header: header, device: over, over: over}
+	if err := v.fillEnroll(ctx, x.env, a); err != nil {
+		v.wipe()
+		return nil, err
+	}
+	return v, nil
+}
+
+// fillEnroll opens the volume, adds the missing keys and drops the existing one, in
+// memory. The slots to be dropped are found before the new ones are there: a new key
+// may be the same secret.
+func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) error {
+	slots, err := v.openExisting(ctx, env, a)
+	if err != nil {
+		return err
+	}
+	if err := v.enrollAll(ctx, env, a.Keys); err != nil {
+		return err
+	}
+	if !a.DropExisting {
+		return nil
+	}
+	return dropKeyslots(v.header, slots)
+}
+
+// openExisting opens the volume, and returns the keyslots of the existing key. One
+// that opens nothing has gone already: then another key of the volume must do.
+func (v *volume) openExisting(ctx context.Context, env Env, a planner.Enroll) (slots []int, err error) {
+	if a.ExistingKey != "" {
+		if slots, err = v.openBySource(ctx, env, a.ExistingKey); err != nil {
+			return nil, fmt.Errorf("existing key %s: %w", a.ExistingKey, err)
+		}
+	}
+	if v.key == nil {
+		v.key, err = Unlock(ctx, env, v.header, v.device)
+	}
+	return slots, err
+}
+
+// openBySource tries what a key source gives on every keyslot. It sets the volume's
+// key where one opens, and returns all that do.
+func (v *volume) openBySource(ctx context.Context, env Env, source string) (slots []int, err error) {
+	if env.KeySource == nil {
+		return nil, errors.New("there is nothing here to read key sources")
+	}
+	passphrase, err := env.KeySource(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	defer passphrase.Wipe()
+	for _, slot := range holding(v.header, luks2.HoldsFinal) {
+		key, err := v.header.OpenKeyslot(v.device, slot, passphrase.Bytes())
+		if errors.Is(err, luks2.ErrWrongPassphrase) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		slots = append(slots, slot)
+		if v.key != nil {
+			secret.Wipe(key)
+		} else if v.key, err = secret.Take(key); err != nil {
+			return nil, err
+		}
+	}
+	return slots, nil
+}
+
+// enroll brings the new header to the disk. A power cut leaves
+//
+//   - while the keyslots are written: the old header, which does not list them;
+//   - in the header's commit: the old header, or the new one with the new keys and
+//     without the existing one, whose keyslots were durable before;
+//   - afterwards: the new header, and what the dropped keyslots held, wiped in part.
+//     Their salts are gone with the old header, so that nobody can open them.
+//
+// So the next run finds the work done, or not begun.
+func (x *run) enroll(a planner.Enroll, v *volume) error {
+	part, err := blockdev.NewSection(x.dev, a.Extent)
+	if err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
+	if err := v.over.flush(); err != nil {
+		return fmt.Errorf("write the new keyslots: %w", err)
+	}
+	if err := v.header.Commit(part); err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "header"})
+	if err := v.header.WipeRemoved(part, x.env.Random); err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Done, Action: a.Kind(), Partition: a.Number})
+	return nil
+}
