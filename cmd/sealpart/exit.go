@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -83,6 +84,8 @@ func hintFor(err error) string {
 		return "something else wrote to the disk meanwhile; look at \"sealpart plan\" again, then apply"
 	case errors.Is(err, executor.ErrInterrupted):
 		return "nothing is lost; \"sealpart apply\" goes on where it stopped"
+	case errors.Is(err, luks2.ErrReencryption):
+		return "something else changed the volume's header, and going on could destroy or reveal data; restore the header from a backup"
 	case errors.Is(err, executor.ErrNoKey):
 		return "give the key with --key-file=FILE, or the TPM it was sealed to with --tpm2-device=DEVICE"
 	case errors.Is(err, host.ErrNoRootDisk):
