@@ -11,6 +11,9 @@ import (
 // prepared and of all growth. What a power cut leaves at each of its writes is
 // gpt's to say: always the whole old table or the whole new one.
 func (x *run) publish() error {
+	if x.tableStays() {
+		return nil
+	}
 	state, err := x.table()
 	if err != nil {
 		return err
@@ -36,6 +39,9 @@ func (x *run) publish() error {
 // checkTable refuses a table that publish could not write, while nothing is written
 // yet: prepare may take long, and overwrite what the table needs.
 func (x *run) checkTable() error {
+	if x.tableStays() {
+		return nil
+	}
 	state, err := x.table()
 	if err != nil {
 		return err
@@ -48,7 +54,7 @@ func (x *run) checkTable() error {
 // space that prepare may write to: the backup of a disk that has grown. What a power
 // cut leaves is for gpt to say: always that table.
 func (x *run) mendTable() error {
-	if x.plan.NewTable {
+	if x.plan.NewTable || x.tableStays() {
 		return nil
 	}
 	state, err := x.table()
@@ -64,6 +70,10 @@ func (x *run) mendTable() error {
 	}
 	return nil
 }
+
+// tableStays tells whether there is no table to write: that of an MBR disk stays as
+// it is, and only the content of its partitions changes.
+func (x *run) tableStays() bool { return x.plan.Table.Kind == disk.MBR }
 
 // table returns the table to change: the disk's own, or a new one.
 func (x *run) table() (*gpt.State, error) {
