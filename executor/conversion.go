@@ -31,29 +31,30 @@ type conversion struct {
 	used     inUse // which bytes of the data matter
 }
 
-// way is where the bytes of a conversion lie: shifted or in place.
+// way is where the bytes of a conversion lie: shifted or in place. Its zones are done
+// like this: ahead; then for each keep, and write while ahead does the next one.
 type way interface {
-	// bufferSize is that of the longest zone.
-	bufferSize() disk.Bytes
 	// next returns the zone to do where remaining logical bytes are old.
 	next(remaining disk.Bytes) zone
-	// load reads the old bytes of z into buf and makes new ones of them, as far as
-	// that can be while the zone before is being written.
-	load(ctx context.Context, z zone, buf []byte) error
-	// keep makes durable what redo needs of z, and leaves the new bytes in buf. It
-	// comes after MarkDone of the zone before; hot tells whether the header on disk
-	// lists that one as hot still.
-	keep(ctx context.Context, z zone, buf []byte, hot bool) error
-	// redo writes the hot zone z anew, from whatever is there of it.
-	redo(ctx context.Context, z zone, buf []byte) error
 	// skip returns how many of the remaining bytes come next and need not be done,
 	// because nothing of them is in use.
 	skip(remaining disk.Bytes) disk.Bytes
+	// ahead does what can be done of z while the zone before is being written.
+	ahead(ctx context.Context, z zone) error
+	// keep makes durable what redo needs of z. It comes after MarkDone of the zone
+	// before; hot tells whether the header on disk lists that one as hot still.
+	keep(ctx context.Context, z zone, hot bool) error
+	// write writes the new bytes of z, without making them durable.
+	write(ctx context.Context, z zone) error
+	// redo makes the hot zone z new from whatever is there of it, and durable.
+	redo(ctx context.Context, z zone) error
 	// end is where the place of the data ends on the partition.
 	end() disk.Bytes
 	// leaves returns what the finished header has to say: the size of the data, 0
 	// for all of the partition, and which old data on its device is to be wiped.
 	leaves() (dataSize disk.Bytes, old disk.Extent)
+	// release gives back the memory of the way.
+	release()
 }
 
 // newConversion returns the conversion of part whose header is, or will be, at its
@@ -86,6 +87,7 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if c.way, err = c.wayOf(state, recode); err != nil {
 		return err
 	}
+	defer c.way.release()
 	if err := c.zones(ctx, state, recode.to); err != nil {
 		return err
 	}
@@ -123,19 +125,14 @@ func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption, to *e
 	if state.State == luks2.Unfinished {
 		return nil
 	}
-	buffers, err := newBuffers(2, c.way.bufferSize())
-	if err != nil {
-		return err
-	}
-	defer buffers.release()
 	if state.State == luks2.Crash {
 		hot := zone{disk.Bytes(state.HotOffset), disk.Bytes(state.HotLength)}
-		if err := c.way.redo(ctx, hot, buffers.get(0)); err != nil {
+		if err := c.way.redo(ctx, hot); err != nil {
 			return fmt.Errorf("redo the hot zone at %d: %w", hot.start, err)
 		}
 	}
 	c.lookForFree(&volumeReader{part: c.part, segments: c.header.Segments(), cipher: to.cipher, size: c.action.DataSize})
-	return c.zonesFrom(ctx, disk.Bytes(state.Remaining), buffers)
+	return c.zonesFrom(ctx, disk.Bytes(state.Remaining))
 }
 
 // step is one turn of the loop: bytes that are skipped, and then a zone.
@@ -154,18 +151,18 @@ func (c *conversion) nextStep(remaining disk.Bytes) step {
 }
 
 // zonesFrom does the zones of the remaining bytes.
-func (c *conversion) zonesFrom(ctx context.Context, remaining disk.Bytes, buffers *buffers) error {
+func (c *conversion) zonesFrom(ctx context.Context, remaining disk.Bytes) error {
 	z := c.nextStep(remaining)
-	if err := c.load(ctx, z.zone, buffers.get(0)); err != nil {
+	if err := c.ahead(ctx, z.zone); err != nil {
 		return err
 	}
-	for i := 0; z.length > 0; i++ {
-		if err := c.markHot(ctx, z, buffers.get(i)); err != nil {
+	for z.length > 0 {
+		if err := c.markHot(ctx, z); err != nil {
 			return err
 		}
 		remaining -= z.skipped + z.length
 		next := c.nextStep(remaining)
-		if err := c.storeAndLoad(ctx, z.zone, buffers.get(i), next.zone, buffers.get(i+1)); err != nil {
+		if err := c.write(ctx, z.zone, next.zone); err != nil {
 			return err
 		}
 		c.report(Progress, "", c.action.DataSize-remaining)
@@ -189,7 +186,7 @@ func (c *conversion) pause() error {
 // markHot commits that z is being rewritten, and the zone before it done. A power
 // cut before it leaves the zone before hot, whose new bytes are durable and which is
 // redone to the same; after it, z is hot, and what redo needs of it was kept.
-func (c *conversion) markHot(ctx context.Context, z step, buf []byte) error {
+func (c *conversion) markHot(ctx context.Context, z step) error {
 	hot := c.hotPending()
 	if hot {
 		if err := c.header.MarkDone(); err != nil {
@@ -201,7 +198,7 @@ func (c *conversion) markHot(ctx context.Context, z step, buf []byte) error {
 			return err
 		}
 	}
-	if err := c.way.keep(ctx, z.zone, buf[:z.length], hot); err != nil {
+	if err := c.way.keep(ctx, z.zone, hot); err != nil {
 		return err
 	}
 	if err := c.header.MarkHot(int64(z.start), int64(z.length)); err != nil {
@@ -220,40 +217,32 @@ func (c *conversion) hotPending() bool {
 	return err == nil && state.State == luks2.Crash
 }
 
-// storeAndLoad writes z while next is read and encrypted, and makes z durable.
-// A power cut leaves z partly written: it is hot, so it is redone.
-func (c *conversion) storeAndLoad(ctx context.Context, z zone, buf []byte, next zone, nextBuf []byte) error {
-	loaded := make(chan error, 1)
-	go func() { loaded <- c.load(ctx, next, nextBuf) }()
-	err := c.store(ctx, z, buf)
-	loadErr := <-loaded
+// write writes z and makes it durable, while the next zone is begun. A power cut
+// leaves z partly written: it is hot, so it is redone. It goes on when ctx is done:
+// stopping here would only make the next run do the zone again.
+func (c *conversion) write(ctx context.Context, z, next zone) error {
+	begun := make(chan error, 1)
+	go func() { begun <- c.ahead(ctx, next) }()
+	err := c.way.write(context.WithoutCancel(ctx), z)
+	if err == nil {
+		err = c.part.Sync()
+	}
+	aheadErr := <-begun
 	if err != nil {
 		return fmt.Errorf("write the hot zone at %d: %w", z.start, err)
 	}
-	if loadErr != nil && !errors.Is(loadErr, context.Canceled) {
-		return loadErr
+	if aheadErr != nil && !errors.Is(aheadErr, context.Canceled) {
+		return aheadErr
 	}
 	return nil
 }
 
-// store writes the new bytes of z and makes them durable. It goes on when ctx is
-// done: stopping here would only make the next run do the zone again.
-func (c *conversion) store(ctx context.Context, z zone, buf []byte) error {
-	to := disk.Bytes(c.header.DataOffset())
-	for _, e := range c.used.in(z) {
-		if err := c.pipeline.store(context.WithoutCancel(ctx), c.part, z.part(buf, e), to+e.Offset); err != nil {
-			return err
-		}
-	}
-	return c.part.Sync()
-}
-
-// load reads z, if there is one.
-func (c *conversion) load(ctx context.Context, z zone, buf []byte) error {
+// ahead begins with z, if there is one.
+func (c *conversion) ahead(ctx context.Context, z zone) error {
 	if z.length == 0 {
 		return nil
 	}
-	if err := c.way.load(ctx, z, buf[:z.length]); err != nil {
+	if err := c.way.ahead(ctx, z); err != nil {
 		return fmt.Errorf("read the zone at %d: %w", z.start, err)
 	}
 	return nil

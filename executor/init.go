@@ -122,9 +122,9 @@ func (c *conversion) writeFront(image []byte) error {
 	writes := []func() error{
 		c.blind,
 		func() error { return c.writeKeyslots(image, keyslots) },
-		func() error { return c.write(image[second:keyslots], second) },
-		func() error { return c.write(image[claimBlock:second], claimBlock) },
-		func() error { return c.write(image[:claimBlock], 0) },
+		func() error { return c.put(image[second:keyslots], second) },
+		func() error { return c.put(image[claimBlock:second], claimBlock) },
+		func() error { return c.put(image[:claimBlock], 0) },
 	}
 	for _, write := range writes {
 		if err := write(); err != nil {
@@ -146,7 +146,7 @@ func (c *conversion) claim(image []byte) error {
 	}
 	copy(block[:claimSize], image)
 	clear(block[luks2.ChecksumOffset:luks2.ChecksumEnd])
-	if err := c.write(block, 0); err != nil {
+	if err := c.put(block, 0); err != nil {
 		return err
 	}
 	return c.part.Sync()
@@ -171,13 +171,13 @@ func (c *conversion) blind() error {
 // writeKeyslots writes the keyslots and overwrites what is left of the plain file
 // system between them and the data.
 func (c *conversion) writeKeyslots(image []byte, from int64) error {
-	if err := c.write(image[from:], from); err != nil {
+	if err := c.put(image[from:], from); err != nil {
 		return err
 	}
 	return writeZeroes(c.part, int64(len(image)), int64(c.action.Shift)-int64(len(image)))
 }
 
-func (c *conversion) write(p []byte, off int64) error {
+func (c *conversion) put(p []byte, off int64) error {
 	_, err := c.part.WriteAt(p, off)
 	return err
 }

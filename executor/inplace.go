@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/disk"
@@ -28,13 +29,32 @@ type inPlace struct {
 	c      *conversion
 	state  *luks2.Reencryption // as the work began: what does not change of it is used
 	recode recoder
-	sums   []byte // of the zone that was loaded last
+
+	buffers *buffers
+	turn    int    // of the buffer that ahead fills
+	sums    []byte // of the zone that ahead read last
+	hot     []byte // new bytes of the hot zone
 }
+
+// newInPlace returns the way of a conversion, with memory for two zones.
+func newInPlace(c *conversion, state *luks2.Reencryption, recode recoder) (*inPlace, error) {
+	w := &inPlace{c: c, state: state, recode: recode}
+	if w.bufferSize() <= 0 {
+		return nil, errors.New("the header has no room to keep what is needed of a hot zone")
+	}
+	var err error
+	w.buffers, err = newBuffers(2, w.bufferSize())
+	return w, err
+}
+
+// release gives back the buffers.
+func (w *inPlace) release() { w.buffers.release() }
 
 func (w *inPlace) journal() bool { return w.state.Resilience == "journal" }
 
 func (w *inPlace) offset() disk.Bytes { return disk.Bytes(w.state.DataOffset) }
 
+// bufferSize is the length of the longest zone.
 func (w *inPlace) bufferSize() disk.Bytes {
 	limit := min(w.c.maxZone, disk.Bytes(w.state.DataSize).RoundUp(claimBlock))
 	return min(limit, disk.Bytes(w.state.MaxZone()))
@@ -45,9 +65,10 @@ func (w *inPlace) next(remaining disk.Bytes) zone {
 	return zone{disk.Bytes(w.state.DataSize) - remaining, min(remaining, w.bufferSize())}
 }
 
-// load reads z. For checksums those are taken and the new bytes made at once; a
+// ahead reads z. For checksums those are taken and the new bytes made at once; a
 // journal needs the old bytes until they are kept.
-func (w *inPlace) load(ctx context.Context, z zone, buf []byte) error {
+func (w *inPlace) ahead(ctx context.Context, z zone) error {
+	buf := w.buffers.get(w.turn)[:z.length]
 	w.sums = make([]byte, w.state.SumsSize(int64(len(buf))))
 	for _, e := range w.c.used.in(z) {
 		err := w.c.pipeline.load(ctx, z.part(buf, e), w.c.part, w.offset()+e.Offset, func(p []byte, at disk.Bytes) {
@@ -73,7 +94,9 @@ func (w *inPlace) skip(remaining disk.Bytes) disk.Bytes {
 
 // keep writes the record of z. A power cut leaves a torn record that matters to
 // nobody: see inPlace.
-func (w *inPlace) keep(ctx context.Context, z zone, buf []byte, hot bool) error {
+func (w *inPlace) keep(ctx context.Context, z zone, hot bool) error {
+	buf := w.buffers.get(w.turn)[:z.length]
+	w.hot, w.turn = buf, w.turn+1
 	if !w.journal() {
 		return w.c.header.SaveSums(w.c.home, int64(z.start), int64(z.length), w.sums)
 	}
@@ -91,9 +114,23 @@ func (w *inPlace) keep(ctx context.Context, z zone, buf []byte, hot bool) error 
 	})
 }
 
+// write writes the new bytes of the hot zone.
+func (w *inPlace) write(ctx context.Context, z zone) error { return w.store(ctx, z, w.hot) }
+
+// store writes buf, which holds z, where it is in use.
+func (w *inPlace) store(ctx context.Context, z zone, buf []byte) error {
+	for _, e := range w.c.used.in(z) {
+		if err := w.c.pipeline.store(ctx, w.c.part, z.part(buf, e), w.offset()+e.Offset); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // redo makes new what is old of the hot zone, a buffer at a time: zones of other
 // tools may be longer than ours. A power cut leaves more of it new; the record stays.
-func (w *inPlace) redo(ctx context.Context, hot zone, buf []byte) error {
+func (w *inPlace) redo(ctx context.Context, hot zone) error {
+	buf := w.buffers.get(w.turn)
 	saved, err := w.c.header.LoadZone(w.c.home)
 	if err != nil {
 		return err
@@ -109,7 +146,10 @@ func (w *inPlace) redo(ctx context.Context, hot zone, buf []byte) error {
 		for i := disk.Bytes(0); i < z.length; i += block {
 			w.restore(saved, int((at+i)/block), p[i:i+block], z.start+i)
 		}
-		if err := w.c.store(ctx, z, p); err != nil {
+		if err := w.store(ctx, z, p); err != nil {
+			return err
+		}
+		if err := w.c.part.Sync(); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -29,15 +31,46 @@ func newPipeline(n int) *pipeline {
 // error. No call begins after ctx is done or another failed.
 func (p *pipeline) each(ctx context.Context, size disk.Bytes, do func(off, n disk.Bytes) error) error {
 	group, running := errgroup.WithContext(ctx)
-	group.SetLimit(p.workers)
-	for off := disk.Bytes(0); off < size && running.Err() == nil; off += piece {
-		n := min(piece, size-off)
-		group.Go(func() error { return do(off, n) })
+	var next atomic.Int64
+	for range min(p.workers, int((size+piece-1)/piece)) {
+		group.Go(func() error {
+			for running.Err() == nil {
+				off := disk.Bytes(next.Add(int64(piece))) - piece
+				if off >= size {
+					return nil
+				}
+				if err := do(off, min(piece, size-off)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
 	return ctx.Err()
+}
+
+// move reads size bytes at from, lets change make new ones of each piece, and writes
+// them to the same device at to. The two places do not overlap. A piece stays in its
+// worker's cache on the way.
+func (p *pipeline) move(ctx context.Context, dev blockdev.Device, from, to, size disk.Bytes, change func(part []byte, at disk.Bytes)) error {
+	pieces := sync.Pool{New: func() any { return new([piece]byte) }}
+	return p.each(ctx, size, func(at, n disk.Bytes) error {
+		buf := pieces.Get().(*[piece]byte)
+		defer pieces.Put(buf)
+		part := buf[:n]
+		if err := readFull(dev, part, from+at); err != nil {
+			return err
+		}
+		change(part, at)
+		if _, err := dev.WriteAt(part, int64(to+at)); err != nil {
+			return err
+		}
+		blockdev.WriteSoon(dev, disk.Extent{Offset: to + at, Size: n})
+		return nil
+	})
 }
 
 // load reads len(buf) bytes from off of src into buf, and calls use for each piece
@@ -56,7 +89,10 @@ func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, of
 // store writes buf to off of dst.
 func (p *pipeline) store(ctx context.Context, dst blockdev.Device, buf []byte, off disk.Bytes) error {
 	return p.each(ctx, disk.Bytes(len(buf)), func(at, n disk.Bytes) error {
-		_, err := dst.WriteAt(buf[at:at+n], int64(off+at))
-		return err
+		if _, err := dst.WriteAt(buf[at:at+n], int64(off+at)); err != nil {
+			return err
+		}
+		blockdev.WriteSoon(dst, disk.Extent{Offset: off + at, Size: n})
+		return nil
 	})
 }

@@ -105,9 +105,5 @@ func (c *conversion) wayOf(state *luks2.Reencryption, recode recoder) (way, erro
 	if state.Resilience == "datashift" {
 		return &shift{c: c, state: state, recode: recode}, nil
 	}
-	w := &inPlace{c: c, state: state, recode: recode}
-	if w.bufferSize() <= 0 {
-		return nil, errors.New("the header has no room to keep what is needed of a hot zone")
-	}
-	return w, nil
+	return newInPlace(c, state, recode)
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -17,19 +18,38 @@ type shift struct {
 	recode recoder
 }
 
-func (s *shift) bufferSize() disk.Bytes { return disk.Bytes(s.state.Shift) }
+// size is how far the data moves, and the length of the longest zone.
+func (s *shift) size() disk.Bytes { return disk.Bytes(s.state.Shift) }
 
 // next returns the zone that ends where the old data ends.
-func (s *shift) next(remaining disk.Bytes) zone { return zoneBelow(remaining, s.bufferSize()) }
+func (s *shift) next(remaining disk.Bytes) zone { return zoneBelow(remaining, s.size()) }
 
-// load reads z at its old place, or where its bytes were moved to, and encrypts it.
-func (s *shift) load(ctx context.Context, z zone, buf []byte) error {
-	source := disk.Bytes(0)
+// source returns where the old bytes at e of z lie: at their old place, or where they
+// were moved to.
+func (s *shift) source(z zone, e disk.Extent) disk.Extent {
 	if z.start == 0 {
-		source = disk.Bytes(s.state.Moved.Offset)
+		e.Offset += disk.Bytes(s.state.Moved.Offset)
 	}
+	return e
+}
+
+// ahead lets the disk begin to read.
+func (s *shift) ahead(_ context.Context, z zone) error {
 	for _, e := range s.c.used.in(z) {
-		err := s.c.pipeline.load(ctx, z.part(buf, e), s.c.part, source+e.Offset, func(p []byte, at disk.Bytes) {
+		blockdev.WillNeed(s.c.part, s.source(z, e))
+	}
+	return nil
+}
+
+// keep has nothing to do: until the next zone is hot nothing overwrites the source
+// of this one.
+func (s *shift) keep(context.Context, zone, bool) error { return nil }
+
+// write moves z up and encrypts it on the way: where it goes, nothing of it lies.
+func (s *shift) write(ctx context.Context, z zone) error {
+	for _, e := range s.c.used.in(z) {
+		from, to := s.source(z, e).Offset, s.size()+e.Offset
+		err := s.c.pipeline.move(ctx, s.c.part, from, to, e.Size, func(p []byte, at disk.Bytes) {
 			s.recode.recode(p, e.Offset+at)
 		})
 		if err != nil {
@@ -39,22 +59,16 @@ func (s *shift) load(ctx context.Context, z zone, buf []byte) error {
 	return nil
 }
 
+// redo does the zone again from its source.
+func (s *shift) redo(ctx context.Context, z zone) error { return s.c.write(ctx, z, zone{}) }
+
+// release has nothing to give back.
+func (s *shift) release() {}
+
 // skip goes down to the last used byte, but not into the first bytes, which have
 // their own zone.
 func (s *shift) skip(remaining disk.Bytes) disk.Bytes {
-	return max(remaining-max(s.c.used.endBelow(remaining), s.bufferSize()), 0)
-}
-
-// keep has nothing to do: until the next zone is hot nothing overwrites the source
-// of this one.
-func (s *shift) keep(context.Context, zone, []byte, bool) error { return nil }
-
-// redo does the zone again from its source.
-func (s *shift) redo(ctx context.Context, z zone, buf []byte) error {
-	if err := s.c.load(ctx, z, buf); err != nil {
-		return err
-	}
-	return s.c.store(ctx, z, buf)
+	return max(remaining-max(s.c.used.endBelow(remaining), s.size()), 0)
 }
 
 // end is where the moved first bytes begin.
