@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/spf13/cobra"
@@ -58,17 +59,23 @@ func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, io.
 	if err != nil {
 		return nil, nil, err
 	}
-	snapshot, err := probe.Disk(dev, 0)
+	extent, err := locatePart(dev, part)
 	if err != nil {
 		return nil, nil, errors.Join(err, dev.Close())
 	}
-	found, err := findPart(snapshot, part, host.Gather("").Architecture)
-	if err != nil {
-		return nil, nil, errors.Join(err, dev.Close())
-	}
-	section, err := blockdev.NewSection(dev, found.Extent)
+	section, err := blockdev.NewSection(dev, extent)
 	if err != nil {
 		return nil, nil, errors.Join(err, dev.Close())
 	}
 	return section, dev, nil
+}
+
+// locatePart returns where the named partition of a disk lies.
+func locatePart(dev blockdev.Device, part string) (disk.Extent, error) {
+	snapshot, err := probe.Disk(dev, 0)
+	if err != nil {
+		return disk.Extent{}, err
+	}
+	found, err := findPart(snapshot, part, host.Gather("").Architecture)
+	return found.Extent, err
 }

@@ -81,8 +81,12 @@ func (p *progress) bar(e executor.Event) *mpb.Bar {
 		bar.SetTotal(int64(e.Total), false)
 		return bar
 	}
+	name := e.Action + " "
+	if e.Partition > 0 {
+		name = fmt.Sprintf("%s partition %d ", e.Action, e.Partition)
+	}
 	bar := p.bars.AddBar(int64(e.Total),
-		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%s partition %d ", e.Action, e.Partition)), decor.CountersKibiByte("% .1f / % .1f")),
+		mpb.PrependDecorators(decor.Name(name), decor.CountersKibiByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f "), decor.AverageETA(decor.ET_STYLE_GO)))
 	p.shown[e.Partition] = bar
 	return bar
