@@ -17,7 +17,8 @@
 //
 // Format writes the tree and returns the root hash. Verify reads everything and
 // names the first block that is not what the root hash promises. Both stream:
-// their memory does not depend on the size of the device. Neither syncs nor keeps
+// their memory does not depend on the size of the device. They use all CPUs, and
+// each CPU hashes several blocks at a time (see internal/sha256x). Neither syncs nor keeps
 // the root hash: nothing on either device is of use to anybody who does not have
 // the root hash from elsewhere, so a Format that was cut short leaves nothing to
 // be mistaken for a finished one, and the owner of the root hash must sync the

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -144,8 +145,7 @@ func openSource(arg string) (source, error) {
 	}
 	size, err := blockdev.SizeOf(file)
 	if err != nil {
-		file.Close()
-		return source{}, err
+		return source{}, errors.Join(err, file.Close())
 	}
 	return source{file, file, size}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/sealpart/sealpart/internal/xts"
+	"github.com/sealpart/sealpart/verity"
 	"github.com/spf13/cobra"
 )
 
@@ -15,10 +16,11 @@ var version = "devel"
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say what this binary is and which encryption code it uses on this machine",
+		Short: "Say what this binary is and which encryption and hashing code it uses on this machine",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpart %s (%s, %s/%s)\naes-xts: %s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, xts.Implementation())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpart %s (%s, %s/%s)\naes-xts: %s\nsha256: %s\n",
+				version, runtime.Version(), runtime.GOOS, runtime.GOARCH, xts.Implementation(), verity.Implementation())
 			return err
 		},
 	}
