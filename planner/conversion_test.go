@@ -172,6 +172,8 @@ func TestDetached(t *testing.T) {
 	header.LUKS.DataOffset = 0
 	begun := pending(disk.Partition{Content: header}, "encrypt", "checksum", disk.ReencryptClean).Content
 	attached := luks(unknown, 1).Content
+	first := pending(disk.Partition{Content: header}, "encrypt", "checksum", disk.ReencryptCrash).Content
+	first.LUKS.Reencryption.Done = 0
 	defs := named(convertAs("detached:" + headerPath))
 	cases := []struct {
 		name   string
@@ -181,7 +183,8 @@ func TestDetached(t *testing.T) {
 	}{
 		{"begin", plain, nil, "begin"},
 		{"go on", unknown, &begun, "resume"},
-		{"go on at the start", plain, &begun, "resume"},
+		{"go on at the start", plain, &first, "resume"},
+		{"made anew since", plain, &begun, "refused"},
 		{"finished", unknown, &header, ""},
 		{"finished, but plain", plain, &header, "refused"},
 		{"lost", unknown, nil, "refused"},

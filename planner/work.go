@@ -95,6 +95,10 @@ func workOnDetached(d definitions.Definition, p disk.Partition, path string, hea
 	case header.LUKS == nil || header.LUKS.DataOffset != 0:
 		return workNone, refuse(d, p, fmt.Sprintf("the file %s is there and is no LUKS2 header of a volume without one", path),
 			"name another file in header_room, or move this one away")
+	case inConversion(header) && slices.Contains(convertible, p.Content.Kind) && begun(header.LUKS.Reencryption):
+		// What is done is done from the start on: the first bytes would be encrypted.
+		return workNone, refuse(d, p, fmt.Sprintf("it holds a plain %s, and %s is the header of a volume that is encrypted in part", p.Content.Kind, path),
+			"if the partition was made anew since, that header is of no use any more: move it away")
 	case inConversion(header):
 		return workDetached, checkResumable(d, p, header.LUKS.Reencryption)
 	case slices.Contains(convertible, p.Content.Kind):
@@ -103,6 +107,9 @@ func workOnDetached(d definitions.Definition, p disk.Partition, path string, hea
 	}
 	return workNone, nil
 }
+
+// begun tells whether some of the data is converted.
+func begun(r *disk.Reencryption) bool { return r != nil && r.Done > 0 }
 
 // inConversion tells whether a conversion of the content was begun and not
 // finished, down to the wiping of the plain copy.
