@@ -52,7 +52,12 @@ func magics(kind string, any ...magic) format {
 // Content says what the size bytes of r hold. Kind is empty where nothing known is
 // found. It fails only where r cannot be read.
 func Content(r io.ReaderAt, size disk.Bytes) (disk.Content, error) {
-	m := newImage(r, size)
+	return new(image).look(r, size)
+}
+
+// look is Content, for one device after the other.
+func (m *image) look(r io.ReaderAt, size disk.Bytes) (disk.Content, error) {
+	m.open(r, size)
 	c := m.content()
 	if m.err != nil {
 		return disk.Content{}, fmt.Errorf("looking for a file system: %w", m.err)

@@ -283,22 +283,32 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// broken fails to read one place.
-type broken struct{ io.ReaderAt }
+// broken fails to read one sector.
+type broken struct {
+	io.ReaderAt
+	at int64
+}
 
 var errBroken = errors.New("broken")
 
 func (b broken) ReadAt(p []byte, off int64) (int, error) {
-	if off <= 70<<10 && off+int64(len(p)) > 70<<10 {
+	if off < b.at+512 && off+int64(len(p)) > b.at {
 		return 0, errBroken
 	}
 	return b.ReaderAt.ReadAt(p, off)
 }
 
-// TestReadError: a device that cannot be read is not an empty one.
+// TestReadError: a device that cannot be read is not an empty one, whichever of its
+// sectors it is and whatever the others hold.
 func TestReadError(t *testing.T) {
-	r := broken{bytes.NewReader(make([]byte, 1<<20))}
-	if _, err := Content(r, 1<<20); !errors.Is(err, errBroken) {
-		t.Errorf("error is %v", err)
+	for _, c := range handmade {
+		head, tail := make([]byte, 1<<20), make([]byte, 1<<20)
+		c.fill(head, tail)
+		for at := int64(0); at < headSize; at += 512 {
+			r := broken{&hostile{t: t, head: head, tail: tail, size: device}, at}
+			if _, err := Content(r, device); !errors.Is(err, errBroken) {
+				t.Errorf("%s: error is %v where byte %d cannot be read", c.name, err, at)
+			}
+		}
 	}
 }

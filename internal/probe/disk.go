@@ -46,12 +46,13 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 // addPartitions looks into each partition. One that is not on the disk has that as
 // its Problem: the disk may have been cut, and the others are still to be seen.
 func addPartitions(s *disk.Snapshot, dev blockdev.Device, entries []disk.Entry) error {
+	var m image // one for all: a table may have hundreds of partitions
 	for _, e := range entries {
 		p := disk.Partition{Entry: e}
 		section, err := blockdev.NewSection(dev, e.Extent)
 		if err != nil {
 			p.Content.Problem = fmt.Sprintf("bytes %d to %d are not on the disk", e.Offset, e.End())
-		} else if p.Content, err = Content(section, section.Size()); err != nil {
+		} else if p.Content, err = m.look(section, section.Size()); err != nil {
 			return fmt.Errorf("partition %d: %w", e.Number, err)
 		}
 		s.Partitions = append(s.Partitions, p)

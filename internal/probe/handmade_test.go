@@ -4,41 +4,39 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // device is the size of a handmade one; blkid looks for no RAID on a floppy disk.
 const device = 80 << 20
 
-// TestHandmade: content that no tool on a plain machine makes in a file; blkid
-// still judges it.
+// handmade is content that no tool on a plain machine makes in a file.
+var handmade = []struct {
+	name, kind string
+	fill       func(head, tail []byte) // the first and the last MiB of a device
+}{
+	{"raid 1.0", "linux_raid_member", func(_, b []byte) { raid1(b[1<<20-8192:], device-8192, raidID) }},
+	{"raid 1.1", "linux_raid_member", func(b, _ []byte) { raid1(b, 0, raidID) }},
+	{"raid 1.2", "linux_raid_member", func(b, _ []byte) { raid1(b[4096:], 4096, raidID) }},
+	{"raid 0.90", "linux_raid_member", func(_, b []byte) { raid0(b, binary.LittleEndian) }},
+	{"raid 0.90 big-endian", "linux_raid_member", func(_, b []byte) { raid0(b, binary.BigEndian) }},
+	{"lvm2", "LVM2_member", lvm2},
+	{"zfs", "zfs_member", zfs},
+	{"zfs without its front", "zfs_member", func(_, b []byte) { zfs(make([]byte, 1<<20), b) }},
+	{"zfs without its end", "zfs_member", func(b, _ []byte) { zfs(b, make([]byte, 1<<20)) }},
+	{"iso9660", "iso9660", func(b, _ []byte) { iso(b, false) }},
+	{"iso9660 joliet", "iso9660", func(b, _ []byte) { iso(b, true) }},
+	{"ntfs", "ntfs", ntfs},
+	{"exfat", "exfat", exfat},
+	{"hibernated", "swsuspend", hibernated},
+	{"integrity", "DM_integrity", func(b, _ []byte) { copy(b, "integrt\x00\x01") }},
+}
+
+// TestHandmade: blkid judges what is handmade, too.
 func TestHandmade(t *testing.T) {
-	le, be := binary.LittleEndian, binary.BigEndian
-	id := []byte("0123456789abcdef")
-	cases := []struct {
-		name, kind string
-		fill       func(head, tail []byte) // the first and the last MiB of a device
-	}{
-		{"raid 1.0", "linux_raid_member", func(_, b []byte) { raid1(b[1<<20-8192:], device-8192, id) }},
-		{"raid 1.1", "linux_raid_member", func(b, _ []byte) { raid1(b, 0, id) }},
-		{"raid 1.2", "linux_raid_member", func(b, _ []byte) { raid1(b[4096:], 4096, id) }},
-		{"raid 0.90", "linux_raid_member", func(_, b []byte) { raid0(b, le) }},
-		{"raid 0.90 big-endian", "linux_raid_member", func(_, b []byte) { raid0(b, be) }},
-		{"lvm2", "LVM2_member", lvm2},
-		{"zfs", "zfs_member", zfs},
-		{"iso9660", "iso9660", func(b, _ []byte) { iso(b, false) }},
-		{"iso9660 joliet", "iso9660", func(b, _ []byte) { iso(b, true) }},
-		{"ntfs", "ntfs", ntfs},
-		{"exfat", "exfat", exfat},
-		{"hibernated", "swsuspend", func(b, _ []byte) {
-			copy(b[4086:], "S1SUSPEND\x00")
-			le.PutUint32(b[1024:], 1)
-			le.PutUint32(b[1028:], 255)
-			copy(b[1036:], id)
-			copy(b[1052:], "swaplabel")
-		}},
-		{"integrity", "DM_integrity", func(b, _ []byte) { copy(b, "integrt\x00\x01") }},
-	}
-	for _, c := range cases {
+	for _, c := range handmade {
 		t.Run(c.name, func(t *testing.T) {
 			head, tail := make([]byte, 1<<20), make([]byte, 1<<20)
 			c.fill(head, tail)
@@ -50,6 +48,38 @@ func TestHandmade(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOneAfterTheOther: nothing of a device is seen in the next one, nor does that
+// change what was said.
+func TestOneAfterTheOther(t *testing.T) {
+	var m image
+	var said, alone []disk.Content
+	for _, c := range handmade {
+		head, tail := make([]byte, 1<<20), make([]byte, 1<<20)
+		c.fill(head, tail)
+		for _, r := range []*hostile{{t: t, head: head, tail: tail, size: device}, {t: t, size: 64<<10 + 8}} {
+			together, err := m.look(r, disk.Bytes(r.size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fresh, _ := Content(r, disk.Bytes(r.size))
+			said, alone = append(said, together), append(alone, fresh)
+		}
+	}
+	if diff := cmp.Diff(alone, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+var raidID = []byte("0123456789abcdef")
+
+func hibernated(b, _ []byte) {
+	copy(b[4086:], "S1SUSPEND\x00")
+	binary.LittleEndian.PutUint32(b[1024:], 1)
+	binary.LittleEndian.PutUint32(b[1028:], 255)
+	copy(b[1036:], "0123456789abcdef")
+	copy(b[1052:], "swaplabel")
 }
 
 func raid1(sb []byte, at int64, id []byte) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -14,25 +15,33 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// maxRead bounds every read, whatever a superblock asks for.
-const maxRead = 128 << 10
+const (
+	// maxRead bounds every read, whatever a superblock asks for.
+	maxRead = 128 << 10
+	// headSize is read at once, at the front, where nearly all superblocks begin;
+	// the last of them is that of btrfs, 4 KiB at 64 KiB.
+	headSize = 68 << 10
+)
 
 // image is the bytes that are looked at. The first failed read is kept in err and
 // what it should have returned is missing, so that the formats need not care.
 type image struct {
 	r    io.ReaderAt
 	size int64
-	head []byte // the first maxRead bytes, where most superblocks are
+	head []byte // the first headSize bytes, or all where there are fewer
 	err  error
 }
 
-func newImage(r io.ReaderAt, size disk.Bytes) *image {
-	m := &image{r: r, size: int64(size)}
-	m.head = m.read(0, min(maxRead, m.size))
-	return m
+// open makes m the size bytes of r. What is left of an image that was looked at
+// before is its memory: nothing that at returned then may still be in use.
+func (m *image) open(r io.ReaderAt, size disk.Bytes) {
+	head := m.head[:0]
+	*m = image{r: r, size: int64(size)}
+	m.head = m.read(slices.Grow(head, headSize)[:max(0, min(headSize, m.size))], 0)
 }
 
-// at returns n bytes at off, or nil where they are not all on the device.
+// at returns n bytes at off, or nil where they are not all on the device. They are
+// there until the next open: what is to be kept of them is copied.
 func (m *image) at(off, n int64) []byte {
 	switch {
 	case off < 0 || n < 0 || n > maxRead || off > m.size-n:
@@ -40,13 +49,13 @@ func (m *image) at(off, n int64) []byte {
 	case off+n <= int64(len(m.head)):
 		return m.head[off : off+n]
 	}
-	return m.read(off, n)
+	return m.read(make([]byte, n), off)
 }
 
-func (m *image) read(off, n int64) []byte {
-	buf := make([]byte, n)
+// read fills buf and returns it, or nil where that is not possible.
+func (m *image) read(buf []byte, off int64) []byte {
 	got, err := m.r.ReadAt(buf, off)
-	if int64(got) == n {
+	if got == len(buf) {
 		return buf
 	}
 	if err != nil && !errors.Is(err, io.EOF) && m.err == nil {

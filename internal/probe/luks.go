@@ -24,7 +24,10 @@ func findLUKS(m *image) (disk.Content, bool) {
 		return m.luks(), true
 	}
 	for at := int64(16 << 10); at <= 4<<20; at *= 2 { // where cryptsetup looks for the second
-		if second := m.at(at, 512); second != nil && string(second[:6]) == luksMagic2 && binary.BigEndian.Uint64(second[256:]) == uint64(at) {
+		if !m.has(at, luksMagic2) {
+			continue
+		}
+		if offset := m.at(at+256, 8); offset != nil && binary.BigEndian.Uint64(offset) == uint64(at) {
 			return m.luks2(), true
 		}
 	}

@@ -34,6 +34,9 @@ func findSwap(m *image) (disk.Content, bool) {
 // order in which its version is 1.
 func (m *image) swap(kind, version string, page int64) (disk.Content, bool) {
 	header := m.at(1024, 44)
+	if header == nil {
+		return disk.Content{}, false // it could not be read, which look reports
+	}
 	c := disk.Content{Kind: kind, Version: version, BlockSize: disk.Bytes(page)}
 	var order binary.ByteOrder = binary.LittleEndian
 	if order.Uint32(header) != 1 {

@@ -2,28 +2,41 @@ package probe
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // findZFS finds a member of a ZFS pool (ZFS On-Disk Specification, sections 1.2 and
-// 1.3): four labels of 256 KiB, two at either end, each with a ring of uberblocks.
-// Four uberblocks are asked for, as one may be left over.
+// 1.3): four labels of 256 KiB, two at either end, each with name-value pairs and a
+// ring of uberblocks. Four uberblocks are asked for, as one may be left over.
 func findZFS(m *image) (disk.Content, bool) {
-	const label, ring = 256 << 10, 128 << 10
+	const label, pairs, ring = 256 << 10, 16 << 10, 128 << 10
 	end := m.size &^ (label - 1)
+	labels := []int64{0, label, end - 2*label, end - label}
+	// The rings are 512 KiB, too much to read from everything that is no member.
+	// ZFS itself knows a member by the pairs; one that has none anywhere is lost.
+	if !slices.ContainsFunc(labels, func(at int64) bool { return isXDR(m.at(at+pairs, 4)) }) {
+		return disk.Content{}, false
+	}
 	uberblocks, c := 0, disk.Content{Kind: "zfs_member"}
-	for _, at := range []int64{0, label, end - 2*label, end - label} {
+	for _, at := range labels {
 		blocks := m.at(at+ring, ring)
 		if n, version := countUberblocks(blocks); n > 0 {
 			uberblocks, c.Version = uberblocks+n, strconv.FormatUint(version, 10)
 			if c.UUID == "" {
-				c.Label, c.UUID = zfsNames(m.at(at+16<<10, 112<<10))
+				c.Label, c.UUID = zfsNames(m.at(at+pairs, ring-pairs))
 			}
 		}
 	}
 	return c, uberblocks >= 4
+}
+
+// isXDR tells whether a list of name-value pairs begins as every label's does: in
+// XDR, written by a machine of either byte order, two bytes reserved.
+func isXDR(header []byte) bool {
+	return len(header) == 4 && header[0] == 1 && header[1] <= 1 && header[2] == 0 && header[3] == 0
 }
 
 // countUberblocks counts the uberblocks in a ring and returns the version of one.
