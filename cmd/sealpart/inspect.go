@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,17 +55,19 @@ func look(path string, sectorSize int) (disk.Snapshot, error) {
 
 // showSnapshot writes a snapshot for people.
 func showSnapshot(w io.Writer, s disk.Snapshot) error {
+	out := bufio.NewWriter(w) // a table is thousands of short writes
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "note: %s\n", printable(warning))
+		fmt.Fprintf(out, "note: %s\n", printable(warning))
 	}
-	fmt.Fprintf(w, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range s.Partitions {
 		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, printable(p.Name), disk.TypeByUUID(p.Type), p.Size, spokenContent(p.Content))
 		showContent(table, p.Content)
 	}
 	showContent(table, s.Content)
-	return table.Flush()
+	_ = table.Flush() // out keeps its errors
+	return out.Flush()
 }
 
 func spokenTable(s disk.Snapshot) string {

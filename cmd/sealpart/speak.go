@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,36 +34,37 @@ func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) erro
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(p)
 	}
-	if err := showNotes(w, p, saw); err != nil || p.Empty() {
-		return err
+	out := bufio.NewWriter(w) // a table is thousands of short writes
+	showNotes(out, p, saw)
+	if !p.Empty() {
+		showWork(out, p)
 	}
+	return out.Flush()
+}
+
+// showWork writes the partitions before and after, and what makes the one the other.
+func showWork(w *bufio.Writer, p *planner.Plan) {
 	fmt.Fprintf(w, "%s: %s, sectors of %d bytes\n", p.Target.Path, p.Target.Size, int64(p.Target.SectorSize))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nbefore")
 	showBefore(table, p)
 	fmt.Fprintln(table, "\nafter")
 	showAfter(table, p)
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	_ = table.Flush() // w keeps its errors
 	fmt.Fprintln(w, "\nto do")
 	for _, a := range p.Actions {
 		fmt.Fprintf(w, "  %s\n", sentence(p, a))
 	}
-	return nil
 }
 
 // showNotes says what the reader should know beside the plan.
-func showNotes(w io.Writer, p *planner.Plan, saw disk.Snapshot) error {
+func showNotes(w *bufio.Writer, p *planner.Plan, saw disk.Snapshot) {
 	for _, warning := range saw.Warnings {
 		fmt.Fprintf(w, "note: %s\n", printable(warning))
 	}
 	for _, n := range p.Notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": "))); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, "note: %s\n", printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": ")))
 	}
-	return nil
 }
 
 // showBefore lists the partitions as they are.
