@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -166,15 +167,15 @@ func checkConvertible(d definitions.Definition, p disk.Partition) error {
 	case c.Kind == "":
 		return refuse(d, p, "nothing that is known was found in it, so how much of it is data cannot be told",
 			"set existing = \"keep\", or make a file system in it")
+	case len(c.Ambiguous) > 0:
+		kinds := strings.Join(append([]string{c.Kind}, c.Ambiguous...), " and ")
+		return refuse(d, p, "it holds signatures of more than one kind: "+kinds, "remove the wrong one with \"wipefs\"")
+	case !slices.Contains(convertible, c.Kind):
+		return refuse(d, p, fmt.Sprintf("it holds %s, which cannot be converted in place", c.Kind), "set existing = \"keep\"")
 	case c.Problem != "":
 		// A damaged superblock may count fewer blocks than there are, and what lies
 		// behind the last it counts would be overwritten.
-		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), "repair it first, e.g. with \"fsck\"")
-	case len(c.Ambiguous) > 0:
-		return refuse(d, p, fmt.Sprintf("it holds signatures of more than one kind: %s and %v", c.Kind, c.Ambiguous),
-			"remove the wrong one with \"wipefs\"")
-	case !slices.Contains(convertible, c.Kind):
-		return refuse(d, p, fmt.Sprintf("it holds %s, which cannot be converted in place", c.Kind), "set existing = \"keep\"")
+		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), repairOf(c.Kind))
 	case c.Size == 0:
 		return refuse(d, p, fmt.Sprintf("its %s does not tell its size", c.Kind), "set existing = \"keep\"")
 	case c.Size > p.Size:
@@ -182,6 +183,21 @@ func checkConvertible(d definitions.Definition, p disk.Partition) error {
 			"the file system is damaged or the partition was cut; repair it first")
 	}
 	return nil
+}
+
+// repairOf says what mends a damaged file system of a kind that is convertible.
+func repairOf(kind string) string {
+	switch kind {
+	case "swap":
+		return "make it anew with \"mkswap\", unless a hibernated machine is in it"
+	case "squashfs", "erofs":
+		return "write it anew: a read-only file system cannot be repaired"
+	case "xfs":
+		return "repair it first, with \"xfs_repair\""
+	case "btrfs":
+		return "look at it with \"btrfs check\" and repair it first"
+	}
+	return "repair it first, e.g. with \"fsck\""
 }
 
 func refuse(d definitions.Definition, p disk.Partition, reason, remedy string) error {
