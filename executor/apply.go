@@ -40,6 +40,7 @@ type run struct {
 	snapshot disk.Snapshot
 	pipeline *pipeline
 	volumes  map[int]*volume   // by partition number
+	resumed  map[int]dataKeys  // of conversions that are gone on with
 	derived  map[int]uuid.UUID // UUIDs that come from root hashes
 	left     map[int]bool      // partitions that stay as they are
 }
@@ -59,13 +60,18 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	if err := planner.Check(plan, snapshot); err != nil {
 		return nil, err
 	}
-	env.Sealers = oneAtATimeAll(env.Sealers)
-	x := &run{
-		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
-		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{}, left: map[int]bool{},
-	}
+	x := newRun(env, dev, plan, snapshot)
 	defer x.wipe()
 	return x.derived, asInterrupted(ctx, x.phases(ctx))
+}
+
+// newRun returns a run that has done nothing yet.
+func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *run {
+	env.Sealers = oneAtATimeAll(env.Sealers)
+	return &run{
+		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
+		volumes: map[int]*volume{}, resumed: map[int]dataKeys{}, derived: map[int]uuid.UUID{}, left: map[int]bool{},
+	}
 }
 
 // asInterrupted makes ErrInterrupted of the many words in which what stops because
@@ -145,7 +151,9 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 		return newVolume(ctx, x.env, *a.Encryption)
 	case planner.Reencrypt:
 		if a.Resume {
-			return nil, nil
+			var err error
+			x.resumed[a.Number], err = x.resumeKeys(ctx, a)
+			return nil, err
 		}
 		if a.Mode != planner.ModeRekey {
 			return newVolume(ctx, x.env, a.Encryption)
@@ -215,5 +223,8 @@ func interrupted(ctx context.Context) error {
 func (x *run) wipe() {
 	for _, v := range x.volumes {
 		v.wipe()
+	}
+	for _, k := range x.resumed {
+		k.wipe()
 	}
 }

@@ -75,7 +75,7 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 		if err != nil {
 			return nil, nil, err
 		}
-		return file, func() { file.Close() }, nil
+		return file, func() { _ = file.Close() }, nil
 	}
 	for _, r := range x.plan.Rows {
 		if r.Number == action.Partition() && r.Activity != planner.ActivityDelete {

@@ -42,6 +42,7 @@ func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
 		return nil, err
 	}
 	c := newConversion(x.env, x.pipeline, part, a)
+	c.keys = x.resumed[a.Number]
 	if a.Extent.Offset%claimBlock == 0 {
 		c.atomic = atomicUnit(x.dev)
 	}

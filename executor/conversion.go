@@ -27,6 +27,7 @@ type conversion struct {
 	maxZone  disk.Bytes
 	atomic   disk.Bytes // what the storage under part writes whole or not at all
 	header   *luks2.Header
+	keys     dataKeys // opened before, to go on with
 	way      way
 	used     inUse // which bytes of the data matter
 }

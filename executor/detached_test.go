@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
@@ -30,10 +29,7 @@ func detachedRun(t testing.TB, dev *simdev.Device, path string) error {
 		Extent: disk.Extent{Size: dev.Size()}, DataSize: dev.Size(), Filesystem: content.Kind,
 		Resume: content.Kind == "", Encryption: stubEncryption(0, 512),
 	}
-	x := &run{
-		env: testEnv(t), dev: simTarget{dev, false}, pipeline: newPipeline(1), plan: &planner.Plan{Actions: []planner.Action{a}},
-		volumes: map[int]*volume{}, derived: map[int]uuid.UUID{},
-	}
+	x := newRun(testEnv(t), simTarget{dev, false}, &planner.Plan{Actions: []planner.Action{a}}, disk.Snapshot{})
 	defer x.wipe()
 	if err := x.keys(context.Background()); err != nil {
 		return err

@@ -106,7 +106,7 @@ func (vendorFile) Unseal(context.Context, definitions.Key, []byte) (*secret.Buff
 func TestEnrollWithoutExisting(t *testing.T) {
 	dev := simdev.New(gapImage(t, vendorVolume(t)))
 	env := testEnv(t)
-	x := &run{env: env, dev: simTarget{dev, false}}
+	x := newRun(env, simTarget{dev, false}, &planner.Plan{}, disk.Snapshot{})
 	a := planner.Enroll{Number: 1, Extent: gapData, Keys: []definitions.Key{{Type: "stub"}}}
 	if _, err := x.newEnroll(context.Background(), a); !errors.Is(err, ErrNoKey) {
 		t.Errorf("opened by nothing: %v", err)

@@ -88,7 +88,7 @@ func (w freeWorld) convert(t testing.TB, dev *simdev.Device) error {
 		Shift: freeShift, Filesystem: "ext4", FreeSpace: definitions.FreeDiscard, Encryption: stubEncryption(freeShift, w.sector),
 	})
 	c.maxZone = 2 * disk.MiB
-	if c.header, _ = c.readHeader(ctx); c.header != nil {
+	if c.header, _ = c.readHeader(); c.header != nil {
 		return c.resume(ctx)
 	}
 	v, err := newVolume(ctx, env, c.action.Encryption)

@@ -156,7 +156,7 @@ func TestGapRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &run{env: testEnv(t), dev: simTarget{dev, false}, snapshot: snapshot}
+	x := newRun(testEnv(t), simTarget{dev, false}, &planner.Plan{}, snapshot)
 	for text, a := range map[string]planner.Reencrypt{
 		"does not begin at 2621440 now": {Number: 1, Extent: disk.Extent{Offset: 512 * disk.KiB, Size: 4 * disk.MiB}, Shift: gapShift},
 		"is not free: partition 1":      {Number: 1, Extent: disk.Extent{Offset: 2 * disk.MiB, Size: 4 * disk.MiB}, Shift: gapShift},

@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -190,7 +191,12 @@ func (c *conversion) eraseStaged() error {
 		return err
 	}
 	staged, err := luks2.Read(section, int64(section.Size()))
-	if err != nil || staged.UUID != c.header.UUID {
+	switch {
+	case errors.Is(err, luks2.ErrNotLUKS2), errors.Is(err, luks2.ErrDamaged):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for the staged header: %w", err)
+	case staged.UUID != c.header.UUID:
 		return nil
 	}
 	// A power cut in here leaves a broken image beside a whole header: no matter.
@@ -210,30 +216,37 @@ func usedFront(h *luks2.Header) int64 {
 	return end
 }
 
-// readHeader returns the header at the front, restoring it first from the staged
-// image where a power cut came between the claim and the finished front.
-func (c *conversion) readHeader(ctx context.Context) (*luks2.Header, error) {
-	header, err := luks2.Read(c.home, int64(c.homeSize))
+// findHeader returns the header at the front. Where a power cut came between the
+// claim and the finished front, it returns the staged header and its image instead.
+func (c *conversion) findHeader() (header *luks2.Header, staged []byte, err error) {
+	header, err = luks2.Read(c.home, int64(c.homeSize))
 	if err == nil {
-		return header, nil
+		return header, nil, nil
 	}
 	if c.action.Room == planner.RoomDetached {
-		return nil, fmt.Errorf("header file %s: %w", c.action.HeaderPath, err)
+		return nil, nil, fmt.Errorf("header file %s: %w", c.action.HeaderPath, err)
 	}
 	section, sectionErr := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
 	if sectionErr != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	staged, stagedErr := luks2.Read(section, int64(section.Size()))
+	header, stagedErr := luks2.Read(section, int64(section.Size()))
 	if stagedErr != nil {
-		return nil, fmt.Errorf("%w; nor is there a staged header at %d: %w", err, c.stagedOffset(), stagedErr)
+		return nil, nil, fmt.Errorf("%w; nor is there a staged header at %d: %w", err, c.stagedOffset(), stagedErr)
 	}
-	image := make([]byte, usedFront(staged))
-	if err := readFull(section, image, 0); err != nil {
-		return nil, err
+	staged = make([]byte, usedFront(header))
+	return header, staged, readFull(section, staged, 0)
+}
+
+// readHeader returns the header at the front, restoring it first from the staged
+// image where there is need.
+func (c *conversion) readHeader() (*luks2.Header, error) {
+	header, staged, err := c.findHeader()
+	if err != nil || staged == nil {
+		return header, err
 	}
-	c.header = staged
-	if err := c.writeFront(image); err != nil {
+	c.header = header
+	if err := c.writeFront(staged); err != nil {
 		return nil, fmt.Errorf("write the header: %w", err)
 	}
 	return luks2.Read(c.part, int64(c.part.Size()))

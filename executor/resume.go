@@ -4,20 +4,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
 
-// resume opens a volume in conversion with the keys it carries and finishes it.
-func (c *conversion) resume(ctx context.Context) error {
-	header, err := c.readHeader(ctx)
+// resumeKeys opens the volume whose conversion an action goes on with, and checks its
+// metadata, before anything is written anywhere. They are the caller's to wipe.
+func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, error) {
+	c, err := x.conversion(a)
 	if err != nil {
+		return dataKeys{}, err
+	}
+	if a.Room == planner.RoomDetached {
+		file, err := os.Open(a.HeaderPath)
+		if err != nil {
+			return dataKeys{}, fmt.Errorf("header file: %w", err)
+		}
+		defer file.Close()
+		if err := c.settle(file); err != nil {
+			return dataKeys{}, err
+		}
+	}
+	header, staged, err := c.findHeader()
+	if err != nil {
+		return dataKeys{}, err
+	}
+	if c.header = header; staged != nil {
+		c.home = &front{bytes: staged} // with the keyslots
+	}
+	pending, err := c.pending()
+	if err != nil || pending == nil {
+		return dataKeys{}, err
+	}
+	return c.unlock(ctx, pending)
+}
+
+// pending returns the conversion that the header describes, nil where all that is
+// left is to wipe old data. It fails where the conversion cannot be continued here.
+func (c *conversion) pending() (*luks2.Reencryption, error) {
+	pending, err := c.header.Reencryption(c.volumeEnd(c.header))
+	if err != nil || pending == nil || unprotected(pending) {
+		return pending, err
+	}
+	return c.state()
+}
+
+// unprotected tells whether a conversion keeps nothing of its hot zones; it is
+// continued under our own protection.
+func unprotected(pending *luks2.Reencryption) bool {
+	return pending.Resilience == "none" && pending.Mode != "decrypt"
+}
+
+// resume finishes a volume in conversion, with the keys that were opened for it or
+// else with those that it carries.
+func (c *conversion) resume(ctx context.Context) error {
+	var err error
+	if c.header, err = c.readHeader(); err != nil {
 		return err
 	}
-	c.header = header
-	pending, err := header.Reencryption(c.volumeEnd(header))
+	pending, err := c.pending()
 	if err != nil {
 		return err
 	}
@@ -28,26 +76,27 @@ func (c *conversion) resume(ctx context.Context) error {
 		c.report(Done, "", c.action.DataSize)
 		return nil
 	}
-	unprotected := pending.Resilience == "none" && pending.Mode != "decrypt"
-	if _, err := c.state(); err != nil && !unprotected {
-		return err
-	}
-	keys, err := c.unlock(ctx, pending)
-	if err != nil {
-		return err
-	}
-	defer keys.wipe()
-	if unprotected {
-		if err := c.protect(pending, keys); err != nil {
+	if c.keys.new == nil {
+		if c.keys, err = c.unlock(ctx, pending); err != nil {
 			return err
 		}
+		defer c.keys.wipe()
+	}
+	if err := c.settleResume(pending); err != nil {
+		return err
+	}
+	return c.convert(ctx, c.keys)
+}
+
+// settleResume makes of what a conversion was left as what this package continues.
+func (c *conversion) settleResume(pending *luks2.Reencryption) error {
+	if unprotected(pending) {
+		return c.protect(pending, c.keys)
 	}
 	if pending.Resilience == "datashift" && pending.State == luks2.Clean && pending.Remaining == pending.DataSize {
-		if err := c.eraseStaged(); err != nil {
-			return err
-		}
+		return c.eraseStaged()
 	}
-	return c.convert(ctx, keys)
+	return nil
 }
 
 // unlock returns the keys that the conversion needs, and checks that they are those

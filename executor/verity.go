@@ -24,6 +24,9 @@ func (x *run) verity(ctx context.Context, a planner.Verity) error {
 	if err != nil {
 		return err
 	}
+	if err := x.clean(hash, false); err != nil {
+		return err
+	}
 	root, err := verity.Format(ctx, data, hash, x.verityOptions(a))
 	if err != nil {
 		return err
