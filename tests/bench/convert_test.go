@@ -19,7 +19,7 @@ const partitionStart = disk.MiB
 // volumeSectorSize is the encryption sector size on both sides, in bytes.
 const volumeSectorSize = 4096
 
-// convertDefinition converts with a key file, and grows the partition for the header.
+// convertDefinition converts, and grows the partition for the header.
 const convertDefinition = `
 [partition]
 type = "root"
@@ -29,9 +29,6 @@ weight = 0
 existing = "convert"
 header_room = ["grow"]
 sector_size = 4096
-%s
-[[encryption.key]]
-type = "file"
 `
 
 // convertRow encrypts a file system of 2 GiB in place, all of it.
@@ -53,14 +50,14 @@ func convertRow(name string, where place, peer func(t testing.TB, dir string, si
 
 // convert returns our run over an image in dir.
 func (w *workshop) convert(t testing.TB, dir string, size disk.Bytes) func(testing.TB) sample {
-	image, defs, key := filepath.Join(dir, "image"), definitionsDir(t, fmt.Sprintf(convertDefinition, "")), keyFile(t)
+	image, defs, key := filepath.Join(dir, "image"), definitionsDir(t, convertDefinition+ourKey().table), ourKey().make(t)
 	randomFile(t, image, partitionStart+size+headerRoom+disk.MiB)
 	return func(t testing.TB) sample {
 		zero(t, image, 0, partitionStart+headerRoom)
 		onePartition(t, image, size)
 		run(t, "mkfs.ext4", "-q", "-F", "-E", fmt.Sprintf("nodiscard,offset=%d", partitionStart), "-b", "4096", image, kibibytes(size))
 		settle(t, image)
-		s, _ := run(t, w.sealpart, "apply", "--definitions", defs, "--key-file", key, "--progress", "none", image)
+		s := w.apply(t, key, "--definitions", defs, image)
 		if !magic(t, image, partitionStart) {
 			t.Fatal("nothing was converted")
 		}
@@ -134,12 +131,12 @@ type variant struct {
 
 // convertCopy converts a copy of template, with a line more in the definition.
 func (w *workshop) convertCopy(t testing.TB, template, line string) variant {
-	image, key := template+".copy", keyFile(t)
-	v := variant{definitions: definitionsDir(t, fmt.Sprintf(convertDefinition, line))}
+	image, key := template+".copy", ourKey().make(t)
+	v := variant{definitions: definitionsDir(t, convertDefinition+line+ourKey().table)}
 	v.run = func(t testing.TB) sample {
 		run(t, "cp", "--sparse=always", template, image)
 		defer os.Remove(image)
-		s, _ := run(t, w.sealpart, "apply", "--definitions", v.definitions, "--key-file", key, "--progress", "none", image)
+		s := w.apply(t, key, "--definitions", v.definitions, image)
 		if !magic(t, image, partitionStart) {
 			t.Fatal("nothing was converted")
 		}

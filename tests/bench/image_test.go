@@ -20,11 +20,8 @@ size_max = "%dM"
 format = "%s"
 `
 
-const withKeyFile = `
-[encryption]
-[[encryption.key]]
-type = "file"
-`
+// encrypted makes of the definition of a new partition that of an encrypted one.
+func encrypted(definition string) string { return definition + "\n[encryption]" + ourKey().table }
 
 // creation returns the definition of a new partition.
 func creation(kind, format string, size disk.Bytes) string {
@@ -38,13 +35,12 @@ var imageRow = row{
 	goal: goal{seconds: 1, bytes: 200 * disk.MiB}, show: inSeconds,
 	prepare: func(t *testing.T, w *workshop) contest {
 		const size = 4 * disk.GiB // it is sparse: no less for a quick look
-		image, key := filepath.Join(t.TempDir(), "image"), keyFile(t)
+		image, key := filepath.Join(t.TempDir(), "image"), ourKey().make(t)
 		defs := definitionsDir(t, creation("esp", "vfat", 100*disk.MiB), creation("root", "ext4", size/8),
-			creation("home", "ext4", size/5*4)+withKeyFile)
+			encrypted(creation("home", "ext4", size/5*4)))
 		return contest{ours: func(t testing.TB) sample {
 			defer os.Remove(image)
-			s, _ := run(t, w.sealpart, "apply", "--empty", "create", "--size", fmt.Sprint(int64(size)), "--definitions", defs,
-				"--key-file", key, "--progress", "none", image)
+			s := w.apply(t, key, "--empty", "create", "--size", fmt.Sprint(int64(size)), "--definitions", defs, image)
 			s.bytes = allocated(t, image)
 			return s
 		}}

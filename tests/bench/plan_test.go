@@ -67,12 +67,12 @@ func (w *workshop) tenPartitions(t testing.TB) (image, defs string) {
 	for i, kind := range []string{"root", "usr", "home", "srv", "var", "tmp", "linux-generic", "xbootldr"} {
 		text := creation(kind, "ext4", 64*disk.MiB)
 		if i%2 == 0 {
-			text += withKeyFile
+			text = encrypted(text)
 		}
 		texts = append(texts, text)
 	}
 	image, defs = filepath.Join(t.TempDir(), "image"), definitionsDir(t, texts...)
-	run(t, w.sealpart, "apply", "--empty", "create", "--size", "1G", "--definitions", defs, "--key-file", keyFile(t), "--progress", "none", image)
+	w.apply(t, ourKey().make(t), "--empty", "create", "--size", "1G", "--definitions", defs, image)
 	return image, defs
 }
 

@@ -18,9 +18,6 @@ weight = 0
 [encryption]
 existing = "rekey"
 existing_key = "file:%s"
-
-[[encryption.key]]
-type = "file"
 `
 
 // luksHeader is the room before the data of the volumes that are rekeyed.
@@ -55,9 +52,8 @@ func luksFormat(t testing.TB, dir, key string, size disk.Bytes) []byte {
 
 // rekey returns our run over an image in dir.
 func (w *workshop) rekey(t testing.TB, dir string, header []byte, vendor string, size disk.Bytes) func(testing.TB) sample {
-	image, key := filepath.Join(dir, "image"), filepath.Join(t.TempDir(), "new")
-	check(t, os.WriteFile(key, []byte("another key"), 0o600))
-	defs := definitionsDir(t, fmt.Sprintf(rekeyDefinition, vendor))
+	image, key := filepath.Join(dir, "image"), ourKey().make(t)
+	defs := definitionsDir(t, fmt.Sprintf(rekeyDefinition, vendor)+ourKey().table)
 	randomFile(t, image, partitionStart+luksHeader+size+disk.MiB)
 	onePartition(t, image, luksHeader+size)
 	writeAt(t, image, header, partitionStart)
@@ -65,7 +61,7 @@ func (w *workshop) rekey(t testing.TB, dir string, header []byte, vendor string,
 	return func(t testing.TB) sample {
 		writeAt(t, image, header, partitionStart)
 		settle(t, image)
-		s, _ := run(t, w.sealpart, "apply", "--definitions", defs, "--key-file", key, "--progress", "none", image)
+		s := w.apply(t, key, "--definitions", defs, image)
 		if sameAt(t, image, header, partitionStart) {
 			t.Fatal("nothing was rekeyed")
 		}

@@ -30,7 +30,7 @@ func describe(w io.Writer) {
 			fmt.Fprintln(w, version)
 		}
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "the keys of our volumes: %s\n\n", ourKey().spoken)
 }
 
 // table writes all results as a table in Markdown.
