@@ -21,7 +21,8 @@ var builders = []func(*layout, *part) (Action, error){
 // returns what is to be done. The same arguments always give the same plan.
 //
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
-// with a *NoSpaceError where the partitions do not fit, and otherwise where the
+// with a *NoSpaceError where the partitions do not fit, with a *TableError where the
+// table that is there could not be written, and otherwise where the
 // definitions or the snapshot contradict themselves.
 func Make(defs []definitions.Definition, snap disk.Snapshot, _ host.Facts, o Options) (*Plan, error) {
 	l := &layout{snap: snap, opts: o, grain: grainOf(o, snap.SectorSize)}
@@ -102,6 +103,9 @@ func (l *layout) plan() (*Plan, error) {
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
 	}
 	if err := l.act(p); err != nil {
+		return nil, err
+	}
+	if err := l.checkWritable(p); err != nil {
 		return nil, err
 	}
 	p.Notes = l.notes

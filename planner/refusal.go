@@ -21,3 +21,17 @@ func (r *Refusal) Error() string {
 
 // Hint says what to do next.
 func (r *Refusal) Hint() string { return r.Remedy }
+
+// TableError says why the partition table of a disk cannot be written, so that nothing
+// on it can be changed. Nothing was written.
+type TableError struct {
+	Path   string // of the disk
+	Reason string
+	Remedy string // what to do next
+}
+
+// Error names the disk and the reason.
+func (e *TableError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Reason) }
+
+// Hint says what to do next.
+func (e *TableError) Hint() string { return e.Remedy }

@@ -76,6 +76,30 @@ func (l *layout) checkLabel() error {
 	return nil
 }
 
+// checkWritable refuses a plan whose table could not be written: where its backup goes
+// lies a partition, or where its primary copy goes lies something else. Every plan
+// but an empty one writes both copies.
+func (l *layout) checkWritable(p *Plan) error {
+	if p.Empty() || p.NewTable || p.Table.Kind != disk.GPT {
+		return nil
+	}
+	if reason := l.snap.Unwritable; reason != "" {
+		return &TableError{l.snap.Path, reason,
+			"if what lies there may go, \"gdisk\" rebuilds the primary partition table from the backup (r, b, w)"}
+	}
+	size := backupSectors(l.snap.SectorSize, p.Table.Slots).Offset(l.snap.SectorSize)
+	end := p.Target.Size.RoundDown(l.snap.SectorSize)
+	backup := disk.Extent{Offset: end - size, Size: size}
+	for _, r := range p.Rows {
+		if r.Activity != ActivityDelete && r.Overlaps(backup) {
+			return &TableError{l.snap.Path,
+				fmt.Sprintf("partition %d ends at byte %d, over the backup partition table, which starts at byte %d", r.Number, r.End(), backup.Offset),
+				"make the partition and what is in it smaller, or the disk larger (--size, for an image file)"}
+		}
+	}
+	return nil
+}
+
 func describeLabel(kind disk.TableKind) string {
 	switch kind {
 	case disk.GPT:

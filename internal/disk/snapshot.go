@@ -20,6 +20,9 @@ type Snapshot struct {
 	Table      Table       `json:"table"`
 	Partitions []Partition `json:"partitions"` // in the order of their numbers
 	Content    Content     `json:"content"`    // of a disk without a table
+	// Unwritable says why the table must not be written, though it can be read: what
+	// lies in the place of its primary copy is something else. Empty where it may.
+	Unwritable string `json:"unwritable,omitempty"`
 	// Warnings says what was found damaged and worked around, such as a primary
 	// GPT read from its backup.
 	Warnings []string `json:"warnings,omitempty"`

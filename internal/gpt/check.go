@@ -19,8 +19,8 @@ const maxName = 36
 // check refuses a table that must not be written. It is the last guard before the
 // disk: what it lets through is well-formed, and no two partitions share a byte.
 func (s *State) check(l layout, t disk.Table, entries []disk.Entry) error {
-	if s.foreign {
-		return fmt.Errorf("the primary partition table is lost, and what lies at sector %d, where it would go, is no partition array; not overwriting it", s.primaryArray)
+	if reason := s.Unwritable(); reason != "" {
+		return errors.New(reason)
 	}
 	if err := s.checkTable(l, t); err != nil {
 		return err
@@ -43,6 +43,15 @@ func (s *State) check(l layout, t disk.Table, entries []disk.Entry) error {
 		return err
 	}
 	return checkOverlaps(entries)
+}
+
+// Unwritable says why Writes refuses to write any table to this disk, "" where it
+// does not.
+func (s *State) Unwritable() string {
+	if !s.foreign {
+		return ""
+	}
+	return fmt.Sprintf("the primary partition table is lost, and what lies at sector %d, where it would go, is no partition array; not overwriting it", s.primaryArray)
 }
 
 // checkTable refuses header values that do not fit the disk or the table's places.

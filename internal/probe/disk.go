@@ -29,6 +29,7 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 	switch {
 	case err == nil:
 		snapshot.SectorSize, snapshot.Table, snapshot.Warnings = state.SectorSize, state.Table, state.Warnings
+		snapshot.Unwritable = state.Unwritable()
 		err = addPartitions(&snapshot, dev, state.Entries)
 	case errors.Is(err, gpt.ErrMBR):
 		err = addMBR(&snapshot, dev)
