@@ -32,12 +32,10 @@ type hostile struct {
 // verdict is what apply has to do about a disk.
 type verdict int
 
-// A refused disk is not changed by one byte. Where apply stops at root, its partition
-// is not, but the one beside it may have been made. A disk that is used comes out as
-// judge wants it.
+// A refused disk is not changed by one byte. A disk that is used comes out as judge
+// wants it.
 const (
 	refused verdict = iota
-	stopped
 	used
 )
 
@@ -176,9 +174,6 @@ func (c hostile) run(t *testing.T, judge func(t *testing.T, before []byte)) stri
 		if (s.code == 0) != (c.want == used) || changed != (c.want != refused) {
 			t.Errorf("apply ended with %d, changed: %v\n%s", s.code, changed, s.err)
 		}
-	}
-	if c.want == stopped && !bytes.HasPrefix(rootOf(t), root) {
-		t.Error("root was changed")
 	}
 	if c.want == used && !t.Failed() {
 		judge(t, root)
