@@ -11,16 +11,42 @@ import (
 // NoSpaceError says that the partitions do not fit.
 type NoSpaceError struct {
 	Definition string     // of the partition that found no place
+	Partition  int        // its number where it is there and must grow, 0 for a new one
 	Need       disk.Bytes // what it takes at least, with the space behind it
-	Have       disk.Bytes // the most that one place offers
+	Have       disk.Bytes // the largest free area; of one that is there, how far it can grow
 	Total      disk.Bytes // what all that must be made or grown take together
 	Free       disk.Bytes // what all free areas offer together
 }
 
 // Error says how much is needed and how much there is.
 func (e *NoSpaceError) Error() string {
-	return fmt.Sprintf("no space for %s.toml: it needs %s and the largest place has %s (all together need %s, and %s are free)",
-		e.Definition, e.Need, e.Have, e.Total, e.Free)
+	need, have := figures(e.Need, e.Have)
+	total, free := figures(e.Total, e.Free)
+	switch {
+	case e.Partition != 0:
+		return fmt.Sprintf("no space for %s.toml: partition %d must have at least %s with its padding, and what lies behind it lets it have %s", e.Definition, e.Partition, need, have)
+	case e.Need > e.Have:
+		return fmt.Sprintf("no space for %s.toml: it needs at least %s with its padding, and the largest free area has %s (all definitions together need %s more, and %s are free)", e.Definition, need, have, total, free)
+	default:
+		return fmt.Sprintf("no space for %s.toml: it needs at least %s with its padding, and of the largest free area's %s the others that must be made or grow leave less (all together need %s more, and %s are free)", e.Definition, need, have, total, free)
+	}
+}
+
+// Hint says what would help.
+func (e *NoSpaceError) Hint() string {
+	help := "lower size_min or padding_min, give a priority above 0 to what may be left out, or make room: fewer partitions, or a larger disk (--size, for an image file)"
+	if e.Partition != 0 {
+		return help + "; a partition grows only into the free space right behind it"
+	}
+	return help
+}
+
+// figures writes two sizes that are compared so that they look different where they are.
+func figures(a, b disk.Bytes) (string, string) {
+	if a != b && a.String() == b.String() {
+		return fmt.Sprintf("%d bytes", a), fmt.Sprintf("%d", b)
+	}
+	return a.String(), b.String()
 }
 
 // fit assigns every new partition to an area. Where that fails it gives up, in
@@ -134,7 +160,7 @@ func (l *layout) noSpace(lacking *part) error {
 		e.Free += a.Size
 	}
 	if lacking.old != nil {
-		e.Have = l.reach(lacking)
+		e.Partition, e.Have = lacking.old.Number, l.reach(lacking)
 	}
 	for _, p := range l.parts {
 		switch {

@@ -409,6 +409,17 @@ func TestNoSpace(t *testing.T) {
 	if !errors.As(err, &noSpace) || noSpace.Definition != "20-var" || noSpace.Need != disk.GiB || noSpace.Total != disk.GiB+10*disk.MiB {
 		t.Errorf("%v", err)
 	}
+	said := map[string][]definitions.Definition{
+		"no space for 20-var.toml: it needs at least 1 GiB with its padding, and the largest free area has 99 MiB (all definitions together need 1 GiB more, and 99 MiB are free)":                                         named(want("home"), want("var", sizes(disk.GiB, 0))),
+		"no space for 20-var.toml: it needs at least 64 MiB with its padding, and of the largest free area's 99 MiB the others that must be made or grow leave less (all together need 114 MiB more, and 99 MiB are free)": named(want("home", sizes(50*disk.MiB, 0)), want("var", sizes(64*disk.MiB, 0))),
+		"no space for 10-home.toml: it needs at least 103792640 bytes with its padding, and the largest free area has 103788544 (all definitions together need 103792640 bytes more, and 103788544 are free)":              named(want("home", sizes(103792640, 0))),
+	}
+	for text, defs := range said {
+		_, err := Make(defs, blank(100*disk.MiB), host.Facts{}, options(EmptyAllow))
+		if !errors.As(err, &noSpace) || noSpace.Error() != text || noSpace.Hint() == "" {
+			t.Errorf("%v, want\n%s", err, text)
+		}
+	}
 	var many []definitions.Definition
 	for range 129 {
 		many = append(many, want("linux-generic", sizes(4096, 0)))

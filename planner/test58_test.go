@@ -98,7 +98,8 @@ func TestRepartIssue24553(t *testing.T) {
 	root := want("root", sizes(10*disk.GiB, 120*disk.GiB))
 	_, err := Make(named(root), there(8*disk.GiB), host.Facts{}, options(EmptyRefuse))
 	var noSpace *NoSpaceError
-	if !errors.As(err, &noSpace) || noSpace.Need != 10*disk.GiB {
+	if !errors.As(err, &noSpace) || noSpace.Need != 10*disk.GiB ||
+		noSpace.Error() != "no space for 10-root-x86-64.toml: partition 2 must have at least 10 GiB with its padding, and what lies behind it lets it have 7.7 GiB" {
 		t.Errorf("8 GiB: %v", err)
 	}
 	expect(t, plan(t, named(root), there(12*disk.GiB), options(EmptyRefuse)), esp, "2 root-x86-64 524328+24641456 resize")
