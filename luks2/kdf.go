@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -134,6 +135,10 @@ func (k KDF) derive(passphrase, salt []byte, size int) ([]byte, error) {
 	if int64(k.Time)*int64(max(k.MemoryKiB, 8*k.CPUs)) > maxWorkKiB {
 		return nil, fmt.Errorf("%s with %d passes over %d KiB would take too long", k.Type, k.Time, k.MemoryKiB)
 	}
+	// What the run worked in is garbage now, as much as 4 GiB, and was derived from the
+	// secret. The collector would come only when as much again is taken: by the next
+	// run, on a machine that has no room for both. So it goes back at once.
+	defer debug.FreeOSMemory()
 	return run(passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), uint32(size)), nil
 }
 
