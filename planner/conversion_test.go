@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -432,6 +433,31 @@ func TestConversionLaws(t *testing.T) {
 		c.spoil(p)
 		if err := Check(p, c.snap); err == nil {
 			t.Errorf("%s: accepted", c.name)
+		}
+	}
+}
+
+// TestUnfinishedIsNoted: a conversion that nothing goes on with is no change, and is
+// spoken of all the same.
+func TestUnfinishedIsNoted(t *testing.T) {
+	half := pending(luks(there("root", 2048, 204800), 1), "encrypt", "datashift", disk.ReencryptClean)
+	unwiped := luks(there("root", 2048, 204800), 1, disk.Token{Type: "sealpart"})
+	const said = "partition 1 is in a conversion (encrypt) that was begun and not finished: 1 MiB of 64 MiB done; nothing goes on with it here, a definition of it with existing = \"convert\" would"
+	cases := []struct {
+		defs []definitions.Definition
+		part disk.Partition
+		want []Note
+	}{
+		{nil, half, []Note{{Text: said, Warning: true}}},
+		{named(volumeAs(definitions.ExistingKeep, "", tpmKey)), half, []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}},
+		{nil, unwiped, []Note{{Warning: true, Text: "partition 1 is encrypted, but the plain copy that its conversion made of its first bytes is not wiped yet; nothing goes on with it here, a definition of it with existing = \"convert\" would"}}},
+		{named(convertAs("shrink")), half, nil},
+		{nil, luks(there("root", 2048, 204800), 1), nil},
+	}
+	for _, c := range cases {
+		p := plan(t, c.defs, gpt(disk.GiB, c.part), options(EmptyRefuse))
+		if diff := cmp.Diff(c.want, p.Notes); diff != "" || p.Empty() != (c.want != nil || c.defs == nil) {
+			t.Errorf("empty: %v, notes -want +got:\n%s", p.Empty(), diff)
 		}
 	}
 }

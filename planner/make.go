@@ -108,6 +108,7 @@ func (l *layout) plan() (*Plan, error) {
 	if err := l.checkWritable(p); err != nil {
 		return nil, err
 	}
+	l.noteUnfinished(p)
 	p.Notes = l.notes
 	if p.Empty() {
 		p.Table = l.snap.Table // nothing needs a larger usable range

@@ -61,6 +61,9 @@ type Row struct {
 type Note struct {
 	Definition string `json:"definition,omitempty"`
 	Text       string `json:"text"`
+	// Warning is set where somebody should do something, though the plan may have
+	// nothing to do.
+	Warning bool `json:"warning,omitempty"`
 }
 
 // Entries returns the final table's entries, in the order of their numbers.

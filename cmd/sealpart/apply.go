@@ -117,6 +117,7 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 		if flags.json {
 			return showPlan(out, plan, saw, true)
 		}
+		progress.warn(plan.Notes)
 		return nil
 	}
 	if err := checkHolders(dev, plan); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/planner"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/sys/unix"
@@ -72,6 +73,15 @@ func (p *progress) event(e executor.Event) {
 		_ = p.out.Encode(e) // nobody listens any more; the work goes on
 	case p.bars != nil && e.Total > 0:
 		p.bar(e).SetCurrent(int64(e.Done))
+	}
+}
+
+// warn says what somebody should do about a disk that there is nothing to do on.
+func (p *progress) warn(notes []planner.Note) {
+	for _, n := range notes {
+		if n.Warning {
+			fmt.Fprintf(p.notes, "sealpart: note: %s\n", spokenNote(n))
+		}
 	}
 }
 

@@ -63,8 +63,13 @@ func showNotes(w *bufio.Writer, p *planner.Plan, saw disk.Snapshot) {
 		fmt.Fprintf(w, "note: %s\n", printable(warning))
 	}
 	for _, n := range p.Notes {
-		fmt.Fprintf(w, "note: %s\n", printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": ")))
+		fmt.Fprintf(w, "note: %s\n", spokenNote(n))
 	}
+}
+
+// spokenNote writes a note on one line, behind the definition it is about.
+func spokenNote(n planner.Note) string {
+	return printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": "))
 }
 
 // showBefore lists the partitions as they are.
