@@ -150,7 +150,7 @@ func (s secrets) addVolumeKeys(t *testing.T, dir string) {
 	t.Helper()
 	for _, part := range []string{"disk.img 1", "disk.img 3", "unfinished.img 1"} {
 		out := tool(t, "", "sh", "-ec", fmt.Sprintf(`export PATH=$PATH:/usr/sbin:/sbin; cd %s; set -- %s
-			set -- $(sfdisk -J $1 | jq -r --argjson n $2 ".partitiontable.partitions[] | select(.node | endswith(\"img$2\")) | \"\(.start) \(.size)\"") $1
+			set -- $(sfdisk -J $1 2>/dev/null | jq -r --argjson n $2 ".partitiontable.partitions[] | select(.node | endswith(\"img$2\")) | \"\(.start) \(.size)\"") $1
 			dd if=$3 of=part bs=512 skip=$1 count=$2 conv=sparse status=none
 			cryptsetup luksDump -q --dump-volume-key --volume-key-file=vk --key-file=key part >/dev/null
 			od -An -v -tx1 vk | tr -d ' \n'; rm -f part vk`, dir, part))
