@@ -25,13 +25,13 @@ func makeVFAT(ctx context.Context, target string, fs Filesystem) error {
 	if label := vfatLabel(fs.Label); label != "" {
 		args = append(args, "-n", label)
 	}
-	if size >= minFAT32*fs.SectorSize {
+	if size >= minFAT32(fs.SectorSize) {
 		args = append(args, "-F", "32")
-	}
-	if fs.SectorSize == 4096 {
-		// Left alone, mkfs.vfat makes clusters so large that a small FAT32 has
-		// too few of them to be one.
-		args = append(args, "-s", "1")
+		if fs.SectorSize == 4096 {
+			// Left alone, mkfs.vfat makes clusters so large that a small FAT32 has
+			// too few of them to be one.
+			args = append(args, "-s", "1")
+		}
 	}
 	if err := run(ctx, command{name: "mkfs.vfat", args: append(args, target), epoch: fs.Epoch}); err != nil {
 		return err
@@ -39,9 +39,14 @@ func makeVFAT(ctx context.Context, target string, fs Filesystem) error {
 	return fillVFAT(ctx, target, fs)
 }
 
-// minFAT32 is the least sectors that hold a FAT32: 65525 clusters (Microsoft's FAT
-// specification, "FAT type determination"), two tables of them, what is reserved.
-const minFAT32 disk.Bytes = 65525 + 2*512 + 64
+// minFAT32 is the least that holds a FAT32: 65525 clusters of a sector (Microsoft's
+// FAT specification, "FAT type determination"), two tables of them in 4 bytes each,
+// what is reserved.
+func minFAT32(sector disk.Bytes) disk.Bytes {
+	const clusters = 65525
+	table := disk.Bytes((clusters + 2) * 4).RoundUp(sector)
+	return (clusters+64)*sector + 2*table
+}
 
 func sizeOf(path string) (disk.Bytes, error) {
 	file, err := os.Open(path)

@@ -24,9 +24,10 @@ func TestMakeVFAT(t *testing.T) {
 		size, sector disk.Bytes
 		version      string
 	}{
-		"FAT16":            {20 * disk.MiB, 512, "FAT16"},
-		"FAT32":            {34 * disk.MiB, 512, "FAT32"},
-		"4096-byte sector": {270 * disk.MiB, 4096, "FAT32"},
+		"FAT16":                               {20 * disk.MiB, 512, "FAT16"},
+		"FAT32":                               {34 * disk.MiB, 512, "FAT32"},
+		"4096-byte sector":                    {260 * disk.MiB, 4096, "FAT32"},
+		"4096-byte sector, too few for FAT32": {minFAT32(4096) - 4096, 4096, "FAT16"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
