@@ -101,7 +101,7 @@ func (w *world) applyNew(ctx context.Context, flags *applyFlags, path string, pr
 
 // applyTo works on a disk or image that is there.
 func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, progress *progress, out io.Writer) error {
-	dev, err := blockdev.Open(path, blockdev.OpenOptions{Write: true})
+	dev, err := openDisk(&flags.planFlags, path, blockdev.OpenOptions{Write: true})
 	if err != nil {
 		return err
 	}
@@ -190,20 +190,4 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 		}
 	}
 	return env
-}
-
-// checkHolders refuses to convert or replace what is in use.
-func checkHolders(dev *blockdev.File, plan *planner.Plan) error {
-	holders, err := dev.Holders()
-	if err != nil {
-		return err
-	}
-	for _, holder := range holders {
-		for _, e := range plan.Rewrites() {
-			if holder.Extent.Overlaps(e) {
-				return fmt.Errorf("it is in use: %s", holder)
-			}
-		}
-	}
-	return nil
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,7 +40,13 @@ func TestScripts(t *testing.T) {
 			env.Values["t"] = t
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"tpm": startTPM},
+		Condition: func(condition string) (bool, error) {
+			if condition != "root" {
+				return false, fmt.Errorf("unknown condition %q", condition)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"tpm": startTPM, "loop": attachLoop},
 	})
 }
 
@@ -48,4 +57,15 @@ func startTPM(ts *testscript.TestScript, _ bool, _ []string) {
 	device := testenv.StartSWTPM(t)
 	ts.Setenv("TPM", device)
 	ts.Setenv("TPM2TOOLS_TCTI", device)
+}
+
+// attachLoop is the script command "loop": it runs losetup with its arguments, the
+// last of which is an image, and sets LOOP to the device, which goes with the script.
+func attachLoop(ts *testscript.TestScript, _ bool, args []string) {
+	args[len(args)-1] = ts.MkAbs(args[len(args)-1])
+	out, err := exec.Command("losetup", append([]string{"--find", "--show"}, args...)...).Output()
+	ts.Check(err)
+	device := strings.TrimSpace(string(out))
+	ts.Defer(func() { ts.Check(exec.Command("losetup", "-d", device).Run()) })
+	ts.Setenv("LOOP", device)
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -52,6 +54,20 @@ func gather(f *planFlags) (*world, error) {
 	return w, err
 }
 
+// noDefinitionsError lists directories that were asked for and hold no definition: a
+// disk that is nothing to be made of is hardly what somebody names a directory for.
+type noDefinitionsError []string
+
+// Error names the directories.
+func (e noDefinitionsError) Error() string {
+	return fmt.Sprintf("--definitions: no definition (*.toml) in %s", strings.Join(e, " or "))
+}
+
+// Hint says what would be one.
+func (noDefinitionsError) Hint() string {
+	return "definitions are files such as 10-root.toml, right in the directory"
+}
+
 // absoluteRoot makes --root independent of the working directory: other programs
 // are told paths below it.
 func (f *planFlags) absoluteRoot() error {
@@ -72,16 +88,23 @@ func (f *planFlags) absoluteRoot() error {
 // that was asked for must be there.
 func (f *planFlags) sources() ([]definitions.Source, error) {
 	var sources []definitions.Source
+	some := false
 	for _, dir := range f.definitions {
 		if info, err := os.Stat(dir); err != nil {
 			return nil, fmt.Errorf("--definitions: %w", err)
 		} else if !info.IsDir() {
 			return nil, fmt.Errorf("--definitions: %s is not a directory", dir)
 		}
-		sources = append(sources, definitions.Source{FS: os.DirFS(dir), Dir: dir})
+		source := definitions.Source{FS: os.DirFS(dir), Dir: dir}
+		files, err := fs.Glob(source.FS, "[^.]*.toml")
+		some = some || err != nil || len(files) > 0 // what cannot be listed is for Load to say
+		sources = append(sources, source)
 	}
-	if len(f.definitions) > 0 {
+	switch {
+	case some:
 		return sources, nil
+	case len(f.definitions) > 0:
+		return nil, noDefinitionsError(f.definitions)
 	}
 	for _, dir := range directories {
 		path := filepath.Join(f.root, dir)
@@ -159,12 +182,25 @@ func diskArgument(args []string) (string, error) {
 	return host.RootDisk()
 }
 
+// openDisk opens a disk or image that is there. A disk has the size that it has.
+func openDisk(f *planFlags, path string, o blockdev.OpenOptions) (*blockdev.File, error) {
+	dev, err := blockdev.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if dev.IsBlockDevice() && f.size != "" {
+		dev.Close()
+		return nil, usageError{fmt.Errorf("--size=%s: %s is a block device, and only an image file can grow", f.size, path)}
+	}
+	return dev, nil
+}
+
 // openForPlan opens a disk read-only. With --empty=create it is a blank one that
 // exists only in memory.
 func (w *world) openForPlan(f *planFlags, path string) (blockdev.Device, io.Closer, error) {
 	if w.options.Empty != planner.EmptyCreate {
-		dev, err := blockdev.Open(path, blockdev.OpenOptions{})
-		return dev, dev, err
+		dev, err := openDisk(f, path, blockdev.OpenOptions{})
+		return dev, dev, err // on an error nobody looks at dev
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return nil, nil, fmt.Errorf("%s is there already; --empty=create makes new files only", path)
