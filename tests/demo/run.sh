@@ -13,7 +13,12 @@ trap 'kill "$(cat "$work/tpm.pid" 2>/dev/null)" 2>/dev/null || true; rm -rf "$wo
 cd "$work"
 
 step() { printf '\n== %s\n' "$*"; }
-run() { printf '$ %s\n' "${*//$work\//}"; "$@"; }
+exec 3>&1
+run() { # shows a command as one would type it, then does it
+    local line=${*//$work\//}
+    printf '$ %s\n' "${line//$here\//}" >&3
+    "$@"
+}
 
 step "a plain image, as a factory writes it: ESP, an ext4 root with real files, free space"
 mkdir -p tree/usr/src
