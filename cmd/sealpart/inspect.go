@@ -100,6 +100,9 @@ func showContent(w io.Writer, c disk.Content) {
 // bound to.
 func showLUKS(w io.Writer, l disk.LUKS) {
 	fmt.Fprintf(w, "     %s, %d-bit key, sectors of %d bytes, data at %s\n", printable(l.Cipher), l.KeyBits, int64(l.SectorSize), l.DataOffset)
+	if l.Recovered != "" {
+		fmt.Fprintf(w, "     problem: one copy of the header is not good (%s); the other one is used, and the next change of the header repairs both\n", printable(l.Recovered))
+	}
 	if r := l.Reencryption; r != nil {
 		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", printable(r.Mode), printable(r.Resilience), r.State, r.Done, r.Total)
 	}

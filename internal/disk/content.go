@@ -40,6 +40,9 @@ type LUKS struct {
 	Keyslots     []Keyslot     `json:"keyslots"`
 	Tokens       []Token       `json:"tokens"`
 	Reencryption *Reencryption `json:"reencryption,omitempty"`
+	// Recovered says why one of the two copies of the header is not good; the other
+	// is what is described here, and the next write of the header repairs both.
+	Recovered string `json:"recovered,omitempty"`
 }
 
 // Keyslot is one LUKS2 keyslot, without its secrets.

@@ -99,6 +99,7 @@ func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 	l := &disk.LUKS{
 		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
 		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),
+		Recovered: text([]byte(h.Recovered())),
 	}
 	for _, slot := range h.Keyslots() {
 		if slot.Type != "reencrypt" { // that one records the conversion and opens nothing
