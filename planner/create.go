@@ -5,6 +5,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 )
 
 // Create writes a new partition into unallocated space: its file system or a
@@ -52,6 +53,10 @@ func planCreate(l *layout, p *part) (Action, error) {
 		}
 		if c.Filesystem.Label == "" {
 			c.Filesystem.Label = p.name
+		}
+		programs := host.ProgramsFor(format, len(c.Filesystem.CopyFiles) > 0)
+		if err := l.checkPrograms(p, "a new "+format, programs); err != nil {
+			return nil, err
 		}
 	}
 	if p.def.Encryption != nil {

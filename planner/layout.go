@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 )
 
 // unlimited is a size without an upper bound. No disk reaches it, so sums
@@ -17,6 +18,7 @@ const unlimited disk.Bytes = math.MaxInt64
 type layout struct {
 	snap     disk.Snapshot
 	opts     Options
+	facts    host.Facts
 	grain    disk.Bytes // what offsets and sizes of new partitions are multiples of
 	newTable bool
 	table    disk.Table  // as it will be

@@ -18,14 +18,15 @@ var builders = []func(*layout, *part) (Action, error){
 }
 
 // Make compares the definitions, in the order of their names, with the disk and
-// returns what is to be done. The same arguments always give the same plan.
+// returns what is to be done. The same arguments always give the same plan. Of facts
+// Tools counts: nil says that the machine's programs are unknown.
 //
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, with a *TableError where the
 // table that is there could not be written, and otherwise where the
 // definitions or the snapshot contradict themselves.
-func Make(defs []definitions.Definition, snap disk.Snapshot, _ host.Facts, o Options) (*Plan, error) {
-	l := &layout{snap: snap, opts: o, grain: grainOf(o, snap.SectorSize)}
+func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
+	l := &layout{snap: snap, opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
 	if err := l.decide(defs); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 )
 
 // Reencrypt rewrites the data of a partition in place: a plain file system becomes a
@@ -132,6 +133,9 @@ func (l *layout) convert(p *part) (Action, error) {
 		r.DataSize = dataSize(c, r.Shift)
 		if to, shrinks := shrinkTarget(c, r.Shift, p.extent.Size); shrinks {
 			r.ShrinkTo, r.DataSize = to, to
+			if err := l.checkPrograms(p, "making its "+c.Kind+" smaller", host.ShrinkPrograms()); err != nil {
+				return nil, err
+			}
 		}
 	case RoomGap:
 		r.DataSize = (p.extent.Size - r.Shift).RoundDown(r.Encryption.SectorSize)

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -79,6 +80,51 @@ func TestRefusals(t *testing.T) {
 		}
 		if refusal.Error() != file+c.reason || refusal.Hint() != c.remedy {
 			t.Errorf("%s:\n%s\nhint: %s", c.name, refusal, refusal.Hint())
+		}
+	}
+}
+
+// TestMissingPrograms: a plan that the machine has not the programs for is refused,
+// with the package that has them; and nothing is asked of an unknown machine.
+func TestMissingPrograms(t *testing.T) {
+	files := func(d *definitions.Definition) {
+		d.Filesystem.CopyFiles = []definitions.CopyFile{{Source: "/x", Target: "/"}}
+	}
+	root := ext4(there("root", 2048, 204800))
+	tools := func(names ...string) host.Facts {
+		f := host.Facts{Tools: map[string]string{}}
+		for _, n := range names {
+			f.Tools[n] = "/sbin/" + n
+		}
+		return f
+	}
+	cases := []struct {
+		def          definitions.Definition
+		facts        host.Facts
+		reason, pack string
+	}{
+		{want("home", format("ext4")), tools(), "10-home.toml: a new ext4 takes mkfs.ext4, which is not installed", "e2fsprogs"},
+		{want("home", format("ext4")), tools("mkfs.ext4"), "", ""},
+		{want("home", format("ext4"), files), tools("mkfs.ext4"), "10-home.toml: a new ext4 takes debugfs, which is not installed", "e2fsprogs"},
+		{want("home", format("vfat")), tools("mkfs.vfat"), "", ""},
+		{want("home", format("vfat"), files), tools("mkfs.vfat", "mmd"), "10-home.toml: a new vfat takes mcopy, which is not installed", "mtools"},
+		{want("home", format("vfat"), files), host.Facts{}, "", ""},
+		{want("swap"), tools(), "10-swap.toml: a new swap takes mkswap, which is not installed", "util-linux"},
+		{want("home"), tools(), "", ""},
+		{convertAs("shrink"), tools("e2fsck"), "10-root-x86-64.toml: partition 1: making its ext4 smaller takes resize2fs, which is not installed", "e2fsprogs"},
+		{convertAs("detached:" + headerPath), tools(), "", ""},
+	}
+	for _, c := range cases {
+		_, err := Make(named(c.def), gpt(disk.GiB, root), c.facts, options(EmptyRefuse))
+		if c.reason == "" {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Error() != "/usr/lib/sealpart.d/"+c.reason || !strings.Contains(refusal.Hint(), "package "+c.pack+")") {
+			t.Errorf("%v, want %s", err, c.reason)
 		}
 	}
 }

@@ -129,7 +129,7 @@ var toolNames = []string{
 // programs are even if path lacks them, as it does for users who are not root.
 func (m machine) tools(path string) map[string]string {
 	found := map[string]string{}
-	folders := append(filepath.SplitList(path), "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+	folders := append(filepath.SplitList(path), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 	for _, name := range toolNames {
 		for _, folder := range folders {
 			program := filepath.Join(folder, name)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/testenv"
 )
 
@@ -39,7 +40,7 @@ func sparse(t testing.TB, size disk.Bytes) string {
 // must makes fs in a new file of the given size.
 func must(t testing.TB, size disk.Bytes, fs Filesystem) string {
 	t.Helper()
-	for _, tool := range ToolFor(fs.Format) {
+	for _, tool := range host.ProgramsFor(fs.Format, true) {
 		testenv.Need(t, tool)
 	}
 	path := sparse(t, size)

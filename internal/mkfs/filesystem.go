@@ -74,21 +74,6 @@ func Make(ctx context.Context, path string, fs Filesystem) error {
 	}
 }
 
-// ToolFor returns the programs that Make needs for a format, nil where the format
-// is unknown, so that a missing one can be told before anything is written.
-func ToolFor(format string) []string {
-	switch format {
-	case "ext4":
-		return []string{"mkfs.ext4", "debugfs"}
-	case "vfat":
-		return []string{"mkfs.vfat", "mmd", "mcopy"}
-	case "swap":
-		return []string{"mkswap"}
-	default:
-		return nil
-	}
-}
-
 func unknownFormat(format string) error {
 	return fmt.Errorf("file systems of format %q cannot be made, only ext4, vfat and swap", format)
 }

@@ -1,0 +1,29 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/sealpart/sealpart/internal/host"
+)
+
+// checkPrograms refuses work on p that takes programs which are not installed. Where
+// nothing is known of the machine that will do it, nothing is refused.
+func (l *layout) checkPrograms(p *part, work string, programs []string) error {
+	if l.facts.Tools == nil {
+		return nil
+	}
+	for _, program := range programs {
+		if _, there := l.facts.Tools[program]; there {
+			continue
+		}
+		r := &Refusal{
+			Definition: p.def.File, Reason: fmt.Sprintf("%s takes %s, which is not installed", work, program),
+			Remedy: fmt.Sprintf("install it (in Debian it is in the package %s), and in an initramfs put it there", host.PackageOf(program)),
+		}
+		if p.old != nil {
+			r.Partition = p.old.Number
+		}
+		return r
+	}
+	return nil
+}
