@@ -29,7 +29,7 @@ fuzz:
 
 # The long form of the power cuts, failures and kills: every operation, an hour or two.
 crash: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./executor -run 'Crash|Fault|Interrupt' -crash-states 0 -fault-states 0 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./executor -run 'Crash|Fault|Interrupt|Free' -crash-times 12 -crash-states 0 -fault-states 0 -timeout 3h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/blklog -states 0 -timeout 3h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/interop -cuts 0 -timeout 3h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kill -kills 500 -timeout 3h

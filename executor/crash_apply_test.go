@@ -68,6 +68,7 @@ func (w *whole) recover(t *testing.T, cut *simdev.Device, rng *rand.Rand, n int)
 	t.Helper()
 	w.mustApply(t, cut)
 	w.check(t, cut)
+	crashCount.Add(1)
 	if n%3 == 0 {
 		cut = cut.CrashAfter(rng.IntN(len(cut.Log())+1), rng)
 		w.mustApply(t, cut)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
@@ -316,6 +317,7 @@ func (w *world) checkKeyslots(t testing.TB, header *luks2.Header, when string) {
 func TestCrashInPlace(t *testing.T) {
 	for i, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			whole := m.newWorld(t)
 			if err := whole.run(t); err != nil {
 				t.Fatal(err)
@@ -334,11 +336,11 @@ func TestCrashInPlace(t *testing.T) {
 	}
 }
 
-// cutPoints chooses where the power is cut: -crash-states places, or three times
+// cutPoints chooses where the power is cut: -crash-states places, or -crash-times
 // everywhere.
 func (w *world) cutPoints(rng *rand.Rand) (points []int) {
 	for k := range len(*w.order) + 1 {
-		points = append(points, k, k, k)
+		points = append(points, slices.Repeat([]int{k}, *crashTimes)...)
 	}
 	if n := *crashStates; n > 0 && n < len(points) {
 		return spread(points, n, rng)
@@ -355,6 +357,7 @@ func (w *world) recover(t testing.TB, k int, rng *rand.Rand, twice bool) {
 		t.Fatalf("cut after operation %d: %v", k, err)
 	}
 	cut.check(t, "cut once")
+	crashCount.Add(1)
 	if !twice {
 		return
 	}
@@ -363,6 +366,7 @@ func (w *world) recover(t testing.TB, k int, rng *rand.Rand, twice bool) {
 		t.Fatalf("cut after operation %d, and again: %v", k, err)
 	}
 	again.check(t, "cut twice")
+	crashCount.Add(1)
 }
 
 // seedOfCrashes is -crash-seed, or a fixed one.

@@ -27,6 +27,7 @@ const (
 // with unsynced sectors kept or lost by a seed, converts again, and compares every
 // byte. Some of the second runs are cut again.
 func TestCrashDuringConversion(t *testing.T) {
+	t.Parallel()
 	plain := extImage(t, crashData)
 	image := append(append([]byte(nil), plain...), make([]byte, crashDisk-crashData)...)
 	whole := simdev.New(image)
@@ -40,13 +41,13 @@ func TestCrashDuringConversion(t *testing.T) {
 	t.Logf("crash seed %d, %d operations", seed, len(whole.Log()))
 	states := 0
 	for k := range len(whole.Log()) + 1 {
-		for variant := range uint64(3) {
-			rng := rand.New(rand.NewPCG(seed, uint64(k)<<8|variant))
+		for variant := range uint64(*crashTimes) {
+			rng := rand.New(rand.NewPCG(seed, uint64(k)<<16|variant))
 			cut := whole.CrashAfter(k, rng)
 			mustConvert(t, cut)
 			checkConverted(t, cut, plain, "cut once")
 			states++
-			if variant == 0 {
+			if variant%4 == 0 {
 				again := cut.CrashAfter(rng.IntN(len(cut.Log())+1), rng)
 				mustConvert(t, again)
 				checkConverted(t, again, plain, "cut twice")
@@ -57,6 +58,7 @@ func TestCrashDuringConversion(t *testing.T) {
 			}
 		}
 	}
+	crashCount.Add(int64(states))
 	t.Logf("%d crash states, all bytes back", states)
 }
 

@@ -160,6 +160,7 @@ func TestFreeSpaceIsNotEncrypted(t *testing.T) {
 					}
 				}
 				w.check(t, cut)
+				crashCount.Add(1)
 			}
 		})
 	}
