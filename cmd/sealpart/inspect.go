@@ -62,7 +62,7 @@ func showSnapshot(w io.Writer, s disk.Snapshot) error {
 	fmt.Fprintf(out, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range s.Partitions {
-		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, printable(p.Name), disk.TypeByUUID(p.Type), p.Size, spokenContent(p.Content))
+		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, printable(p.Name), spokenType(p.Entry), p.Size, spokenContent(p.Content))
 		showContent(table, p.Content)
 	}
 	showContent(table, s.Content)

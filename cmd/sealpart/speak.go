@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
+	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -103,10 +104,18 @@ func showAfter(w io.Writer, p *planner.Plan) {
 
 // showRow writes one partition, and the free space behind it on a line of its own.
 func showRow(w io.Writer, e disk.Entry, content string, padding disk.Bytes, mark string) {
-	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, printable(e.Name), disk.TypeByUUID(e.Type), e.Size, content, mark)
+	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, printable(e.Name), spokenType(e), e.Size, content, mark)
 	if padding >= disk.MiB {
 		fmt.Fprintf(w, "  \t\tfree\t%s\t\t\n", padding)
 	}
+}
+
+// spokenType names a partition's type; on an MBR disk that is a byte.
+func spokenType(e disk.Entry) string {
+	if e.Type == uuid.Nil {
+		return fmt.Sprintf("0x%02x", e.Attributes&0xff)
+	}
+	return disk.TypeByUUID(e.Type).String()
 }
 
 // spokenContent names what a partition holds.

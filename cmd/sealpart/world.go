@@ -189,7 +189,7 @@ func openDisk(f *planFlags, path string, o blockdev.OpenOptions) (*blockdev.File
 		return nil, err
 	}
 	if dev.IsBlockDevice() && f.size != "" {
-		dev.Close()
+		_ = dev.Close()
 		return nil, usageError{fmt.Errorf("--size=%s: %s is a block device, and only an image file can grow", f.size, path)}
 	}
 	return dev, nil
