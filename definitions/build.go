@@ -109,11 +109,7 @@ func (b *builder) expand(s setting, i int, text string) string {
 	if !k.specifiers {
 		return text
 	}
-	keep := ""
-	if s.path == "partition.split_name" {
-		keep = splitNameLetters
-	}
-	expanded, err := b.Specifiers.expand(text, keep)
+	expanded, err := b.Specifiers.expand(text)
 	if err == nil {
 		err = checkPlain(expanded)
 	}

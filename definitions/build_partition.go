@@ -26,8 +26,6 @@ func (b *builder) partition() Partition {
 		NoAuto:         pointer[bool](b.set, "partition.no_auto"),
 		ReadOnly:       pointer[bool](b.set, "partition.read_only"),
 		GrowFileSystem: pointer[bool](b.set, "partition.grow_file_system"),
-		SplitName:      b.splitName(),
-		MountPoints:    b.mountPoints(),
 		SupplementFor:  b.supplementFor(),
 		Match:          b.match(),
 	}
@@ -65,29 +63,6 @@ func (b *builder) label(path string) string {
 		b.fail(s, "is %d UTF-16 units long, a GPT has room for %d: %q", n, most, label)
 	}
 	return label
-}
-
-// splitName returns the template for the name of the partition's own image file.
-func (b *builder) splitName() string {
-	name, s := b.text("partition.split_name")
-	if strings.Contains(name, "/") {
-		b.fail(s, `must be a file name, %q has "/" in it`, name)
-	}
-	return name
-}
-
-// mountPoints returns the mount points, each "PATH" or "PATH:OPTIONS".
-func (b *builder) mountPoints() []MountPoint {
-	texts, s, _ := value[[]string](b.set, "partition.mount_point")
-	var points []MountPoint
-	for i, text := range texts {
-		path, options, _ := strings.Cut(b.expand(s, i, text), ":")
-		if err := checkPath(path); err != nil {
-			b.failItem(s, i, "%v", err)
-		}
-		points = append(points, MountPoint{Path: path, Options: options})
-	}
-	return points
 }
 
 // supplementFor returns the name of the definition that this one may merge into.

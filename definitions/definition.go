@@ -35,17 +35,8 @@ type Partition struct {
 	ReadOnly       *bool
 	GrowFileSystem *bool
 	FactoryReset   bool
-	SplitName      string // "" means "%t", "-" means none; %t %T %U %n %% are still in it
-	MountPoints    []MountPoint
 	SupplementFor  string // name of another definition
 	Match          Match
-}
-
-// MountPoint is where a partition is mounted, an absolute path: "PATH" or
-// "PATH:OPTIONS".
-type MountPoint struct {
-	Path    string
-	Options string
 }
 
 // Match narrows which existing partition a definition takes, beyond its type.

@@ -64,8 +64,6 @@ no_auto = true
 grow_file_system = true
 flags = "0x8000000000000001"
 factory_reset = true
-split_name = "%M.%A.%t.%%"
-mount_point = ["/:ro,noatime", "/var/"]
 [partition.match]
 label = "%M"
 uuid = "7b1367a6584543f299b1a742d873f591"
@@ -113,8 +111,6 @@ func TestLoadEveryKey(t *testing.T) {
 			PaddingMin: ptr(4 * disk.KiB), PaddingMax: ptr(8 * disk.KiB),
 			Weight: 500, PaddingWeight: 7, Priority: -3, Flags: 1<<63 | 1,
 			NoAuto: ptr(true), ReadOnly: ptr(false), GrowFileSystem: ptr(true), FactoryReset: true,
-			SplitName:   "acme.50%%.%t.%%",
-			MountPoints: []MountPoint{{"/", "ro,noatime"}, {"/var/", ""}},
 			Match: Match{
 				Label: "acme", UUID: ptr(uuid.MustParse("7b1367a6-5845-43f2-99b1-a742d873f591")), Filesystem: "ext4",
 			},

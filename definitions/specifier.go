@@ -10,16 +10,11 @@ import (
 // value is a value. "%%" needs no entry.
 type Specifiers map[rune]string
 
-// The letters of all specifiers, systemd's, and of those that only a split name
-// knows: its type, type UUID, UUID and number are put in when it is used.
-const (
-	specifierLetters = "aAbBHlmMovwW"
-	splitNameLetters = "tTUn"
-)
+// specifierLetters are the letters of all specifiers, systemd's.
+const specifierLetters = "aAbBHlmMovwW"
 
-// expand replaces the specifiers of text. Those whose letter is in keep stay, with
-// "%%", for a later expansion; text that is put in is then escaped for it.
-func (s Specifiers) expand(text, keep string) (string, error) {
+// expand replaces the specifiers of text.
+func (s Specifiers) expand(text string) (string, error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "%")
@@ -31,7 +26,7 @@ func (s Specifiers) expand(text, keep string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		value, err := s.lookup(letter, keep)
+		value, err := s.lookup(letter)
 		if err != nil {
 			return "", err
 		}
@@ -55,21 +50,15 @@ func cutLetter(text string) (letter rune, rest string, err error) {
 }
 
 // lookup returns what a letter stands for.
-func (s Specifiers) lookup(letter rune, keep string) (string, error) {
+func (s Specifiers) lookup(letter rune) (string, error) {
 	value, available := s[letter]
 	switch {
-	case letter == '%' && keep != "":
-		return "%%", nil
 	case letter == '%':
 		return "%", nil
-	case strings.ContainsRune(keep, letter):
-		return "%" + string(letter), nil
 	case !strings.ContainsRune(specifierLetters, letter):
 		return "", fmt.Errorf(`has unknown specifier "%%%c" (write "%%%%" for a percent sign)`, letter)
 	case !available:
 		return "", fmt.Errorf(`has specifier "%%%c", which is not available here`, letter)
-	case keep != "":
-		return strings.ReplaceAll(value, "%", "%%"), nil
 	}
 	return value, nil
 }

@@ -4,7 +4,7 @@ import "testing"
 
 func TestExpand(t *testing.T) {
 	s := Specifiers{'a': "x86-64", 'M': "", 'A': "5%t", 'q': "not a specifier"}
-	for _, c := range []struct{ text, keep, want, wrong string }{
+	for _, c := range []struct{ text, want, wrong string }{
 		{text: "", want: ""},
 		{text: "root", want: "root"},
 		{text: "root-%a", want: "root-x86-64"},
@@ -14,7 +14,6 @@ func TestExpand(t *testing.T) {
 		{text: "%%a", want: "%a"},
 		{text: "%%%%", want: "%%"},
 		{text: "%A", want: "5%t"},
-		{text: "%A-%t-%%", keep: splitNameLetters, want: "5%%t-%t-%%"},
 		{text: "%b", wrong: `has specifier "%b", which is not available here`},
 		{text: "%q", wrong: `has unknown specifier "%q" (write "%%" for a percent sign)`},
 		{text: "%t", wrong: `has unknown specifier "%t" (write "%%" for a percent sign)`},
@@ -22,7 +21,7 @@ func TestExpand(t *testing.T) {
 		{text: "100%", wrong: `ends in a lone "%" (write "%%" for a percent sign)`},
 		{text: "%%%", wrong: `ends in a lone "%" (write "%%" for a percent sign)`},
 	} {
-		got, err := s.expand(c.text, c.keep)
+		got, err := s.expand(c.text)
 		switch {
 		case err != nil && err.Error() != c.wrong:
 			t.Errorf("%q: error %q, want %q", c.text, err, c.wrong)

@@ -53,7 +53,6 @@ type Row struct {
 	Padding     disk.Bytes   `json:"padding"` // free space behind, as it will be
 	OldPadding  disk.Bytes   `json:"old_padding"`
 	UUIDDerived bool         `json:"uuid_derived,omitempty"` // UUID comes from the root hash, at apply
-	SplitName   string       `json:"split_name,omitempty"`
 }
 
 // Note is something the reader of a plan should know: a definition set aside, a

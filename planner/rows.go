@@ -80,7 +80,6 @@ func (p *part) row() Row {
 	}
 	if !p.foreign() {
 		r.Definition, r.File, r.DropIns = p.def.Name, p.def.File, p.def.DropIns
-		r.SplitName = p.def.Partition.SplitName
 	}
 	return r
 }
