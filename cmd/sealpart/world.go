@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -54,6 +55,11 @@ func gather(f *planFlags) (*world, error) {
 	return w, err
 }
 
+// isDefinition tells whether Load takes a directory's entry for a definition, or a mask.
+func isDefinition(e fs.DirEntry) bool {
+	return strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".")
+}
+
 // noDefinitionsError lists directories that were asked for and hold no definition: a
 // disk that is nothing to be made of is hardly what somebody names a directory for.
 type noDefinitionsError []string
@@ -96,8 +102,8 @@ func (f *planFlags) sources() ([]definitions.Source, error) {
 			return nil, fmt.Errorf("--definitions: %s is not a directory", dir)
 		}
 		source := definitions.Source{FS: os.DirFS(dir), Dir: dir}
-		files, err := fs.Glob(source.FS, "[^.]*.toml")
-		some = some || err != nil || len(files) > 0 // what cannot be listed is for Load to say
+		entries, err := fs.ReadDir(source.FS, ".")
+		some = some || err != nil || slices.ContainsFunc(entries, isDefinition) // what cannot be listed is for Load to say
 		sources = append(sources, source)
 	}
 	switch {
