@@ -122,7 +122,7 @@ func (l *layout) reach(p *part) disk.Bytes {
 func (l *layout) drop() bool {
 	highest := int32(0)
 	for _, p := range l.parts {
-		if p.def != nil && !p.dropped {
+		if l.mayDrop(p) {
 			highest = max(highest, p.def.Partition.Priority)
 		}
 	}
@@ -130,11 +130,19 @@ func (l *layout) drop() bool {
 		return false
 	}
 	for _, p := range l.parts {
-		if p.def != nil && !p.dropped && p.def.Partition.Priority == highest {
+		if l.mayDrop(p) && p.def.Partition.Priority == highest {
 			l.dropSet(p)
 		}
 	}
 	return true
+}
+
+// mayDrop tells whether p can be given up. What the factory reset deletes must come
+// back, with its set: else the next run would give its definition another partition
+// of the type, which may hold data.
+func (l *layout) mayDrop(p *part) bool {
+	deleted := func(q *part) bool { return q.former != 0 && (q == p || sameSet(p, q)) }
+	return p.def != nil && !p.dropped && !slices.ContainsFunc(l.parts, deleted)
 }
 
 // dropSet drops p and what is of no use without it.
