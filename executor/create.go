@@ -52,10 +52,10 @@ func (x *run) clean(part *blockdev.Section, discard bool) error {
 		return nil
 	}
 	n := min(signatures, part.Size())
-	if err := writeZeroes(part, 0, int64(n)); err != nil {
+	if err := blockdev.WriteZeroes(part, disk.Extent{Size: n}); err != nil {
 		return err
 	}
-	return writeZeroes(part, int64(part.Size()-n), int64(n))
+	return blockdev.WriteZeroes(part, disk.Extent{Offset: part.Size() - n, Size: n})
 }
 
 // creation is one partition being filled.

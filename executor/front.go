@@ -38,18 +38,3 @@ func (f *front) WriteAt(p []byte, off int64) (int, error) {
 
 // Sync does nothing: the front is memory.
 func (f *front) Sync() error { return nil }
-
-// zeroes is what writeZeroes writes, a piece at a time.
-var zeroes [256 << 10]byte
-
-// writeZeroes overwrites n bytes of dev from off on.
-func writeZeroes(dev io.WriterAt, off, n int64) error {
-	for n > 0 {
-		piece := min(n, int64(len(zeroes)))
-		if _, err := dev.WriteAt(zeroes[:piece], off); err != nil {
-			return err
-		}
-		off, n = off+piece, n-piece
-	}
-	return nil
-}

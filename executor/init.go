@@ -162,7 +162,7 @@ var superblocks = []disk.Extent{{Offset: claimSize, Size: claimBlock - claimSize
 // write with the claim: torn, that could kill the file system without claiming it.
 func (c *conversion) blind() error {
 	for _, e := range superblocks {
-		if err := writeZeroes(c.part, int64(e.Offset), int64(e.Size)); err != nil {
+		if err := blockdev.WriteZeroes(c.part, e); err != nil {
 			return err
 		}
 	}
@@ -175,7 +175,8 @@ func (c *conversion) writeKeyslots(image []byte, from int64) error {
 	if err := c.put(image[from:], from); err != nil {
 		return err
 	}
-	return writeZeroes(c.part, int64(len(image)), int64(c.action.Shift)-int64(len(image)))
+	used := disk.Bytes(len(image))
+	return blockdev.WriteZeroes(c.part, disk.Extent{Offset: used, Size: c.action.Shift - used})
 }
 
 func (c *conversion) put(p []byte, off int64) error {
@@ -200,7 +201,7 @@ func (c *conversion) eraseStaged() error {
 		return nil
 	}
 	// A power cut in here leaves a broken image beside a whole header: no matter.
-	if err := writeZeroes(section, 0, usedFront(staged)); err != nil {
+	if err := blockdev.WriteZeroes(section, disk.Extent{Size: disk.Bytes(usedFront(staged))}); err != nil {
 		return fmt.Errorf("erase the staged header: %w", err)
 	}
 	return section.Sync()

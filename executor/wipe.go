@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -41,7 +42,7 @@ func (c *conversion) wipeLeftover() error {
 	if err != nil {
 		return err
 	}
-	if err := writeZeroes(c.home, note.Offset, note.Size); err != nil {
+	if err := blockdev.WriteZeroes(c.home, disk.Extent{Offset: disk.Bytes(note.Offset), Size: disk.Bytes(note.Size)}); err != nil {
 		return fmt.Errorf("wipe the old data at %d: %w", note.Offset, err)
 	}
 	if err := c.home.Sync(); err != nil {

@@ -71,7 +71,7 @@ func (f *File) discard(e disk.Extent) error {
 	if !f.block {
 		err := unix.Fallocate(f.Fd(), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
 		if errors.Is(err, unix.EOPNOTSUPP) {
-			return writeZeroes(f, e)
+			return WriteZeroes(f, e)
 		}
 		return err
 	}
@@ -101,7 +101,7 @@ func (f *File) Zero(e disk.Extent) error {
 	}
 	extent := [2]uint64{uint64(e.Offset), uint64(e.Size)}
 	if err := ioctl(f.file, unix.BLKZEROOUT, unsafe.Pointer(&extent)); err != nil {
-		return writeZeroes(f, e) // not whole sectors, or a driver without it
+		return WriteZeroes(f, e) // not whole sectors, or a driver without it
 	}
 	return nil
 }

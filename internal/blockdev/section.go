@@ -72,12 +72,13 @@ func Zero(dev Device, e disk.Extent) error {
 	if z, ok := dev.(zeroer); ok {
 		return z.Zero(e)
 	}
-	return writeZeroes(dev, e)
+	return WriteZeroes(dev, e)
 }
 
-// writeZeroes overwrites e with zeroes, a piece at a time.
-func writeZeroes(w io.WriterAt, e disk.Extent) error {
-	zeroes := make([]byte, min(e.Size, 256*disk.KiB))
+// WriteZeroes overwrites e with zeroes, a piece at a time. A power cut leaves any part
+// of it zeroed.
+func WriteZeroes(w io.WriterAt, e disk.Extent) error {
+	zeroes := make([]byte, max(min(e.Size, 256*disk.KiB), 0))
 	for at := e.Offset; at < e.End(); at += disk.Bytes(len(zeroes)) {
 		if _, err := w.WriteAt(zeroes[:min(disk.Bytes(len(zeroes)), e.End()-at)], int64(at)); err != nil {
 			return err
