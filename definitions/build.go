@@ -109,7 +109,12 @@ func (b *builder) expand(s setting, i int, text string) string {
 	if !k.specifiers {
 		return text
 	}
-	expanded, err := b.Specifiers.expand(text)
+	return b.expandBy(b.Specifiers, s, i, text)
+}
+
+// expandBy replaces specifiers of one text by what others than the usual say.
+func (b *builder) expandBy(by Specifiers, s setting, i int, text string) string {
+	expanded, err := by.Expand(text)
 	if err == nil {
 		err = checkPlain(expanded)
 	}

@@ -26,6 +26,8 @@ func (b *builder) partition() Partition {
 		NoAuto:         pointer[bool](b.set, "partition.no_auto"),
 		ReadOnly:       pointer[bool](b.set, "partition.read_only"),
 		GrowFileSystem: pointer[bool](b.set, "partition.grow_file_system"),
+		SplitName:      b.splitName(),
+		MountPoints:    b.mountPoints(),
 		SupplementFor:  b.supplementFor(),
 		Match:          b.match(),
 	}

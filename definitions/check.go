@@ -19,6 +19,7 @@ var rules = []rule{
 	knownNoAuto, knownReadOnly, knownGrowFileSystem, readOnlyOrGrow,
 	blocksOrFormat, blocksOrFiles, blocksOrLabel, swapWithoutFiles,
 	hashWithoutFormat, hashWithoutFiles, hashWithoutBlocks, verityOrEncryption,
+	swapWithoutMount, hashWithoutMount,
 	plainESP,
 }
 
@@ -118,11 +119,29 @@ func excludes(both bool, name string) (key, message string) {
 }
 
 func swapWithoutFiles(d *Definition) (key, message string) {
-	isSwap := d.Filesystem.Format == "swap" || d.Filesystem.Format == "" && d.Partition.Type.Designator() == "swap"
-	if !isSwap || len(d.Filesystem.CopyFiles) == 0 {
+	if !isSwap(d) || len(d.Filesystem.CopyFiles) == 0 {
 		return "", ""
 	}
 	return "filesystem.copy_files", "swap space holds no files"
+}
+
+func swapWithoutMount(d *Definition) (key, message string) {
+	if !isSwap(d) || len(d.Partition.MountPoints) == 0 {
+		return "", ""
+	}
+	return "partition.mount_point", "swap space is not mounted"
+}
+
+// isSwap tells whether a new partition of the definition becomes swap space.
+func isSwap(d *Definition) bool {
+	return d.Filesystem.Format == "swap" || d.Filesystem.Format == "" && d.Partition.Type.Designator() == "swap"
+}
+
+func hashWithoutMount(d *Definition) (key, message string) {
+	if len(d.Partition.MountPoints) == 0 || d.Verity == nil || d.Verity.Role != VerityHash {
+		return "", ""
+	}
+	return "partition.mount_point", "a hash tree is not mounted"
 }
 
 func hashWithoutFormat(d *Definition) (key, message string) {

@@ -35,8 +35,20 @@ type Partition struct {
 	ReadOnly       *bool
 	GrowFileSystem *bool
 	FactoryReset   bool
+	SplitName      string // template for planner.Row.SplitPath; "": "%t"; SplitOff: none
+	MountPoints    []MountPoint
 	SupplementFor  string // name of another definition
 	Match          Match
+}
+
+// SplitOff is the split_name of a partition that apply --split leaves out.
+const SplitOff = "-"
+
+// MountPoint is where the file system of a partition belongs in the tree of the
+// system that is on the disk.
+type MountPoint struct {
+	Path    string // absolute and clean
+	Options string // as in fstab(5), "" for none
 }
 
 // Match narrows which existing partition a definition takes, beyond its type.

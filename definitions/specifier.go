@@ -13,8 +13,8 @@ type Specifiers map[rune]string
 // specifierLetters are the letters of all specifiers, systemd's.
 const specifierLetters = "aAbBHlmMovwW"
 
-// expand replaces the specifiers of text.
-func (s Specifiers) expand(text string) (string, error) {
+// Expand replaces the specifiers of text.
+func (s Specifiers) Expand(text string) (string, error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "%")
@@ -53,12 +53,25 @@ func cutLetter(text string) (letter rune, rest string, err error) {
 func (s Specifiers) lookup(letter rune) (string, error) {
 	value, available := s[letter]
 	switch {
+	case available:
+		return value, nil
 	case letter == '%':
 		return "%", nil
-	case !strings.ContainsRune(specifierLetters, letter):
-		return "", fmt.Errorf(`has unknown specifier "%%%c" (write "%%%%" for a percent sign)`, letter)
-	case !available:
+	case strings.ContainsRune(specifierLetters, letter):
 		return "", fmt.Errorf(`has specifier "%%%c", which is not available here`, letter)
 	}
-	return value, nil
+	return "", fmt.Errorf(`has unknown specifier "%%%c" (write "%%%%" for a percent sign)`, letter)
+}
+
+// keeping returns specifiers that leave those of the given letters, and "%%", as they
+// are, for a second expansion.
+func (s Specifiers) keeping(letters string) Specifiers {
+	kept := Specifiers{'%': "%%"}
+	for letter, value := range s {
+		kept[letter] = strings.ReplaceAll(value, "%", "%%")
+	}
+	for _, letter := range letters {
+		kept[letter] = "%" + string(letter)
+	}
+	return kept
 }

@@ -3,7 +3,7 @@ package definitions
 import "testing"
 
 func TestExpand(t *testing.T) {
-	s := Specifiers{'a': "x86-64", 'M': "", 'A': "5%t", 'q': "not a specifier"}
+	s := Specifiers{'a': "x86-64", 'M': "", 'A': "5%t"}
 	for _, c := range []struct{ text, want, wrong string }{
 		{text: "", want: ""},
 		{text: "root", want: "root"},
@@ -21,7 +21,7 @@ func TestExpand(t *testing.T) {
 		{text: "100%", wrong: `ends in a lone "%" (write "%%" for a percent sign)`},
 		{text: "%%%", wrong: `ends in a lone "%" (write "%%" for a percent sign)`},
 	} {
-		got, err := s.expand(c.text)
+		got, err := s.Expand(c.text)
 		switch {
 		case err != nil && err.Error() != c.wrong:
 			t.Errorf("%q: error %q, want %q", c.text, err, c.wrong)
@@ -57,5 +57,18 @@ func TestDistance(t *testing.T) {
 		if got := distance(c.a, c.b); got != c.want {
 			t.Errorf("from %q to %q it is %d, want %d", c.a, c.b, got, c.want)
 		}
+	}
+}
+
+// TestExpandTwice: what one expansion keeps, a second one fills in, and nothing that
+// the first one brought is taken for a specifier.
+func TestExpandTwice(t *testing.T) {
+	first, err := Specifiers{'a': "x86-64", 'M': "50%t"}.keeping("tU").Expand("%a-%t-%%-%M-%U")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Specifiers{'t': "root", 'U': "0123"}.Expand(first)
+	if want := "x86-64-root-%-50%t-0123"; err != nil || second != want {
+		t.Errorf("%q, %v, want %q", second, err, want)
 	}
 }

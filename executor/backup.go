@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )
@@ -86,23 +87,8 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 	return nil, nil, errors.New("the plan has no such partition")
 }
 
-// writeBackup writes the header's backup under another name first: a power cut
-// leaves what was at path before, or all of the new one.
+// writeBackup writes the header's backup. A power cut leaves what was at path before,
+// or all of the new one.
 func writeBackup(home blockdev.Device, path string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".sealpart-backup-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	if err := BackupHeader(home, file); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(path))
+	return wholefile.Replace(path, 0o600, func(file *os.File) error { return BackupHeader(home, file) })
 }

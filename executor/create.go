@@ -130,7 +130,9 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 		options.SectorSize = max(options.SectorSize, disk.Bytes(c.encrypt.sectorSize))
 	}
 	for _, f := range fs.CopyFiles {
-		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{Source: c.env.Root + f.Source, Target: f.Target})
+		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{
+			Source: c.env.Root + f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
+		})
 	}
 	return options
 }

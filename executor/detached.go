@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"
-	"golang.org/x/sys/unix"
 )
 
 // minHeaderFile is what LUKS2 takes of a file of its own, in bytes.
@@ -103,37 +102,12 @@ func (c *conversion) checkUntouched(fresh *volume) error {
 }
 
 // createHeader makes the file at path, which must not exist, with the given first
-// bytes. It is written under another name and renamed when it is durable: a power
-// cut leaves no file at path, or the whole one.
+// bytes. A power cut leaves no file at path, or the whole one.
 func createHeader(path string, image []byte, size disk.Bytes) error {
-	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, ".sealpart-header-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	if _, err := file.WriteAt(image, 0); err != nil {
-		return err
-	}
-	if err := file.Truncate(int64(size)); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := unix.Renameat2(unix.AT_FDCWD, file.Name(), unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
-		return &os.LinkError{Op: "rename", Old: file.Name(), New: path, Err: err}
-	}
-	return syncDirectory(dir)
-}
-
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return wholefile.Create(path, 0o600, func(file *os.File) error {
+		if _, err := file.WriteAt(image, 0); err != nil {
+			return err
+		}
+		return file.Truncate(int64(size))
+	})
 }

@@ -41,8 +41,8 @@ type Encryption struct {
 
 // Filesystem says which file system is made and what goes into it.
 type Filesystem struct {
-	Format    string                 `json:"format"`
-	Label     string                 `json:"label,omitempty"`
-	UUID      uuid.UUID              `json:"uuid"`
-	CopyFiles []definitions.CopyFile `json:"copy_files,omitempty"`
+	Format    string     `json:"format"`
+	Label     string     `json:"label,omitempty"`
+	UUID      uuid.UUID  `json:"uuid"`
+	CopyFiles []CopyFile `json:"copy_files,omitempty"`
 }

@@ -49,7 +49,7 @@ func planCreate(l *layout, p *part) (Action, error) {
 	if format := formatOf(p.def); format != "" {
 		c.Filesystem = &Filesystem{
 			Format: format, Label: p.def.Filesystem.Label,
-			UUID: derive(p.uuid, []byte("file-system-uuid")), CopyFiles: p.def.Filesystem.CopyFiles,
+			UUID: derive(p.uuid, []byte("file-system-uuid")), CopyFiles: l.copyFiles(p),
 		}
 		if c.Filesystem.Label == "" {
 			c.Filesystem.Label = p.name

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -23,6 +25,7 @@ func (p *Plan) Resolve(derived map[int]uuid.UUID) {
 	for i := range p.Rows {
 		if u, ok := derived[p.Rows[i].Number]; ok && p.Rows[i].UUIDDerived {
 			p.Rows[i].UUID, p.Rows[i].UUIDDerived = u, false
+			p.Rows[i].SplitPath = strings.ReplaceAll(p.Rows[i].SplitPath, derivedUUID, plainUUID(u))
 		}
 	}
 }

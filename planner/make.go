@@ -103,7 +103,7 @@ func (l *layout) plan() (*Plan, error) {
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
 	}
-	if err := l.act(p); err != nil {
+	if err := inTurn(func() error { return l.act(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
 	}
 	if err := l.checkWritable(p); err != nil {
@@ -119,10 +119,7 @@ func (l *layout) plan() (*Plan, error) {
 
 // act adds the actions of all builders to the plan.
 func (l *layout) act(plan *Plan) error {
-	byNumber := make(map[int]*part, len(l.parts))
-	for _, p := range l.parts {
-		byNumber[p.number] = p
-	}
+	byNumber := l.byNumber()
 	for _, build := range builders {
 		for _, r := range plan.Rows {
 			if r.Activity == ActivityDelete {
@@ -138,4 +135,13 @@ func (l *layout) act(plan *Plan) error {
 		}
 	}
 	return nil
+}
+
+// byNumber maps the partitions by their numbers.
+func (l *layout) byNumber() map[int]*part {
+	parts := make(map[int]*part, len(l.parts))
+	for _, p := range l.parts {
+		parts[p.number] = p
+	}
+	return parts
 }

@@ -25,6 +25,8 @@ type Options struct {
 	GrainSize    disk.Bytes // 0: 4096
 	Discard      bool
 	FactoryReset bool
+	// Split is set where rows are to say which file takes a partition's content.
+	Split bool
 	// SectorSize is that of an image that does not exist yet (MinimalSize); 0: 512.
 	SectorSize disk.Bytes
 	// FilesystemSectorSize is the sector size that new file systems are made for;

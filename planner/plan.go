@@ -53,6 +53,9 @@ type Row struct {
 	Padding     disk.Bytes   `json:"padding"` // free space behind, as it will be
 	OldPadding  disk.Bytes   `json:"old_padding"`
 	UUIDDerived bool         `json:"uuid_derived,omitempty"` // UUID comes from the root hash, at apply
+	// SplitPath is the file that takes the partition's content after apply, "" for
+	// none. While UUIDDerived is set, derivedUUID in it stands for the UUID.
+	SplitPath string `json:"split_path,omitempty"`
 }
 
 // Note is something the reader of a plan should know: a definition set aside, a

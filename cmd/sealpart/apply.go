@@ -26,6 +26,7 @@ type applyFlags struct {
 	planFlags
 	keyFlags
 	dryRun   bool
+	fstab    string
 	progress string
 }
 
@@ -50,6 +51,7 @@ func applyCommand() *cobra.Command {
 	flags.planFlags.register(cmd)
 	flags.keyFlags.register(cmd)
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the plan; open the disk read-only")
+	cmd.Flags().StringVar(&flags.fstab, "generate-fstab", "", "write the new file `PATH`, below --root, from each mount_point")
 	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|json|none`")
 	return cmd
 }
@@ -113,12 +115,14 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 	if err != nil {
 		return err
 	}
+	if err := checkOutputs(dev, plan); err != nil {
+		return err
+	}
+	if err := w.writeFstab(flags, plan); err != nil {
+		return err
+	}
 	if plan.Empty() {
-		if flags.json {
-			return showPlan(out, plan, saw, true)
-		}
-		progress.warn(plan.Notes)
-		return nil
+		return nothingToDo(ctx, flags, dev, plan, saw, progress, out)
 	}
 	if err := checkHolders(dev, plan); err != nil {
 		return err
@@ -129,6 +133,18 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 		}
 	}
 	return w.execute(ctx, flags, dev, plan, saw, progress, out)
+}
+
+// nothingToDo says so to machines, and what is amiss to people.
+func nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
+	if err := executor.Split(ctx, dev, plan); err != nil {
+		return err
+	}
+	if flags.json {
+		return showPlan(out, plan, saw, true)
+	}
+	progress.warn(plan.Notes)
+	return nil
 }
 
 // execute applies a plan and tells how it goes.
@@ -146,6 +162,9 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return err
 	}
 	plan.Resolve(derived)
+	if err := executor.Split(ctx, dev, plan); err != nil {
+		return err
+	}
 	if flags.json {
 		return showPlan(out, plan, saw, true)
 	}

@@ -22,6 +22,7 @@ type planFlags struct {
 	sectorSize   int
 	discard      bool
 	factoryReset bool
+	split        bool
 	json         bool
 }
 
@@ -36,6 +37,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.sectorSize, "sector-size", 0, "sector `size` of a new image: 512, 1024, 2048 or 4096")
 	flags.BoolVar(&f.discard, "discard", true, "discard the space of new partitions")
 	flags.BoolVar(&f.factoryReset, "factory-reset", false, "delete and make anew the partitions marked factory_reset")
+	flags.BoolVar(&f.split, "split", false, "write each partition's content to a file beside the image, too")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
 }
 
@@ -82,6 +84,7 @@ func (f *planFlags) options(facts host.Facts) (planner.Options, error) {
 	}
 	return planner.Options{
 		Seed: seed, Empty: planner.Empty(f.empty), Size: size, Discard: f.discard, FactoryReset: f.factoryReset,
+		Split: f.split,
 	}, nil
 }
 

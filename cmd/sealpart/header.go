@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
-	"path/filepath"
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/spf13/cobra"
 )
 
@@ -49,16 +49,10 @@ func backupHeader(arg, name string) error {
 		return err
 	}
 	defer closer.Close()
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	buffered := bufio.NewWriterSize(file, 1<<20)
-	err = executor.BackupHeader(section, buffered)
-	if err = errors.Join(err, buffered.Flush(), file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(name))
-	}
-	return syncDirectory(filepath.Dir(name))
+	return wholefile.Create(name, 0o600, func(file *os.File) error {
+		buffered := bufio.NewWriterSize(file, 1<<20)
+		return errors.Join(executor.BackupHeader(section, buffered), buffered.Flush())
+	})
 }
 
 // syncDirectory makes the names in a directory durable.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 )
 
 // entry is one file, directory or link to be copied.
@@ -30,7 +31,8 @@ func checkCopies(copies []Copy) error {
 }
 
 // walk calls visit for c's source and all below it, parents first, then by name.
-// The source itself may be a link; links below it are not followed.
+// The source itself may be a link; links below it are not followed. It does not look
+// into what is to be left empty.
 func (c Copy) walk(visit func(entry) error) error {
 	source, err := filepath.EvalSymlinks(c.Source)
 	if err != nil {
@@ -48,6 +50,23 @@ func (c Copy) walk(visit func(entry) error) error {
 		if err != nil {
 			return err
 		}
-		return visit(entry{source: name, target: path.Join(c.Target, below), info: info})
+		err = visit(entry{source: name, target: path.Join(c.Target, below), info: info})
+		if err == nil && d.IsDir() && slices.Contains(c.LeaveEmpty, below) {
+			return fs.SkipDir
+		}
+		return err
+	})
+}
+
+// whole tells whether walk leaves out nothing of c.
+func (c Copy) whole() bool {
+	return !slices.ContainsFunc(c.LeaveEmpty, func(below string) bool {
+		dir := filepath.Join(c.Source, below)
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() {
+			return false // nothing to look into; walk finds out what is wrong with it
+		}
+		entries, err := os.ReadDir(dir)
+		return err != nil || len(entries) > 0
 	})
 }

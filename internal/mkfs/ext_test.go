@@ -109,8 +109,8 @@ func TestMakeExt(t *testing.T) {
 	first, second := tree(t)
 	cases := map[string][]Copy{
 		"empty":  nil,
-		"direct": {{first, "/"}},
-		"merged": {{first, "/"}, {second, "/"}, {filepath.Join(second, "etc/a file"), "/var/lib/single"}},
+		"direct": {{Source: first, Target: "/"}},
+		"merged": {{Source: first, Target: "/"}, {Source: second, Target: "/"}, {Source: filepath.Join(second, "etc/a file"), Target: "/var/lib/single"}},
 	}
 	for name, copies := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -168,9 +168,9 @@ func TestMakeIsReproducible(t *testing.T) {
 			fs := Filesystem{Format: format, Label: "SAME", UUID: testUUID, Epoch: &testEpoch, TempDir: t.TempDir()}
 			switch format {
 			case "ext4":
-				fs.CopyFiles = []Copy{{first, "/"}, {second, "/opt"}}
+				fs.CopyFiles = []Copy{{Source: first, Target: "/"}, {Source: second, Target: "/opt"}}
 			case "vfat":
-				fs.CopyFiles = []Copy{{second, "/"}}
+				fs.CopyFiles = []Copy{{Source: second, Target: "/"}}
 			}
 			one := must(t, 36*disk.MiB, fs)
 			time.Sleep(2100 * time.Millisecond) // more than a FAT time stamp's step
@@ -238,7 +238,7 @@ func TestAsNobody(t *testing.T) {
 		t.Skip("the other process of TestOwnersWithoutRoot")
 	}
 	err := Make(t.Context(), filepath.Join(dir, "image"), Filesystem{
-		Format: "ext4", UUID: testUUID, CopyFiles: []Copy{{filepath.Join(dir, "src"), "/new"}}, TempDir: dir,
+		Format: "ext4", UUID: testUUID, CopyFiles: []Copy{{Source: filepath.Join(dir, "src"), Target: "/new"}}, TempDir: dir,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func TestStageStaysInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := sparse(t, 8*disk.MiB)
-	err := Make(t.Context(), path, Filesystem{Format: "ext4", CopyFiles: []Copy{{src, "/"}, {filepath.Join(more, "file"), "/etc/file"}}})
+	err := Make(t.Context(), path, Filesystem{Format: "ext4", CopyFiles: []Copy{{Source: src, Target: "/"}, {Source: filepath.Join(more, "file"), Target: "/etc/file"}}})
 	if err == nil {
 		t.Error("a file went through a link to another place")
 	}
@@ -274,10 +274,10 @@ func TestMakeRefuses(t *testing.T) {
 		want string
 	}{
 		"format":   {t.Context(), Filesystem{Format: "reiserfs"}, `"reiserfs"`},
-		"missing":  {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{"/no/such", "/"}}}, "/no/such"},
-		"relative": {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{src, "x"}}}, "not an absolute path"},
-		"no room":  {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{src, "/"}}}, "mkfs.ext4 failed"},
-		"swap":     {t.Context(), Filesystem{Format: "swap", CopyFiles: []Copy{{src, "/"}}}, "swap"},
+		"missing":  {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{Source: "/no/such", Target: "/"}}}, "/no/such"},
+		"relative": {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{Source: src, Target: "x"}}}, "not an absolute path"},
+		"no room":  {t.Context(), Filesystem{Format: "ext4", CopyFiles: []Copy{{Source: src, Target: "/"}}}, "mkfs.ext4 failed"},
+		"swap":     {t.Context(), Filesystem{Format: "swap", CopyFiles: []Copy{{Source: src, Target: "/"}}}, "swap"},
 		"sector":   {t.Context(), Filesystem{Format: "ext4", SectorSize: 8192}, "8192"},
 		"canceled": {canceled, Filesystem{Format: "ext4"}, "canceled"},
 	}

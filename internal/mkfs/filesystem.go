@@ -38,6 +38,9 @@ type Filesystem struct {
 type Copy struct {
 	Source string
 	Target string
+	// LeaveEmpty are directories below Source, relative to it, that are copied
+	// without their content.
+	LeaveEmpty []string
 }
 
 // Make makes fs in path: a regular file that already has the size the file system

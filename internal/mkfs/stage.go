@@ -31,12 +31,12 @@ type owner struct {
 }
 
 // stage brings all of fs.CopyFiles under one directory. A single source for "/" is
-// used where it lies.
+// used where it lies, unless something of it is to be left out.
 func stage(ctx context.Context, fs Filesystem) (*staged, error) {
 	if len(fs.CopyFiles) == 0 {
 		return &staged{remove: func() {}}, nil
 	}
-	if c := fs.CopyFiles[0]; len(fs.CopyFiles) == 1 && path.Clean(c.Target) == "/" {
+	if c := fs.CopyFiles[0]; len(fs.CopyFiles) == 1 && path.Clean(c.Target) == "/" && c.whole() {
 		info, err := os.Stat(c.Source)
 		if err != nil {
 			return nil, err

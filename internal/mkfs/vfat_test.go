@@ -33,7 +33,7 @@ func TestMakeVFAT(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := must(t, c.size, Filesystem{
 				Format: "vfat", Label: "esp: größer als elf", UUID: testUUID, SectorSize: c.sector,
-				CopyFiles: []Copy{{src, "/"}, {filepath.Join(src, "other"), "/loader/entries/renamed.conf"}, {src, "/efi/Again"}},
+				CopyFiles: []Copy{{Source: src, Target: "/"}, {Source: filepath.Join(src, "other"), Target: "/loader/entries/renamed.conf"}, {Source: src, Target: "/efi/Again"}},
 			})
 			output(t, "fsck.vfat", "-n", path)
 			for tag, want := range map[string]string{"UUID": "6A6A-6A6A", "LABEL": "ESP__GR__ER", "VERSION": c.version} {
@@ -67,7 +67,7 @@ func TestVFATRefusesNames(t *testing.T) {
 	testenv.Need(t, "mkfs.vfat")
 	src := t.TempDir()
 	write(t, filepath.Join(src, "a:b"), "x", 0o644)
-	err := Make(t.Context(), sparse(t, 8*disk.MiB), Filesystem{Format: "vfat", CopyFiles: []Copy{{src, "/"}}})
+	err := Make(t.Context(), sparse(t, 8*disk.MiB), Filesystem{Format: "vfat", CopyFiles: []Copy{{Source: src, Target: "/"}}})
 	if err == nil || !strings.Contains(err.Error(), `"a:b"`) {
 		t.Errorf("a name that FAT cannot hold: %v", err)
 	}

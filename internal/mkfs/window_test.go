@@ -25,7 +25,7 @@ func inImage(t testing.TB, size disk.Bytes) (Window, []byte) {
 	for i := range 300 {
 		write(t, filepath.Join(src, "d"+strconv.Itoa(i%7), strconv.Itoa(i)), strings.Repeat("x", i*17), 0o644)
 	}
-	fs, err := os.ReadFile(must(t, size, Filesystem{Format: "ext4", UUID: testUUID, CopyFiles: []Copy{{src, "/"}}}))
+	fs, err := os.ReadFile(must(t, size, Filesystem{Format: "ext4", UUID: testUUID, CopyFiles: []Copy{{Source: src, Target: "/"}}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/wholefile"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// What apply writes beside the disk, when it is asked to: an fstab, and the content of
+// each partition as a file of its own.
+
+// checkOutputs refuses, before anything is written, what would be written over.
+func checkOutputs(dev *blockdev.File, plan *planner.Plan) error {
+	for _, r := range plan.Rows {
+		if r.SplitPath == "" {
+			continue
+		}
+		if dev.IsBlockDevice() {
+			return usageError{fmt.Errorf("--split: %s is a block device, and only an image file is split", dev.Name())}
+		}
+		if _, err := os.Lstat(r.SplitPath); err == nil {
+			return inTheWayError{"--split", r.SplitPath}
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("--split: %w", err)
+		}
+	}
+	return nil
+}
+
+// inTheWayError names a file that is there already.
+type inTheWayError struct{ flag, path string }
+
+// Error names the flag that asks for the file.
+func (e inTheWayError) Error() string { return fmt.Sprintf("%s: %s is there already", e.flag, e.path) }
+
+// Hint says what to do.
+func (inTheWayError) Hint() string { return "remove it, or move it away; it is not written over" }
+
+// writeFstab writes the fstab of a plan to a file below the root directory. It comes
+// before the plan is applied, so that copy_files may take it along. One that says the
+// same already is left.
+func (w *world) writeFstab(flags *applyFlags, plan *planner.Plan) error {
+	if flags.fstab == "" {
+		return nil
+	}
+	lines, err := planner.Fstab(plan, w.definitions)
+	if err != nil {
+		return fmt.Errorf("--generate-fstab: %w", err)
+	}
+	text := "# made by sealpart from the mount_point of its definitions\n" + lines
+	path := filepath.Join(flags.root, flags.fstab)
+	if old, err := os.ReadFile(path); err == nil && string(old) == text {
+		return nil
+	}
+	err = wholefile.Create(path, 0o644, func(file *os.File) error {
+		_, err := file.WriteString(text)
+		return err
+	})
+	if errors.Is(err, os.ErrExist) {
+		return inTheWayError{"--generate-fstab", path}
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/wholefile"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// Split copies the content of partitions, as it lies on the disk, to the files that
+// the rows of an applied plan name. Files that are there are not written over. It
+// writes nothing to the disk; a power cut leaves whole files, or none.
+// They may be read by those who may read the image.
+func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) error {
+	for _, r := range plan.Rows {
+		if r.SplitPath == "" {
+			continue
+		}
+		if err := splitOff(ctx, image, r); err != nil {
+			return fmt.Errorf("split off partition %d: %w", r.Number, err)
+		}
+	}
+	return nil
+}
+
+// splitOff copies one partition.
+func splitOff(ctx context.Context, image blockdev.Device, r planner.Row) error {
+	part, err := blockdev.NewSection(image, r.Extent)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(image.Name())
+	if err != nil {
+		return err
+	}
+	return wholefile.Create(r.SplitPath, info.Mode().Perm(), func(file *os.File) error { return copySparse(ctx, file, part) })
+}
+
+// copySparse writes all of src to file, and leaves holes for zeroes.
+func copySparse(ctx context.Context, file *os.File, src blockdev.Device) error {
+	buf, zeroes := make([]byte, piece), make([]byte, piece)
+	for at := disk.Bytes(0); at < src.Size(); at += piece {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := buf[:min(piece, src.Size()-at)]
+		if err := readFull(src, part, at); err != nil {
+			return err
+		}
+		if bytes.Equal(part, zeroes[:len(part)]) {
+			continue
+		}
+		if _, err := file.WriteAt(part, int64(at)); err != nil {
+			return err
+		}
+	}
+	return file.Truncate(int64(src.Size()))
+}

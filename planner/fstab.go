@@ -1,0 +1,90 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
+)
+
+// Fstab returns the fstab(5) lines, in disk order, of the partitions of a plan whose
+// definitions say where they are mounted, "" where none does. It fails where a file
+// system cannot be named, and where two would be mounted at one place.
+func Fstab(p *Plan, defs []definitions.Definition) (string, error) {
+	byName := map[string]*definitions.Definition{}
+	for i := range defs {
+		byName[defs[i].Name] = &defs[i]
+	}
+	var lines strings.Builder
+	owner := map[string]string{}
+	for _, r := range p.Rows {
+		def := byName[r.Definition]
+		if def == nil || r.Activity == ActivityDelete {
+			continue
+		}
+		for _, m := range def.Partition.MountPoints {
+			if other, taken := owner[m.Path]; taken {
+				return "", fmt.Errorf("%s.toml and %s.toml are both mounted at %s", other, def.Name, m.Path)
+			}
+			owner[m.Path] = def.Name
+			line, err := fstabLine(p, r, m)
+			if err != nil {
+				return "", fmt.Errorf("%s.toml: mount_point %s: %w", def.Name, m.Path, err)
+			}
+			lines.WriteString(line)
+		}
+	}
+	return lines.String(), nil
+}
+
+// fstabLine writes the line of one mount point: what, where, type, options, no dump,
+// and the root file system checked before the others.
+func fstabLine(p *Plan, r Row, m definitions.MountPoint) (string, error) {
+	what, format, err := mountSource(p, r)
+	if err != nil {
+		return "", err
+	}
+	options, pass := m.Options, 2
+	if options == "" {
+		options = "defaults"
+	}
+	if m.Path == "/" {
+		pass = 1
+	}
+	return fmt.Sprintf("%s %s %s %s 0 %d\n", what, fstabField(m.Path), format, fstabField(options), pass), nil
+}
+
+// mountSource names the file system that the partition will hold, and its type: by its
+// own UUID, inside or outside of LUKS2, or by the partition's where it is not known.
+func mountSource(p *Plan, r Row) (what, format string, err error) {
+	for _, a := range p.Actions {
+		if c, ok := a.(Create); ok && c.Number == r.Number && c.Filesystem != nil {
+			return "UUID=" + filesystemID(*c.Filesystem), c.Filesystem.Format, nil
+		}
+	}
+	plain := r.Content.LUKS == nil && r.Content.Kind != ""
+	switch {
+	case r.Old != nil && plain && r.Content.UUID != "":
+		return "UUID=" + r.Content.UUID, r.Content.Kind, nil
+	case r.Content.LUKS != nil:
+		return "", "", fmt.Errorf("partition %d holds a LUKS2 volume, and what is in it is not known without its key", r.Number)
+	case r.UUIDDerived || r.UUID == uuid.Nil:
+		return "", "", fmt.Errorf("partition %d has neither a file system of a known UUID nor a UUID of its own", r.Number)
+	}
+	return "PARTUUID=" + r.UUID.String(), "auto", nil
+}
+
+// filesystemID writes the UUID of a new file system as blkid shows it. That of a vfat
+// is 32 bits long.
+func filesystemID(f Filesystem) string {
+	if f.Format == "vfat" {
+		return fmt.Sprintf("%X-%X", f.UUID[:2], f.UUID[2:4])
+	}
+	return f.UUID.String()
+}
+
+// fstabField escapes what ends a field of fstab(5).
+func fstabField(text string) string {
+	return strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(text)
+}
