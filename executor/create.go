@@ -97,15 +97,18 @@ func (c *creation) content(ctx context.Context) error {
 	}
 }
 
-// filesystem makes the file system in a sparse temporary file, without root or
+// filesystem makes the file system in a sparse temporary file without a name, without root or
 // device-mapper, and copies what it wrote.
 func (c *creation) filesystem(ctx context.Context) error {
 	file, err := os.CreateTemp(c.env.TempDir, "sealpart-*.img")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
 	defer file.Close()
+	// Without its name the file goes with us, however we end.
+	if err := os.Remove(file.Name()); err != nil {
+		return err
+	}
 	size := c.data.Size()
 	if c.encrypt != nil {
 		size = size.RoundDown(disk.Bytes(c.encrypt.sectorSize))
@@ -113,7 +116,7 @@ func (c *creation) filesystem(ctx context.Context) error {
 	if err := file.Truncate(int64(size)); err != nil {
 		return err
 	}
-	if err := mkfs.Make(ctx, file.Name(), c.mkfsOptions()); err != nil {
+	if err := mkfs.Make(ctx, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), c.mkfsOptions()); err != nil {
 		return err
 	}
 	return c.fill(ctx, file, size, c.action.Filesystem.Format)

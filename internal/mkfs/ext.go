@@ -12,7 +12,7 @@ import (
 // makeExt makes an ext4 with its files in it. Blocks are 4096 bytes, so that LUKS2
 // sectors of any size fit; nothing is left for the kernel to initialise later, so
 // that what the bitmaps call in use is all that need be copied.
-func makeExt(ctx context.Context, path string, fs Filesystem) error {
+func makeExt(ctx context.Context, image *os.File, fs Filesystem) error {
 	tree, err := stage(ctx, fs)
 	if err != nil {
 		return err
@@ -28,22 +28,22 @@ func makeExt(ctx context.Context, path string, fs Filesystem) error {
 	if tree.root != "" {
 		args = append(args, "-d", tree.root)
 	}
-	if err := run(ctx, command{name: "mkfs.ext4", args: append(args, path), epoch: fs.Epoch}); err != nil {
+	if err := run(ctx, command{name: "mkfs.ext4", args: append(args, given(0)), files: []*os.File{image}, epoch: fs.Epoch}); err != nil {
 		return err
 	}
-	return editExt(ctx, path, fs, tree)
+	return editExt(ctx, image, fs, tree)
 }
 
 // editExt sets what mke2fs -d cannot: owners that staging could not give its
 // copies, and, for a given epoch, the times that depend on when the sources were
 // read and staged. Inodes of a fresh file system are taken in order, from 11.
-func editExt(ctx context.Context, path string, fs Filesystem, tree *staged) error {
+func editExt(ctx context.Context, image *os.File, fs Filesystem, tree *staged) error {
 	var script strings.Builder
 	for _, o := range tree.owners {
 		fmt.Fprintf(&script, "sif %s uid %d\nsif %[1]s gid %[3]d\n", quote(o.path), o.uid, o.gid)
 	}
 	if fs.Epoch != nil && tree.root != "" {
-		last, err := lastInode(path)
+		last, err := lastInode(image)
 		if err != nil {
 			return err
 		}
@@ -54,26 +54,25 @@ func editExt(ctx context.Context, path string, fs Filesystem, tree *staged) erro
 	if script.Len() == 0 {
 		return nil
 	}
-	return debugfs(ctx, path, fs, script.String())
+	return debugfs(ctx, image, fs, script.String())
 }
 
 // debugfs runs a script. It ends with code 0 even where commands failed, but says
 // so: beside the echo of each command it prints only its version.
-func debugfs(ctx context.Context, path string, fs Filesystem, script string) error {
-	file, err := os.CreateTemp(fs.TempDir, "sealpart-*.debugfs")
+func debugfs(ctx context.Context, image *os.File, fs Filesystem, script string) error {
+	file, err := nameless(fs.TempDir)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
-	_, err = file.WriteString(script)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	defer file.Close()
+	if _, err = file.WriteString(script); err != nil {
 		return err
 	}
 	output := &tail{limit: 2*len(script) + 16*strings.Count(script, "\n") + 4096}
-	if err := run(ctx, command{name: "debugfs", args: []string{"-w", "-f", file.Name(), path}, epoch: fs.Epoch, all: output}); err != nil {
+	if err := run(ctx, command{
+		name: "debugfs", args: []string{"-w", "-f", given(1), given(0)}, files: []*os.File{image, file},
+		epoch: fs.Epoch, all: output,
+	}); err != nil {
 		return err
 	}
 	for line := range strings.Lines(string(output.bytes)) {
@@ -82,6 +81,16 @@ func debugfs(ctx context.Context, path string, fs Filesystem, script string) err
 		}
 	}
 	return nil
+}
+
+// nameless makes a temporary file that nobody else can open and that goes with us,
+// however we end.
+func nameless(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "sealpart-*")
+	if err != nil {
+		return nil, err
+	}
+	return file, os.Remove(file.Name())
 }
 
 // quote writes a path for debugfs.

@@ -3,6 +3,7 @@ package mkfs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,15 +45,11 @@ type Copy struct {
 }
 
 // Make makes fs in path: a regular file that already has the size the file system
-// is to have and reads as zero, or a block device. Whatever was there is lost. A
+// is to have and reads as zero, be it one without a name, or a block device. Whatever was there is lost. A
 // power cut leaves an unfinished file system; nothing may refer to path before Make
 // returned. It fails where a program is missing or fails, where a source cannot be
 // read, and where the files do not fit. When ctx is done the programs are killed.
-func Make(ctx context.Context, path string, fs Filesystem) error {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
+func Make(ctx context.Context, path string, fs Filesystem) (err error) {
 	if fs.TempDir, err = filepath.Abs(cmp.Or(fs.TempDir, os.TempDir())); err != nil {
 		return err
 	}
@@ -65,13 +62,18 @@ func Make(ctx context.Context, path string, fs Filesystem) error {
 	if err := checkCopies(fs.CopyFiles); err != nil {
 		return err
 	}
+	image, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, image.Close()) }()
 	switch fs.Format {
 	case "ext4":
-		return makeExt(ctx, path, fs)
+		return makeExt(ctx, image, fs)
 	case "vfat":
-		return makeVFAT(ctx, path, fs)
+		return makeVFAT(ctx, image, fs)
 	case "swap":
-		return makeSwap(ctx, path, fs)
+		return makeSwap(ctx, image, fs)
 	default:
 		return unknownFormat(fs.Format)
 	}

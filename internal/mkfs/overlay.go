@@ -46,11 +46,6 @@ func newOverlay(below io.ReaderAt, size int64) (*overlay, error) {
 	return o, nil
 }
 
-// path is where a program that start started can open the overlay: among its own
-// files, for it may not look at those of a process that allows no core dumps, as ours
-// does not.
-func (o *overlay) path() string { return "/proc/self/fd/3" }
-
 func (o *overlay) close() error { return o.file.Close() }
 
 // ReadAt reads what was written, else what lies below.

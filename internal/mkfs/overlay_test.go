@@ -2,6 +2,7 @@ package mkfs
 
 import (
 	"bytes"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,8 +52,8 @@ func TestOverlayFindsStrays(t *testing.T) {
 	source := t.TempDir() + "/source"
 	write(t, source, strings.Repeat("x", unit), 0o644)
 	dd := func(o *overlay, args ...string) error {
-		args = append(args, "if="+source, "of="+o.path(), "conv=notrunc", "status=none")
-		return run(t.Context(), command{name: "dd", args: args, overlay: o})
+		args = append(args, "if="+source, "of="+given(0), "conv=notrunc", "status=none")
+		return run(t.Context(), command{name: "dd", args: args, files: []*os.File{o.file}, overlay: o})
 	}
 	lay := func() *overlay {
 		o, err := newOverlay(simdev.New(image), int64(len(image)))

@@ -22,6 +22,10 @@ const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 type command struct {
 	name string
 	args []string
+	// files are handed to the program, which opens file i as given(i): a file may have
+	// no name, and a program may not look at those of a process that allows no core
+	// dumps, as ours does not.
+	files []*os.File
 	// epoch is the time the program is told, nil for the real one.
 	epoch *time.Time
 	// good are exit codes beside 0 that are no failure.
@@ -33,6 +37,9 @@ type command struct {
 	// all is where the whole output goes, nil to keep only its end for the error.
 	all *tail
 }
+
+// given is the path under which a program finds the i-th of its files.
+func given(i int) string { return fmt.Sprintf("/proc/self/fd/%d", 3+i) }
 
 // run starts c and waits for its end. Its error holds the last lines it wrote.
 func run(ctx context.Context, c command) error {
@@ -47,6 +54,7 @@ func run(ctx context.Context, c command) error {
 	cmd := exec.CommandContext(ctx, path, c.args...)
 	cmd.Env, cmd.Dir = environment(c.epoch), "/"
 	cmd.Stdout, cmd.Stderr = output, output
+	cmd.ExtraFiles = c.files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	start := cmd.Start

@@ -56,11 +56,13 @@ func (o *overlay) shrink(ctx context.Context, size disk.Bytes) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	// resize2fs counts in sectors of 512 bytes when told "s".
-	resize := command{name: "resize2fs", args: []string{o.path(), strconv.FormatInt(int64(size/512), 10) + "s"}, overlay: o}
+	resize := command{
+		name: "resize2fs", args: []string{given(0), strconv.FormatInt(int64(size/512), 10) + "s"}, files: []*os.File{o.file}, overlay: o,
+	}
 	if err := run(ctx, resize); err != nil {
 		return err
 	}
-	return run(ctx, command{name: "e2fsck", args: []string{"-f", "-n", o.path()}, overlay: o})
+	return run(ctx, command{name: "e2fsck", args: []string{"-f", "-n", given(0)}, files: []*os.File{o.file}, overlay: o})
 }
 
 // commit makes the overlay's file system that of the window.

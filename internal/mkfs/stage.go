@@ -47,12 +47,12 @@ func stage(ctx context.Context, fs Filesystem) (*staged, error) {
 		root, err := filepath.Abs(c.Source)
 		return &staged{root: root, remove: func() {}}, err
 	}
-	dir, err := os.MkdirTemp(fs.TempDir, "sealpart-*.tree")
+	dir, remove, err := stagingDirectory(fs.TempDir)
 	if err != nil {
 		return nil, err
 	}
 	s := stager{links: map[inode]string{}, late: map[string]late{}, parents: fs.now(), root: uint32(os.Geteuid()) == 0}
-	s.staged = staged{root: dir, remove: func() { removeTree(dir) }}
+	s.staged = staged{root: dir, remove: remove}
 	if err := s.copyAll(ctx, dir, fs.CopyFiles); err != nil {
 		s.remove()
 		return nil, err
@@ -225,15 +225,4 @@ func (s *stager) copyFile(e entry) error {
 	}
 	_, err = io.Copy(to, from)
 	return errors.Join(err, to.Close())
-}
-
-// removeTree removes a staging directory, whose directories may be read-only by now.
-func removeTree(dir string) {
-	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			_ = os.Chmod(name, 0o700)
-		}
-		return nil
-	})
-	_ = os.RemoveAll(dir)
 }

@@ -25,13 +25,18 @@ func readSuperblock(path string, offset disk.Bytes) (superblock, error) {
 		return superblock{}, err
 	}
 	defer file.Close()
+	return readSuperblockOf(file, offset)
+}
+
+// readSuperblockOf is like readSuperblock, of an open file.
+func readSuperblockOf(file *os.File, offset disk.Bytes) (superblock, error) {
 	raw := make([]byte, 1024)
 	if _, err := io.ReadFull(io.NewSectionReader(file, int64(offset)+1024, 1024), raw); err != nil {
-		return superblock{}, fmt.Errorf("read the ext superblock of %s at %d: %w", path, offset, err)
+		return superblock{}, fmt.Errorf("read the ext superblock of %s at %d: %w", file.Name(), offset, err)
 	}
 	s, err := parseSuperblock(raw)
 	if err != nil {
-		return superblock{}, fmt.Errorf("%s at %d: %w", path, offset, err)
+		return superblock{}, fmt.Errorf("%s at %d: %w", file.Name(), offset, err)
 	}
 	return s, nil
 }
@@ -62,7 +67,7 @@ func parseSuperblock(raw []byte) (superblock, error) {
 }
 
 // lastInode returns the number of the last inode in use in a fresh file system.
-func lastInode(path string) (int, error) {
-	s, err := readSuperblock(path, 0)
+func lastInode(image *os.File) (int, error) {
+	s, err := readSuperblockOf(image, 0)
 	return int(s.inodes - s.freeInodes), err
 }

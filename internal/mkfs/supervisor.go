@@ -53,7 +53,6 @@ type answer struct {
 
 // start starts cmd under supervision.
 func (o *overlay) start(cmd *exec.Cmd) error {
-	cmd.ExtraFiles = []*os.File{o.file} // as 3, see path
 	s := &supervisor{done: make(chan struct{})}
 	if err := unix.Pipe2(s.stopped[:], unix.O_CLOEXEC); err != nil {
 		return err

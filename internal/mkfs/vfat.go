@@ -16,8 +16,8 @@ import (
 
 // makeVFAT makes a FAT file system, FAT32 where it is large enough, as firmware
 // likes its system partition best.
-func makeVFAT(ctx context.Context, target string, fs Filesystem) error {
-	size, err := sizeOf(target)
+func makeVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
+	size, err := blockdev.SizeOf(image)
 	if err != nil {
 		return err
 	}
@@ -33,10 +33,10 @@ func makeVFAT(ctx context.Context, target string, fs Filesystem) error {
 			args = append(args, "-s", "1")
 		}
 	}
-	if err := run(ctx, command{name: "mkfs.vfat", args: append(args, target), epoch: fs.Epoch}); err != nil {
+	if err := run(ctx, command{name: "mkfs.vfat", args: append(args, given(0)), files: []*os.File{image}, epoch: fs.Epoch}); err != nil {
 		return err
 	}
-	return fillVFAT(ctx, target, fs)
+	return fillVFAT(ctx, image, fs)
 }
 
 // minFAT32 is the least that holds a FAT32: 65525 clusters of a sector (Microsoft's
@@ -48,17 +48,8 @@ func minFAT32(sector disk.Bytes) disk.Bytes {
 	return (clusters+64)*sector + 2*table
 }
 
-func sizeOf(path string) (disk.Bytes, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	return blockdev.SizeOf(file)
-}
-
 // fillVFAT copies the files with mtools, which need no mount.
-func fillVFAT(ctx context.Context, image string, fs Filesystem) error {
+func fillVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
 	m := mtools{ctx: ctx, image: image, fs: fs, made: map[string]bool{"/": true}}
 	for _, c := range fs.CopyFiles {
 		if err := m.directories(path.Dir(path.Clean(c.Target))); err != nil {
@@ -79,7 +70,7 @@ func fillVFAT(ctx context.Context, image string, fs Filesystem) error {
 // own names wait for each other and go with one call.
 type mtools struct {
 	ctx     context.Context
-	image   string
+	image   *os.File
 	fs      Filesystem
 	made    map[string]bool // directories, in lower case: FAT knows no other
 	waiting []string
@@ -142,5 +133,5 @@ func (m *mtools) directories(dir string) error {
 }
 
 func (m *mtools) run(name string, args ...string) error {
-	return run(m.ctx, command{name: name, args: append([]string{"-i", m.image}, args...), epoch: m.fs.Epoch})
+	return run(m.ctx, command{name: name, args: append([]string{"-i", given(0)}, args...), files: []*os.File{m.image}, epoch: m.fs.Epoch})
 }
