@@ -2,7 +2,9 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/host"
 )
 
@@ -26,4 +28,19 @@ func (l *layout) checkPrograms(p *part, work string, programs []string) error {
 		return r
 	}
 	return nil
+}
+
+// Programs lists the programs that the definitions can call for, whatever is on the
+// disk: what an initramfs with these definitions must hold. Each is named once.
+func Programs(defs []definitions.Definition) []string {
+	var programs []string
+	for i := range defs {
+		d := &defs[i]
+		programs = append(programs, host.ProgramsFor(formatOf(d), len(d.Filesystem.CopyFiles) > 0)...)
+		if d.Encryption != nil && slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) {
+			programs = append(programs, host.ShrinkPrograms()...)
+		}
+	}
+	slices.Sort(programs)
+	return slices.Compact(programs)
 }

@@ -11,6 +11,14 @@ type Facts struct {
 	KernelRelease string            `json:"kernel_release"`
 	OSRelease     map[string]string `json:"os_release"` // ID, VERSION_ID, IMAGE_ID, …
 	TPM2          bool              `json:"tpm2"`       // a TPM 2.0 can be reached
+	SecureBoot    SecureBoot        `json:"secure_boot"`
+	Firmware      []string          `json:"firmware"`  // "uefi", "device-tree", "bios"
+	VM            string            `json:"vm"`        // virtual machine monitor, "" on hardware
+	Container     string            `json:"container"` // container manager, "" outside
+	CommandLine   CommandLine       `json:"-"`         // of the kernel; it may hold what is not to be shown
+	// FirstBoot tells whether the operating system has never run; nil where that
+	// cannot be told, as in an initramfs before the root file system is mounted.
+	FirstBoot *bool `json:"first_boot"`
 	// Tools maps the programs found on this machine to their paths: "mkfs.ext4", …
 	Tools map[string]string `json:"tools"`
 }

@@ -30,6 +30,12 @@ func (m machine) gather(root, path string) Facts {
 		KernelRelease: m.line("/proc/sys/kernel/osrelease"),
 		MachineID:     machineID(readUnder(root, "etc/machine-id")),
 		TPM2:          m.tpm2(),
+		SecureBoot:    m.secureBoot(),
+		Firmware:      m.firmware(),
+		VM:            m.vm(),
+		Container:     m.container(),
+		CommandLine:   m.commandLine(),
+		FirstBoot:     m.firstBoot(root),
 		Tools:         m.tools(path),
 	}
 	if facts.Hostname == "(none)" { // the kernel's word for a name that was never set
@@ -42,6 +48,27 @@ func (m machine) gather(root, path string) Facts {
 		}
 	}
 	return facts
+}
+
+// firstBoot tells whether the operating system under root has never run, as systemd
+// does: its machine id is not set yet (machine-id(5), First Boot Semantics). In an
+// initramfs the id is that of the initramfs, and only the kernel command line tells.
+func (m machine) firstBoot(root string) *bool {
+	said, ok := m.commandLine().Value("systemd.condition_first_boot")
+	text := strings.TrimSpace(readUnder(root, "etc/machine-id"))
+	first := text == "" || text == "uninitialized"
+	switch {
+	case ok && (said == "1" || said == "yes" || said == "true" || said == "on"):
+		first = true
+	case ok:
+		first = false
+	case root != string(m):
+	case m.exists("/run/systemd/first-boot"):
+		first = true
+	case m.exists("/etc/initrd-release") || m.exists("/conf/initramfs.conf") || m.exists("/scripts/local-top"):
+		return nil
+	}
+	return &first
 }
 
 // architectures maps Go's names to systemd's, which the Discoverable Partitions
@@ -104,19 +131,6 @@ func machineID(text string) string {
 		return ""
 	}
 	return id
-}
-
-// tpm2 tells whether the kernel has a TPM 2.0. Only those have a resource manager;
-// where that is not built in, the TPM tells its version, and a kernel too old to
-// say so has the benefit of the doubt.
-func (m machine) tpm2() bool {
-	if m.exists("/dev/tpmrm0") {
-		return true
-	}
-	if version := m.line("/sys/class/tpm/tpm0/tpm_version_major"); version != "" {
-		return version == "2"
-	}
-	return m.exists("/dev/tpm0") || m.exists("/sys/class/tpm/tpm0")
 }
 
 // toolNames are the programs that make, check and change file systems.

@@ -44,7 +44,9 @@ func TestGather(t *testing.T) {
 		"/sbin/mkswap":                    "",
 	})
 	got := m.gather("", "relative:/opt/bin")
+	no := false
 	want := Facts{
+		FirstBoot:    &no,
 		Architecture: got.Architecture, MachineID: "0123456789abcdef0123456789abcdef",
 		BootID: "0123456789abcdef0123456789abcdef", Hostname: "box.example.org", KernelRelease: "6.12.0-1",
 		OSRelease: map[string]string{"ID": "fix", "NAME": `A "quoted" \n $name`, "VERSION_ID": `4 \2`, "IMAGE_ID": ""},
@@ -68,7 +70,8 @@ func TestGatherNothing(t *testing.T) {
 		"/etc/machine-id":           "uninitialized\n",
 		"/proc/sys/kernel/hostname": "(none)\n",
 	}).gather("", "")
-	if diff := cmp.Diff(Facts{Architecture: got.Architecture, Tools: map[string]string{}}, got); diff != "" {
+	yes := true
+	if diff := cmp.Diff(Facts{Architecture: got.Architecture, FirstBoot: &yes, Tools: map[string]string{}}, got); diff != "" {
 		t.Errorf("facts differ (-want +got):\n%s", diff)
 	}
 	if s := got.Specifiers(); len(s) != 1 {

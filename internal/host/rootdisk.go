@@ -78,13 +78,15 @@ func (m machine) mountedAt(table, place string) (string, error) {
 // deviceNumber returns the number of a device node. A btrfs has a number of its own
 // in the mount table, so there only the name of its device tells.
 func (m machine) deviceNumber(node string) (string, error) {
-	name := filepath.Base(node)
-	if target, err := filepath.EvalSymlinks(m.path(node)); err == nil {
-		name = filepath.Base(target)
+	target, err := filepath.EvalSymlinks(m.path(node))
+	if err != nil {
+		target = m.path(node)
 	}
-	if number := m.line("/sys/class/block/" + name + "/dev"); number != "" {
+	inSys := strings.ReplaceAll(strings.TrimPrefix(target, m.path("/dev")+"/"), "/", "!")
+	if number := m.line("/sys/class/block/" + inSys + "/dev"); number != "" {
 		return number, nil
 	}
+	name := filepath.Base(target)
 	mappings, err := filepath.Glob(m.path("/sys/class/block/dm-*"))
 	if err != nil {
 		return "", err
