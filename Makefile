@@ -5,11 +5,22 @@ FUZZTIME ?= 30s
 PAIRS ?= 5
 ROWS ?= .
 
-.PHONY: build tools test lint fuzz crash bench demo clean
+# Where "make install" puts things; a package has DESTDIR=its tree.
+DESTDIR ?=
+BUILD ?= build
+LIBDIR = $(DESTDIR)/usr/lib
+
+.PHONY: build install tools test test-boot lint fuzz crash bench demo clean
 
 # A static program; it needs none of the C library's name services.
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o build/sealpart ./cmd/sealpart
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BUILD)/sealpart ./cmd/sealpart
+
+# The program, and what each kind of initramfs finds by itself (see initramfs/README.md).
+install: build
+	install -D -m 755 -t $(DESTDIR)/usr/bin $(BUILD)/sealpart
+	install -D -m 644 -t $(LIBDIR)/systemd/system initramfs/systemd/sealpart.service
+	install -D -m 755 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/module-setup.sh
 
 # The foreign programs that judge the tests (as root; else it says what to install).
 tools:
@@ -18,6 +29,10 @@ tools:
 # A test whose judge is missing fails, it is not skipped.
 test: tools
 	SEALPART_REQUIRE_TOOLS=1 go test ./...
+
+# Whole machines boot in qemu: some minutes. Of these, "make test" boots the first.
+test-boot: tools
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -timeout 40m
 
 # The linter is a tool of its own module, so that ours does not inherit its modules.
 lint:

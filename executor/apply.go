@@ -20,6 +20,12 @@ var ErrStale = errors.New("the disk has changed since the plan was made")
 // to. Applying again goes on from there.
 var ErrInterrupted = errors.New("interrupted; run again to go on")
 
+// UnavailableError says that the keys of a definition, or those of a conversion that
+// was begun, cannot be used on this machine. Nothing was written.
+type UnavailableError struct{ error }
+
+func (e *UnavailableError) Unwrap() error { return e.error }
+
 // Target is the disk a plan is applied to.
 type Target interface {
 	blockdev.Device
@@ -95,7 +101,7 @@ func (x *run) phases(ctx context.Context) error {
 		return err
 	}
 	if err := x.keys(ctx); err != nil {
-		return err
+		return &UnavailableError{err}
 	}
 	if err := interrupted(ctx); err != nil {
 		return err

@@ -10,8 +10,11 @@ missing() {
 	while read -r package program; do
 		command -v "$program" >/dev/null || printf '%s ' "$package"
 	done < <(grep -v '^#' packages)
-	# A library without a program: what lets tpm2-tools and systemd talk to swtpm.
-	compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so*' >/dev/null || printf 'libtss2-tcti-swtpm0'
+	# Without a program: what lets tpm2-tools and systemd talk to swtpm, what lets them
+	# talk to a TPM device, and the kernel of the machines that are booted.
+	compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so*' >/dev/null || printf 'libtss2-tcti-swtpm0 '
+	compgen -G '/usr/lib/*/libtss2-tcti-device.so*' >/dev/null || printf 'libtss2-tcti-device0 '
+	compgen -G '/boot/vmlinuz-*-cloud-amd64' >/dev/null || printf 'linux-image-cloud-amd64'
 }
 
 packages=$(missing)

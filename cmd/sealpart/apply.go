@@ -38,12 +38,8 @@ func applyCommand() *cobra.Command {
 		Short: "Make a disk what the definitions say",
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if flags.dryRun {
-				plan, saw, err := makePlan(&flags.planFlags, "", args)
-				if err != nil {
-					return err
-				}
-				return showPlan(cmd.OutOrStdout(), plan, saw, flags.json)
+			if flags.boot {
+				return applyAtBoot(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			return apply(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -56,8 +52,15 @@ func applyCommand() *cobra.Command {
 	return cmd
 }
 
-// apply plans and applies.
+// apply plans and applies; with --dry-run it shows the plan.
 func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) error {
+	if flags.dryRun {
+		plan, saw, err := makePlan(&flags.planFlags, "", args)
+		if err != nil {
+			return err
+		}
+		return showPlan(out, plan, saw, flags.json)
+	}
 	progress, err := newProgress(flags.progress, diagnostics)
 	if err != nil {
 		return err
@@ -101,38 +104,51 @@ func (w *world) applyNew(ctx context.Context, flags *applyFlags, path string, pr
 	return w.applyTo(ctx, flags, path, progress, out)
 }
 
-// applyTo works on a disk or image that is there.
+// applyTo works on a disk or image that is there. One on which there is nothing to do
+// is not opened for writing: when such a disk is closed, udev reads its partition table
+// again, and its partitions go and come back while others want them.
 func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, progress *progress, out io.Writer) error {
-	dev, err := openDisk(&flags.planFlags, path, blockdev.OpenOptions{Write: true})
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	if err := w.autoSize(&flags.planFlags); err != nil {
 		return err
 	}
-	plan, saw, err := w.plan(dev, flags.sectorSize)
-	if err != nil {
-		return err
-	}
-	if err := checkOutputs(dev, plan); err != nil {
-		return err
-	}
-	if err := w.writeFstab(flags, plan); err != nil {
-		return err
-	}
-	if plan.Empty() {
-		return nothingToDo(ctx, flags, dev, plan, saw, progress, out)
-	}
-	if err := checkHolders(dev, plan); err != nil {
-		return err
-	}
-	if !flags.json {
-		if err := showPlan(out, plan, saw, false); err != nil {
+	for _, write := range []bool{false, true} {
+		if done, err := w.attempt(ctx, flags, path, write, progress, out); done || err != nil {
 			return err
 		}
 	}
-	return w.execute(ctx, flags, dev, plan, saw, progress, out)
+	return nil
+}
+
+// attempt plans, and where there is something to do and write is set, nobody else can
+// change the disk any more and it is done. It tells whether all is done.
+func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, write bool, progress *progress, out io.Writer) (done bool, err error) {
+	dev, err := openDisk(&flags.planFlags, path, blockdev.OpenOptions{Write: write})
+	if err != nil {
+		return false, err
+	}
+	defer dev.Close()
+	plan, saw, err := w.plan(dev, flags.sectorSize)
+	if err != nil {
+		return false, err
+	}
+	if err := checkOutputs(dev, plan); err != nil {
+		return false, err
+	}
+	if err := w.writeFstab(flags, plan); err != nil {
+		return false, err
+	}
+	if plan.Empty() {
+		return true, nothingToDo(ctx, flags, dev, plan, saw, progress, out)
+	}
+	if err := checkHolders(dev, plan); err != nil || !write {
+		return false, err
+	}
+	if !flags.json {
+		if err := showPlan(out, plan, saw, false); err != nil {
+			return false, err
+		}
+	}
+	return true, w.execute(ctx, flags, dev, plan, saw, progress, out)
 }
 
 // nothingToDo says so to machines, and what is amiss to people.
@@ -156,8 +172,15 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 	}
 	env.Root = flags.root
 	env.Report = progress.event
-	derived, err := executor.Apply(ctx, target{dev}, plan, env)
+	if flags.boot {
+		env.TempDir = bootTempDir
+	}
+	onto := &target{File: dev}
+	derived, err := executor.Apply(ctx, onto, plan, env)
 	progress.finish()
+	if err != nil && onto.changed.Load() {
+		return changedError{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ const (
 	exitInterrupted  = 3
 	exitStale        = 4
 	exitPending      = 5
+	exitUntouched    = 6
 	exitNoRootDisk   = 76
 	exitLabelRefused = 77
 )
@@ -35,9 +36,12 @@ var errPending = errors.New("changes pending")
 // exitCode is the one place where errors become exit codes.
 func exitCode(err error) int {
 	var usage usageError
+	var untouched untouchedError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &untouched):
+		return exitUntouched
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, executor.ErrInterrupted):

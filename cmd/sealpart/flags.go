@@ -23,6 +23,7 @@ type planFlags struct {
 	discard      bool
 	factoryReset bool
 	split        bool
+	boot         bool
 	json         bool
 }
 
@@ -38,6 +39,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.discard, "discard", true, "discard the space of new partitions")
 	flags.BoolVar(&f.factoryReset, "factory-reset", false, "delete and make anew the partitions marked factory_reset")
 	flags.BoolVar(&f.split, "split", false, "write each partition's content to a file beside the image, too")
+	flags.BoolVar(&f.boot, "boot", false, "as the initramfs does: obey the kernel command line, and wait for the disk")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
 }
 
@@ -112,10 +114,13 @@ type keyFlags struct {
 	tpm2    string
 }
 
+// tpm2Usage says what --tpm2-device takes.
+const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:host=H,port=P"
+
 // register adds the flags to a command.
 func (f *keyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` for keys of type file, and to open volumes")
-	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:host=H,port=P")
+	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", tpm2Usage)
 }
 
 // parsePart splits DISK#PART.

@@ -20,6 +20,12 @@ func planCommand() *cobra.Command {
 		Short: "Show what apply would do to a disk, and why",
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if flags.boot && snapshot == "" {
+				var err error
+				if args, err = flags.atBoot(cmd.Context(), args); err != nil || len(args) == 0 {
+					return err
+				}
+			}
 			plan, saw, err := makePlan(&flags, snapshot, args)
 			if err != nil {
 				return err

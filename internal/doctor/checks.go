@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/host"
+)
+
+// checkPrograms finds programs that are missing.
+func (r *Report) checkPrograms() {
+	for _, program := range slices.Sorted(maps.Keys(r.Programs)) {
+		if r.Programs[program] == "" {
+			r.stops(fmt.Sprintf("the definitions call for %s, which is not installed", program),
+				fmt.Sprintf("install it (in Debian it is in the package %s); in an initramfs, make that anew", host.PackageOf(program)))
+		}
+	}
+}
+
+// checkTPM2 finds keys that this machine's TPM cannot make, or that are worth little.
+func (r *Report) checkTPM2(defs []definitions.Definition) {
+	for _, d := range defs {
+		for _, k := range KeysOf(d, definitions.KeyTPM2) {
+			r.checkTPM2Key(d, k)
+		}
+	}
+}
+
+func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
+	switch {
+	case !r.TPM2.Present && d.Encryption.Unavailable == definitions.UnavailableLeave:
+		r.weakens(fmt.Sprintf("%s: there is no TPM 2.0, so what is there already stays unencrypted: %s", d.File, r.TPM2.Problem), noTPM)
+	case !r.TPM2.Present:
+		r.stops(fmt.Sprintf("%s: a key is to be sealed to a TPM 2.0, and there is none: %s", d.File, r.TPM2.Problem),
+			noTPM+`; or let unavailable = "leave" boot such machines unencrypted`)
+	case k.Bank != "" && !slices.Contains(r.TPM2.Banks, k.Bank):
+		r.stops(fmt.Sprintf("%s: the TPM keeps no PCR bank %s, only %s", d.File, k.Bank, strings.Join(r.TPM2.Banks, ", ")),
+			"leave bank out, or have the firmware keep that bank")
+	}
+	if slices.Contains(k.PCRs, 7) && r.TPM2.Present && r.Machine.SecureBoot != host.SecureBootOn {
+		r.weakens(fmt.Sprintf("%s: the key is bound to PCR 7, the policy of Secure Boot, which is %s: other systems can be booted and open it", d.File, spokenSecureBoot(r.Machine.SecureBoot)),
+			"enable Secure Boot before the first boot; it changes PCR 7, and the key would not open after it")
+	}
+	if blank := slices.DeleteFunc(slices.Clone(k.PCRs), func(n int) bool { return !slices.Contains(r.TPM2.Blank, n) }); len(blank) > 0 {
+		r.weakens(fmt.Sprintf("%s: the firmware measured nothing into PCRs %v: a key that is bound to them opens in any other system, too", d.File, blank), "")
+	}
+}
+
+const noTPM = "enable the TPM (also called fTPM or PTT) in the firmware's setup, and have its driver in the initramfs"
+
+// KeysOf returns the keys of one type that a definition has.
+func KeysOf(d definitions.Definition, keyType string) []definitions.Key {
+	if d.Encryption == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(d.Encryption.Keys), func(k definitions.Key) bool { return k.Type != keyType })
+}
+
+func spokenSecureBoot(s host.SecureBoot) string {
+	switch s {
+	case host.SecureBootNone:
+		return "not there"
+	case host.SecureBootSetup:
+		return "in setup mode"
+	}
+	return string(s)
+}
+
+// checkTargets finds device-mapper targets that the next boot needs and the kernel
+// lacks.
+func (r *Report) checkTargets(defs []definitions.Definition) {
+	needed := map[string]string{}
+	for _, d := range defs {
+		if d.Encryption != nil {
+			needed["dm-crypt"] = d.File
+		}
+		if d.Verity != nil {
+			needed["dm-verity"] = d.File
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(needed)) {
+		if r.Kernel[target] == host.ModuleMissing {
+			r.stops(fmt.Sprintf("%s: the kernel %s has no %s: nothing could open what is made", needed[target], r.Machine.KernelRelease, target),
+				"use a kernel with that target; in an initramfs, put the module there")
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package boot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sealpart/sealpart/tests/rig"
+)
+
+// The boots that do not encrypt: where something is wrong before anything was written,
+// the machine boots as it is, or stops with one message, as its definition says.
+
+// mustStop boots, and the machine must switch itself off without mounting a root, the
+// disk as it was.
+func (m *machine) mustStop(t *testing.T, message string) {
+	t.Helper()
+	before := rig.Sum(t, m.disk, m.size(t))
+	log := m.boot(t)
+	if strings.Contains(log, "CHECK root") || !strings.Contains(log, "EMERGENCY") {
+		t.Errorf("the boot did not stop:\n%s", log)
+	}
+	if !strings.Contains(log, message) {
+		t.Errorf("the console does not say %q:\n%s", message, log)
+	}
+	if rig.Sum(t, m.disk, m.size(t)) != before {
+		t.Error("the disk has changed")
+	}
+}
+
+// mustBootPlain boots, and the plain root must be mounted, the disk as it was.
+func (m *machine) mustBootPlain(t *testing.T, message string) {
+	t.Helper()
+	before := rig.Sum(t, m.disk, m.size(t))
+	if log := m.mustMount(t, "/dev/vda1"); !strings.Contains(log, message) {
+		t.Errorf("the console does not say %q:\n%s", message, log)
+	}
+	if rig.Sum(t, m.disk, m.size(t)) != before {
+		t.Error("the disk has changed")
+	}
+}
+
+// TestLostTPM: the TPM of a machine that was encrypted is gone. It does not boot, loses
+// nothing, and the spare key opens it.
+func TestLostTPM(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	m.cmdline = m.unlock()
+	m.mustMount(t, "/dev/mapper/root")
+	m.tpm = filepath.Join(m.dir, "another")
+	if err := os.Mkdir(m.tpm, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.mustStop(t, "Failed to start")
+	m.plain.Check(t, m.disk)
+}
+
+// TestNoKey: a machine without a TPM, whose definition demands one, stops; where the
+// definition leaves the root as it is, it boots.
+func TestNoKey(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.tpm, m.cmdline = "", "root=/dev/vda1"
+	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	m.mustStop(t, "sealpart: error: partition 1: reencrypt: key 1 (tpm2): ")
+
+	m.initrd = systemdInitrd(t, m.dir, strings.Replace(convertRoot, "[encryption]", "[encryption]\nunavailable = \"leave\"", 1))
+	m.mustBootPlain(t, "partition 1 is left as it is: ")
+}
+
+// TestRefused: where there is no room for a header, or the kernel command line says so,
+// nothing is done and the machine boots.
+func TestRefused(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd = systemdInitrd(t, m.dir, strings.Replace(convertRoot, `"grow"`, `"gap"`, 1))
+	m.cmdline = "root=/dev/vda1"
+	m.mustBootPlain(t, "nothing was written; the boot goes on with the disk as it is")
+	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	m.cmdline = "root=/dev/vda1 sealpart=0"
+	m.mustBootPlain(t, "")
+}
