@@ -28,6 +28,9 @@ func (b *builder) build() {
 	if b.has("verity") {
 		b.Verity = b.verity()
 	}
+	if b.has("conditions") {
+		b.Conditions = b.conditions()
+	}
 	if len(b.errors) == 0 {
 		b.errors = checkOne(b.loaded)
 	}

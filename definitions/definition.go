@@ -16,6 +16,7 @@ type Definition struct {
 	Filesystem Filesystem
 	Encryption *Encryption // nil: not encrypted
 	Verity     *Verity     // nil: no part of a verity set
+	Conditions *Conditions // nil: none
 }
 
 // Partition is the [partition] table. A nil pointer means "not set".
@@ -158,4 +159,18 @@ type Verity struct {
 	DataBlockSize disk.Bytes // 0 means 4096
 	HashBlockSize disk.Bytes // 0 means 4096
 	Salt          []byte     // nil: derived from the seed; empty: none
+}
+
+// Conditions is the [conditions] table: what must hold of the machine, all of it, or
+// else the definition is set aside. Nil and "" are not set; a "!" in front of a text
+// says that it must not hold.
+type Conditions struct {
+	SecureBoot        *bool  // Secure Boot is on, and not in setup mode
+	TPM2              *bool  // there is a TPM 2.0
+	FirstBoot         *bool  // the operating system has never run
+	KernelCommandLine string // a word of it, or key=value
+	Firmware          string // "uefi", "device-tree", "bios"
+	Architecture      string // systemd's name
+	Virtualization    string // "yes", "no", "vm", "container", or systemd-detect-virt's name
+	PathExists        string // absolute path, below --root
 }

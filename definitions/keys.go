@@ -132,14 +132,14 @@ var keys = []known{
 	{"verity", "hash_block_size", kindSize, ready, false},
 	{"verity", "salt", kindText, ready, false},
 
-	{"conditions", "secure_boot", kindBoolean, later, false},
-	{"conditions", "tpm2", kindBoolean, later, false},
-	{"conditions", "kernel_command_line", kindText, later, false},
-	{"conditions", "firmware", kindText, later, false},
-	{"conditions", "architecture", kindText, later, false},
-	{"conditions", "virtualization", kindText, later, false},
-	{"conditions", "path_exists", kindText, later, false},
-	{"conditions", "first_boot", kindBoolean, later, false},
+	{"conditions", "secure_boot", kindBoolean, ready, false},
+	{"conditions", "tpm2", kindBoolean, ready, false},
+	{"conditions", "kernel_command_line", kindText, ready, false},
+	{"conditions", "firmware", kindText, ready, false},
+	{"conditions", "architecture", kindText, ready, false},
+	{"conditions", "virtualization", kindText, ready, false},
+	{"conditions", "path_exists", kindText, ready, false},
+	{"conditions", "first_boot", kindBoolean, ready, false},
 }
 
 // choice is the words that a key takes: those that are built, and those to come.
@@ -157,6 +157,14 @@ var (
 	keyTypes   = choice{[]string{KeyTPM2, KeyFile}, []string{"pkcs11", "recovery", "command", "secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
 	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
+	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
+	// The words of ConditionArchitecture and ConditionVirtualization in
+	// systemd.unit(5) and systemd-detect-virt(1), where sealpart runs or can tell.
+	architectures   = choice{[]string{"x86", "x86-64", "arm", "arm64", "loongarch64", "mips-le", "mips64-le", "ppc64", "ppc64-le", "riscv64", "s390x"}, nil}
+	virtualizations = choice{[]string{
+		"yes", "no", "vm", "container", "kvm", "amazon", "qemu", "vmware", "oracle", "xen", "bochs", "parallels", "bhyve", "microsoft",
+		"apple", "google", "uml", "vm-other", "systemd-nspawn", "lxc", "lxc-libvirt", "docker", "podman", "wsl", "rkt", "openvz", "proot", "pouch",
+	}, nil}
 	keyTypeFor = map[string]string{"pcrs": KeyTPM2, "bank": KeyTPM2, "path": KeyFile}
 )
 

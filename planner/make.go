@@ -19,7 +19,8 @@ var builders = []func(*layout, *part) (Action, error){
 
 // Make compares the definitions, in the order of their names, with the disk and
 // returns what is to be done. The same arguments always give the same plan. Of facts
-// Tools counts: nil says that the machine's programs are unknown.
+// count what conditions ask for, and Tools: nil says that the machine's programs are
+// unknown.
 //
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, with a *TableError where the
@@ -56,10 +57,12 @@ func (l *layout) decide(defs []definitions.Definition) error {
 
 // prepare finds out what is there, what is wanted, and what that takes.
 func (l *layout) prepare(defs []definitions.Definition) error {
+	var active []definitions.Definition
 	return inTurn(
 		l.validate,
 		func() error { return l.chooseTable(defs) },
-		func() error { return l.match(defs) },
+		func() (err error) { active, err = l.setAside(defs); return err },
+		func() error { return l.match(active) },
 		l.linkSupplements, l.checkVerity, l.measureContents,
 	)
 }

@@ -9,10 +9,10 @@ import (
 // MinimalSize returns the size of the smallest image that holds a partition for
 // every definition: what --size=auto means for a file that does not exist yet.
 // Make with this size and EmptyCreate succeeds, and leaves no space free.
-func MinimalSize(defs []definitions.Definition, _ host.Facts, o Options) (disk.Bytes, error) {
+func MinimalSize(defs []definitions.Definition, facts host.Facts, o Options) (disk.Bytes, error) {
 	o.Empty, o.Size = EmptyCreate, maxDisk
 	snap := disk.Snapshot{Path: "the new image", SectorSize: max(512, o.SectorSize)}
-	l := &layout{snap: snap, opts: o, grain: grainOf(o, snap.SectorSize)}
+	l := &layout{snap: snap, opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
 	if err := l.prepare(defs); err != nil {
 		return 0, err
 	}

@@ -58,8 +58,11 @@ func (f *planFlags) atBoot(ctx context.Context, args []string) ([]string, error)
 	return args, nil
 }
 
-// wantsTPM2 tells whether a definition has a key that a TPM seals.
+// wantsTPM2 tells whether a definition has a key that a TPM seals, or asks for one.
 func wantsTPM2(d definitions.Definition) bool {
+	if d.Conditions != nil && d.Conditions.TPM2 != nil {
+		return true
+	}
 	return d.Encryption != nil && slices.ContainsFunc(d.Encryption.Keys, func(k definitions.Key) bool {
 		return k.Type == definitions.KeyTPM2
 	})

@@ -18,7 +18,7 @@ func speakReport(w io.Writer, r *doctor.Report) error {
 	out := bufio.NewWriter(w)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "machine\t%s\n", spokenMachine(r.Machine))
-	fmt.Fprintf(table, "secure boot\t%s\n", orNone(string(r.Machine.SecureBoot)))
+	fmt.Fprintf(table, "secure boot\t%s\n", r.Machine.SecureBoot)
 	fmt.Fprintf(table, "TPM 2.0\t%s\n", spokenTPM2(r.TPM2))
 	fmt.Fprintf(table, "kernel\t%s, dm-crypt: %s, dm-verity: %s\n", orNone(r.Machine.KernelRelease), r.Kernel["dm-crypt"], r.Kernel["dm-verity"])
 	fmt.Fprintf(table, "definitions\t%s\n", orNone(strings.Join(r.Definitions, " ")))

@@ -51,8 +51,21 @@ func gather(f *planFlags) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.facts.Paths = conditionPaths(f.root, w.definitions)
 	w.options.SourceSizes, err = sourceSizes(f.root, w.definitions)
 	return w, err
+}
+
+// conditionPaths looks for the paths that conditions ask for.
+func conditionPaths(root string, defs []definitions.Definition) map[string]bool {
+	there := map[string]bool{}
+	for _, d := range defs {
+		if d.Conditions != nil && d.Conditions.PathExists != "" {
+			path := strings.TrimPrefix(d.Conditions.PathExists, "!")
+			there[path] = host.Exists(root, path)
+		}
+	}
+	return there
 }
 
 // isDefinition tells whether Load takes a directory's entry for a definition, or a mask.

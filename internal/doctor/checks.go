@@ -41,7 +41,7 @@ func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 			"leave bank out, or have the firmware keep that bank")
 	}
 	if slices.Contains(k.PCRs, 7) && r.TPM2.Present && r.Machine.SecureBoot != host.SecureBootOn {
-		r.weakens(fmt.Sprintf("%s: the key is bound to PCR 7, the policy of Secure Boot, which is %s: other systems can be booted and open it", d.File, spokenSecureBoot(r.Machine.SecureBoot)),
+		r.weakens(fmt.Sprintf("%s: the key is bound to PCR 7, the policy of Secure Boot, which is %s: other systems can be booted and open it", d.File, r.Machine.SecureBoot),
 			"enable Secure Boot before the first boot; it changes PCR 7, and the key would not open after it")
 	}
 	if blank := slices.DeleteFunc(slices.Clone(k.PCRs), func(n int) bool { return !slices.Contains(r.TPM2.Blank, n) }); len(blank) > 0 {
@@ -57,16 +57,6 @@ func KeysOf(d definitions.Definition, keyType string) []definitions.Key {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(d.Encryption.Keys), func(k definitions.Key) bool { return k.Type != keyType })
-}
-
-func spokenSecureBoot(s host.SecureBoot) string {
-	switch s {
-	case host.SecureBootNone:
-		return "not there"
-	case host.SecureBootSetup:
-		return "in setup mode"
-	}
-	return string(s)
 }
 
 // checkTargets finds device-mapper targets that the next boot needs and the kernel

@@ -42,6 +42,17 @@ const (
 	SecureBootOn    SecureBoot = "on"
 )
 
+// String says it for people, behind "Secure Boot is".
+func (s SecureBoot) String() string {
+	switch s {
+	case SecureBootNone:
+		return "not there"
+	case SecureBootSetup:
+		return "in setup mode"
+	}
+	return string(s)
+}
+
 // globalVendor is the vendor of UEFI's own variables.
 const globalVendor = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 

@@ -19,6 +19,8 @@ type Facts struct {
 	// FirstBoot tells whether the operating system has never run; nil where that
 	// cannot be told, as in an initramfs before the root file system is mounted.
 	FirstBoot *bool `json:"first_boot"`
+	// Paths says which of the paths are there that conditions ask for.
+	Paths map[string]bool `json:"-"`
 	// Tools maps the programs found on this machine to their paths: "mkfs.ext4", …
 	Tools map[string]string `json:"tools"`
 }

@@ -97,6 +97,21 @@ func (m machine) line(name string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// Exists tells whether a tree has something of an absolute path; "" is this machine's
+// own tree. Links in it cannot lead out of it.
+func Exists(root, path string) bool {
+	if root == "" {
+		root = "/"
+	}
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return false
+	}
+	defer tree.Close()
+	_, err = tree.Stat(strings.TrimPrefix(filepath.Clean(path), "/"))
+	return err == nil
+}
+
 // readUnder reads a small file of a tree; links cannot lead out of the tree. It
 // returns "" where there is none.
 func readUnder(root, name string) string {
