@@ -100,7 +100,7 @@ func (m mode) encryptOld(t testing.TB, image []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.encrypt(image[placeHeader:], 0)
+	c.encrypt(image[placeHeader:], image[placeHeader:], 0)
 }
 
 // newVolumeWith makes a volume with one keyslot and no token.
@@ -291,7 +291,7 @@ func (w *world) checkData(t testing.TB, passphrase, when string) *luks2.Header {
 	if err := readFull(w.part, data, w.dataOffset()); err != nil {
 		t.Fatal(err)
 	}
-	c.decrypt(data, 0)
+	c.decrypt(data, data, 0)
 	if !bytes.Equal(data, w.plain) {
 		t.Errorf("%s: the content differs", when)
 	}

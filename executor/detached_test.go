@@ -62,7 +62,7 @@ func checkDetached(t testing.TB, dev *simdev.Device, path string, plain []byte) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.decrypt(data, 0)
+	c.decrypt(data, data, 0)
 	if !bytes.Equal(data, plain) {
 		t.Error("the content differs")
 	}

@@ -110,7 +110,7 @@ func (c *creation) copyExtent(ctx context.Context, file *os.File, e disk.Extent)
 			return err
 		}
 		if c.encrypt != nil {
-			c.encrypt.encrypt(buf, at)
+			c.encrypt.encrypt(buf, buf, at)
 		}
 		_, err := c.data.WriteAt(buf, int64(at))
 		return err

@@ -71,11 +71,13 @@ func (w *inPlace) ahead(ctx context.Context, z zone) error {
 	buf := w.buffers.get(w.turn)[:z.length]
 	w.sums = make([]byte, w.state.SumsSize(int64(len(buf))))
 	for _, e := range w.c.used.in(z) {
-		err := w.c.pipeline.load(ctx, z.part(buf, e), w.c.part, w.offset()+e.Offset, func(p []byte, at disk.Bytes) {
-			if !w.journal() {
-				copy(w.sums[w.state.SumsSize(int64(e.Offset-z.start+at)):], w.state.Sums(p))
-				w.recode.recode(p, e.Offset+at)
+		err := w.c.pipeline.load(ctx, z.part(buf, e), w.c.part, w.offset()+e.Offset, func(dst, src []byte, at disk.Bytes) {
+			if w.journal() {
+				copy(dst, src)
+				return
 			}
+			copy(w.sums[w.state.SumsSize(int64(e.Offset-z.start+at)):], w.state.Sums(src))
+			w.recode.recode(dst, src, e.Offset+at)
 		})
 		if err != nil {
 			return err
@@ -109,7 +111,7 @@ func (w *inPlace) keep(ctx context.Context, z zone, hot bool) error {
 		return err
 	}
 	return w.c.pipeline.each(ctx, z.length, func(at, n disk.Bytes) error {
-		w.recode.recode(buf[at:at+n], z.start+at)
+		w.recode.recode(buf[at:at+n], buf[at:at+n], z.start+at)
 		return nil
 	})
 }
@@ -160,7 +162,7 @@ func (w *inPlace) redo(ctx context.Context, hot zone) error {
 func (w *inPlace) restore(saved *luks2.SavedZone, i int, p []byte, logical disk.Bytes) {
 	if old := saved.Old(i, p); old != nil {
 		copy(p, old)
-		w.recode.recode(p, logical)
+		w.recode.recode(p, p, logical)
 	}
 }
 

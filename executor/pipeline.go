@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -52,36 +53,52 @@ func (p *pipeline) each(ctx context.Context, size disk.Bytes, do func(off, n dis
 	return ctx.Err()
 }
 
-// move reads size bytes at from, lets change make new ones of each piece, and writes
-// them to the same device at to. The two places do not overlap. A piece stays in its
-// worker's cache on the way.
-func (p *pipeline) move(ctx context.Context, dev blockdev.Device, from, to, size disk.Bytes, change func(part []byte, at disk.Bytes)) error {
+// change makes new bytes in dst of those in src, which may be the same memory; at is
+// their place in the whole that is worked on. What it puts into dst may be on the disk
+// at once.
+type change func(dst, src []byte, at disk.Bytes)
+
+// move makes new bytes of the size bytes at from, and writes them to the same device
+// at to. The two places do not overlap. A piece stays in its worker's cache on the
+// way; where the device keeps its bytes in memory, they go straight to their place.
+func (p *pipeline) move(ctx context.Context, dev blockdev.Device, from, to, size disk.Bytes, change change) error {
 	pieces := sync.Pool{New: func() any { return new([piece]byte) }}
 	return p.each(ctx, size, func(at, n disk.Bytes) error {
+		source, target := disk.Extent{Offset: from + at, Size: n}, disk.Extent{Offset: to + at, Size: n}
+		if done, err := moveInMemory(dev, source, target, func(dst, src []byte) { change(dst, src, at) }); done || err != nil {
+			return err
+		}
 		buf := pieces.Get().(*[piece]byte)
 		defer pieces.Put(buf)
 		part := buf[:n]
-		if err := readFull(dev, part, from+at); err != nil {
+		if err := readFull(dev, part, source.Offset); err != nil {
 			return err
 		}
-		change(part, at)
-		if _, err := dev.WriteAt(part, int64(to+at)); err != nil {
-			return err
-		}
-		blockdev.WriteSoon(dev, disk.Extent{Offset: to + at, Size: n})
-		return nil
+		change(part, part, at)
+		return writePiece(dev, part, target.Offset)
 	})
 }
 
-// load reads len(buf) bytes from off of src into buf, and calls use for each piece
-// of them with its place in buf.
-func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, off disk.Bytes, use func(part []byte, at disk.Bytes)) error {
+// moveInMemory lets change work from place to place; false where it cannot.
+func moveInMemory(dev blockdev.Device, from, to disk.Extent, change func(dst, src []byte)) (done bool, err error) {
+	_, sourceErr := blockdev.InMemory(dev, from, func(src []byte) {
+		done, err = blockdev.InMemory(dev, to, func(dst []byte) { change(dst, src) })
+	})
+	return done, errors.Join(sourceErr, err)
+}
+
+// load makes new bytes in buf of those from off of src.
+func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, off disk.Bytes, change change) error {
 	return p.each(ctx, disk.Bytes(len(buf)), func(at, n disk.Bytes) error {
 		part := buf[at : at+n]
+		done, err := blockdev.InMemory(src, disk.Extent{Offset: off + at, Size: n}, func(p []byte) { change(part, p, at) })
+		if done || err != nil {
+			return err
+		}
 		if err := readFull(src, part, off+at); err != nil {
 			return err
 		}
-		use(part, at)
+		change(part, part, at)
 		return nil
 	})
 }
@@ -89,10 +106,20 @@ func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, of
 // store writes buf to off of dst.
 func (p *pipeline) store(ctx context.Context, dst blockdev.Device, buf []byte, off disk.Bytes) error {
 	return p.each(ctx, disk.Bytes(len(buf)), func(at, n disk.Bytes) error {
-		if _, err := dst.WriteAt(buf[at:at+n], int64(off+at)); err != nil {
+		part := buf[at : at+n]
+		done, err := blockdev.InMemory(dst, disk.Extent{Offset: off + at, Size: n}, func(p []byte) { copy(p, part) })
+		if done || err != nil {
 			return err
 		}
-		blockdev.WriteSoon(dst, disk.Extent{Offset: off + at, Size: n})
-		return nil
+		return writePiece(dst, part, off+at)
 	})
+}
+
+// writePiece writes p, and lets the disk begin with it.
+func writePiece(dev blockdev.Device, p []byte, off disk.Bytes) error {
+	if _, err := dev.WriteAt(p, int64(off)); err != nil {
+		return err
+	}
+	blockdev.WriteSoon(dev, disk.Extent{Offset: off, Size: disk.Bytes(len(p))})
+	return nil
 }

@@ -41,16 +41,16 @@ func newEncrypter(s luks2.Segment, key *secret.Buffer) (*encrypter, error) {
 	return &encrypter{cipher: cipher, sectorSize: s.SectorSize, tweak: s.IVTweak}, nil
 }
 
-// encrypt encrypts p in place; off is its place in the volume, counted from the
+// encrypt encrypts src into dst; off is its place in the volume, counted from the
 // start of the encrypted segment, whose tweaks count 512-byte units whatever the
 // sector size (LUKS2 specification, section 3.3).
-func (e encrypter) encrypt(p []byte, off disk.Bytes) {
-	e.cipher.Encrypt(p, p, e.sectorSize, e.tweak+uint64(off)/512)
+func (e encrypter) encrypt(dst, src []byte, off disk.Bytes) {
+	e.cipher.Encrypt(dst, src, e.sectorSize, e.tweak+uint64(off)/512)
 }
 
 // decrypt is the inverse of encrypt.
-func (e encrypter) decrypt(p []byte, off disk.Bytes) {
-	e.cipher.Decrypt(p, p, e.sectorSize, e.tweak+uint64(off)/512)
+func (e encrypter) decrypt(dst, src []byte, off disk.Bytes) {
+	e.cipher.Decrypt(dst, src, e.sectorSize, e.tweak+uint64(off)/512)
 }
 
 // recoder turns old bytes of a volume into new ones.
@@ -72,12 +72,24 @@ func newRecoder(state *luks2.Reencryption, keys dataKeys) (r recoder, err error)
 	return r, err
 }
 
-// recode makes new bytes of p in place; off is its place in the volume.
-func (r recoder) recode(p []byte, off disk.Bytes) {
+// recode makes new bytes in dst of the old ones in src; off is their place in the
+// volume. In between dst may hold them in clear.
+func (r recoder) recode(dst, src []byte, off disk.Bytes) {
 	if r.from != nil {
-		r.from.decrypt(p, off)
+		r.from.decrypt(dst, src, off)
+		src = dst
 	}
-	r.to.encrypt(p, off)
+	r.to.encrypt(dst, src, off)
+}
+
+// recodeOnDisk is like recode for a dst that is on the disk: nothing is in clear there.
+func (r recoder) recodeOnDisk(dst, src []byte, off disk.Bytes) {
+	if r.from != nil {
+		plain := make([]byte, len(src)) // a shift of encrypted data is too rare to keep one
+		r.from.decrypt(plain, src, off)
+		src = plain
+	}
+	r.to.encrypt(dst, src, off)
 }
 
 // wipe forgets the keys.

@@ -49,8 +49,8 @@ func (s *shift) keep(context.Context, zone, bool) error { return nil }
 func (s *shift) write(ctx context.Context, z zone) error {
 	for _, e := range s.c.used.in(z) {
 		from, to := s.source(z, e).Offset, s.size()+e.Offset
-		err := s.c.pipeline.move(ctx, s.c.part, from, to, e.Size, func(p []byte, at disk.Bytes) {
-			s.recode.recode(p, e.Offset+at)
+		err := s.c.pipeline.move(ctx, s.c.part, from, to, e.Size, func(dst, src []byte, at disk.Bytes) {
+			s.recode.recodeOnDisk(dst, src, e.Offset+at)
 		})
 		if err != nil {
 			return err

@@ -26,6 +26,7 @@ type File struct {
 	sectorSize disk.Bytes
 	block      bool
 	write      bool
+	windows    *windows // of a file that lies in memory, else nil
 }
 
 var _ Device = (*File)(nil)
@@ -91,6 +92,7 @@ func (f *File) prepare() error {
 	if f.block {
 		f.sectorSize, err = logicalBlockSize(f.file)
 	}
+	f.windows = newWindows(f)
 	return err
 }
 
@@ -168,6 +170,9 @@ func (f *File) Grow(size disk.Bytes) error {
 
 // Close gives the lock back and closes the file. It does not sync.
 func (f *File) Close() error {
+	if f.windows != nil {
+		f.windows.close()
+	}
 	err := f.file.Close()
 	if f.disk != nil {
 		err = errors.Join(err, f.disk.Close())

@@ -42,6 +42,19 @@ func TestKilledWhileConverting(t *testing.T) {
 	killAgain(t, plain, begun, *kills)
 }
 
+// TestKilledInMemory is like TestKilledWhileConverting, of an image on a tmpfs, where
+// bytes are changed in place instead of being written.
+func TestKilledInMemory(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "sealpart-kill-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	plain := rig.NewPlain(t, dir, 256)
+	begun := plain.Begin(t, filepath.Join(dir, "begun.img"))
+	killAgain(t, plain, begun, *kills)
+}
+
 // TestKilledWhileBeginning kills runs that begin with a plain file system. Each of
 // them makes a key first, which takes its time, so there are fewer.
 func TestKilledWhileBeginning(t *testing.T) {
