@@ -2,8 +2,8 @@ package executor
 
 import (
 	"fmt"
+	"io"
 
-	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"golang.org/x/sys/unix"
 )
@@ -35,10 +35,14 @@ func (b *buffers) get(i int) []byte {
 func (b *buffers) release() { _ = unix.Munmap(b.mapping) }
 
 // readFull reads all of p at off.
-func readFull(dev blockdev.Device, p []byte, off disk.Bytes) error {
+func readFull(dev io.ReaderAt, p []byte, off disk.Bytes) error {
 	n, err := dev.ReadAt(p, int64(off))
 	if n == len(p) {
 		return nil
 	}
-	return fmt.Errorf("%s: read %d of %d bytes at %d: %w", dev.Name(), n, len(p), off, err)
+	err = fmt.Errorf("read %d of %d bytes at %d: %w", n, len(p), off, err)
+	if named, ok := dev.(interface{ Name() string }); ok {
+		err = fmt.Errorf("%s: %w", named.Name(), err)
+	}
+	return err
 }

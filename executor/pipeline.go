@@ -3,12 +3,14 @@ package executor
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -58,31 +60,47 @@ func (p *pipeline) each(ctx context.Context, size disk.Bytes, do func(off, n dis
 // at once.
 type change func(dst, src []byte, at disk.Bytes)
 
-// move makes new bytes of the size bytes at from, and writes them to the same device
-// at to. The two places do not overlap. A piece stays in its worker's cache on the
-// way; where the device keeps its bytes in memory, they go straight to their place.
-func (p *pipeline) move(ctx context.Context, dev blockdev.Device, from, to, size disk.Bytes, change change) error {
-	pieces := sync.Pool{New: func() any { return new([piece]byte) }}
+// place is where some bytes lie.
+type place struct {
+	dev luks2.Device
+	off disk.Bytes
+}
+
+// plus returns the place at bytes further.
+func (p place) plus(at disk.Bytes) place { return place{p.dev, p.off + at} }
+
+// inMemory lets use work on n bytes of a place, where its device keeps them in memory.
+func (p place) inMemory(n disk.Bytes, use func(p []byte)) (bool, error) {
+	return blockdev.InMemory(p.dev, disk.Extent{Offset: p.off, Size: n}, use)
+}
+
+// move makes new bytes of size old ones and writes them to another place that does not
+// overlap theirs, or to the same. A piece stays in its worker's cache on the way; where
+// the devices keep their bytes in memory, they go straight to their place.
+func (p *pipeline) move(ctx context.Context, from, to place, size disk.Bytes, change change) error {
 	return p.each(ctx, size, func(at, n disk.Bytes) error {
-		source, target := disk.Extent{Offset: from + at, Size: n}, disk.Extent{Offset: to + at, Size: n}
-		if done, err := moveInMemory(dev, source, target, func(dst, src []byte) { change(dst, src, at) }); done || err != nil {
+		from, to := from.plus(at), to.plus(at)
+		if done, err := moveInMemory(from, to, n, func(dst, src []byte) { change(dst, src, at) }); done || err != nil {
 			return err
 		}
 		buf := pieces.Get().(*[piece]byte)
 		defer pieces.Put(buf)
 		part := buf[:n]
-		if err := readFull(dev, part, source.Offset); err != nil {
+		if err := readFull(from.dev, part, from.off); err != nil {
 			return err
 		}
 		change(part, part, at)
-		return writePiece(dev, part, target.Offset)
+		return writePiece(to.dev, part, to.off)
 	})
 }
 
+// pieces are buffers that a piece passes through.
+var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
+
 // moveInMemory lets change work from place to place; false where it cannot.
-func moveInMemory(dev blockdev.Device, from, to disk.Extent, change func(dst, src []byte)) (done bool, err error) {
-	_, sourceErr := blockdev.InMemory(dev, from, func(src []byte) {
-		done, err = blockdev.InMemory(dev, to, func(dst []byte) { change(dst, src) })
+func moveInMemory(from, to place, n disk.Bytes, change func(dst, src []byte)) (done bool, err error) {
+	_, sourceErr := from.inMemory(n, func(src []byte) {
+		done, err = to.inMemory(n, func(dst []byte) { change(dst, src) })
 	})
 	return done, errors.Join(sourceErr, err)
 }
@@ -103,20 +121,16 @@ func (p *pipeline) load(ctx context.Context, buf []byte, src blockdev.Device, of
 	})
 }
 
-// store writes buf to off of dst.
-func (p *pipeline) store(ctx context.Context, dst blockdev.Device, buf []byte, off disk.Bytes) error {
+// store writes buf to off of dst. Whatever becomes of this program, each 4096-byte
+// block of dst is old or new.
+func (p *pipeline) store(ctx context.Context, dst io.WriterAt, buf []byte, off disk.Bytes) error {
 	return p.each(ctx, disk.Bytes(len(buf)), func(at, n disk.Bytes) error {
-		part := buf[at : at+n]
-		done, err := blockdev.InMemory(dst, disk.Extent{Offset: off + at, Size: n}, func(p []byte) { copy(p, part) })
-		if done || err != nil {
-			return err
-		}
-		return writePiece(dst, part, off+at)
+		return writePiece(dst, buf[at:at+n], off+at)
 	})
 }
 
 // writePiece writes p, and lets the disk begin with it.
-func writePiece(dev blockdev.Device, p []byte, off disk.Bytes) error {
+func writePiece(dev io.WriterAt, p []byte, off disk.Bytes) error {
 	if _, err := dev.WriteAt(p, int64(off)); err != nil {
 		return err
 	}

@@ -82,10 +82,13 @@ func (r recoder) recode(dst, src []byte, off disk.Bytes) {
 	r.to.encrypt(dst, src, off)
 }
 
-// recodeOnDisk is like recode for a dst that is on the disk: nothing is in clear there.
+// recodeOnDisk is like recode, of at most a piece, for a dst that is on the disk:
+// nothing is in clear there.
 func (r recoder) recodeOnDisk(dst, src []byte, off disk.Bytes) {
 	if r.from != nil {
-		plain := make([]byte, len(src)) // a shift of encrypted data is too rare to keep one
+		buf := pieces.Get().(*[piece]byte)
+		defer pieces.Put(buf)
+		plain := buf[:len(src)]
 		r.from.decrypt(plain, src, off)
 		src = plain
 	}

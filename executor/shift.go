@@ -48,8 +48,8 @@ func (s *shift) keep(context.Context, zone, bool) error { return nil }
 // write moves z up and encrypts it on the way: where it goes, nothing of it lies.
 func (s *shift) write(ctx context.Context, z zone) error {
 	for _, e := range s.c.used.in(z) {
-		from, to := s.source(z, e).Offset, s.size()+e.Offset
-		err := s.c.pipeline.move(ctx, s.c.part, from, to, e.Size, func(dst, src []byte, at disk.Bytes) {
+		from, to := place{s.c.part, s.source(z, e).Offset}, place{s.c.part, s.size() + e.Offset}
+		err := s.c.pipeline.move(ctx, from, to, e.Size, func(dst, src []byte, at disk.Bytes) {
 			s.recode.recodeOnDisk(dst, src, e.Offset+at)
 		})
 		if err != nil {

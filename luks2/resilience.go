@@ -15,15 +15,9 @@ import (
 //
 // A power cut leaves a torn record that no header refers to.
 func (h *Header) SaveZone(d Device, offset int64, old []byte) error {
-	r, err := h.continuable()
+	r, err := h.saving(offset, int64(len(old)))
 	if err != nil {
 		return err
-	}
-	if err := r.checkZone(offset, int64(len(old))); err != nil {
-		return fmt.Errorf("save the zone of %d bytes at %d: %w", len(old), offset, err)
-	}
-	if h.hotOnDisk {
-		return fmt.Errorf("save the zone at %d: the header on disk still has a hot zone", offset)
 	}
 	record := old
 	switch r.Resilience {
@@ -33,6 +27,34 @@ func (h *Header) SaveZone(d Device, offset int64, old []byte) error {
 		record = r.Sums(old)
 	}
 	return h.saveRecord(d, r, offset, record)
+}
+
+// saving returns the conversion, where the zone may be saved.
+func (h *Header) saving(offset, length int64) (*Reencryption, error) {
+	r, err := h.continuable()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkZone(offset, length); err != nil {
+		return nil, fmt.Errorf("save the zone of %d bytes at %d: %w", length, offset, err)
+	}
+	if h.hotOnDisk {
+		return nil, fmt.Errorf("save the zone at %d: the header on disk still has a hot zone", offset)
+	}
+	return r, nil
+}
+
+// JournalFor returns where SaveZone would write the old bytes of a zone, with the
+// resilience "journal", for those who write them there in parallel, and sync.
+func (h *Header) JournalFor(offset, length int64) (at int64, err error) {
+	r, err := h.saving(offset, length)
+	if err != nil {
+		return 0, err
+	}
+	if r.Resilience != "journal" {
+		return 0, fmt.Errorf("save the zone at %d: the resilience %s has no journal", offset, r.Resilience)
+	}
+	return r.AreaOffset, nil
 }
 
 // SaveSums is SaveZone for the resilience "checksum", with checksums that Sums made

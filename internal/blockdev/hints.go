@@ -22,7 +22,7 @@ func WillNeed(dev Device, e disk.Extent) {
 
 // WriteSoon says that what was written to e is flushed soon, so that a disk need not
 // wait for the flush to begin with it.
-func WriteSoon(dev Device, e disk.Extent) {
+func WriteSoon(dev any, e disk.Extent) {
 	if h, ok := dev.(hinted); ok {
 		h.WriteSoon(e)
 	}

@@ -19,7 +19,7 @@ type inMemory interface {
 // InMemory lets use work on the bytes of e where the device keeps them, if it keeps
 // them in memory; else it returns false, and they are to be read and written. What use
 // changes is written, as by WriteAt. Use may be called in part before an error.
-func InMemory(dev Device, e disk.Extent, use func(p []byte)) (bool, error) {
+func InMemory(dev any, e disk.Extent, use func(p []byte)) (bool, error) {
 	if m, ok := dev.(inMemory); ok {
 		return m.InMemory(e, use)
 	}
