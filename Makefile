@@ -10,7 +10,7 @@ DESTDIR ?=
 BUILD ?= build
 LIBDIR = $(DESTDIR)/usr/lib
 
-.PHONY: build install tools test test-boot lint fuzz crash bench demo clean
+.PHONY: build install tools test test-boot test-boot-long lint fuzz crash bench demo clean
 
 # A static program; it needs none of the C library's name services.
 build:
@@ -21,6 +21,7 @@ install: build
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BUILD)/sealpart
 	install -D -m 644 -t $(LIBDIR)/systemd/system initramfs/systemd/sealpart.service
 	install -D -m 755 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/module-setup.sh
+	install -m 644 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/device-timeout.conf
 
 # The foreign programs that judge the tests (as root; else it says what to install).
 tools:
@@ -33,6 +34,10 @@ test: tools
 # Whole machines boot in qemu: some minutes. Of these, "make test" boots the first.
 test-boot: tools
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -timeout 40m
+
+# The same with twenty power cuts, and under UEFI: half an hour.
+test-boot-long: tools
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -cuts 20 -timeout 2h
 
 # The linter is a tool of its own module, so that ours does not inherit its modules.
 lint:

@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/internal/keyfile"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/tpm2"
@@ -28,6 +29,7 @@ type applyFlags struct {
 	dryRun   bool
 	fstab    string
 	progress string
+	watchdog string
 }
 
 // applyCommand makes a disk what the definitions say.
@@ -38,22 +40,41 @@ func applyCommand() *cobra.Command {
 		Short: "Make a disk what the definitions say",
 		Args:  atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			err := apply(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if flags.boot {
-				return applyAtBoot(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+				return asBootError(err)
 			}
-			return apply(cmd.Context(), &flags, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return err
 		},
 	}
 	flags.planFlags.register(cmd)
 	flags.keyFlags.register(cmd)
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the plan; open the disk read-only")
 	cmd.Flags().StringVar(&flags.fstab, "generate-fstab", "", "write the new file `PATH`, below --root, from each mount_point")
-	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|json|none`")
+	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|lines|json|none`")
+	cmd.Flags().StringVar(&flags.watchdog, "watchdog", "", "feed the hardware watchdog `DEVICE` while there is work")
 	return cmd
 }
 
-// apply plans and applies; with --dry-run it shows the plan.
-func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) error {
+// apply plans and applies; with --dry-run it shows the plan. Whoever listens is told of
+// it from the beginning: to wait for a disk takes time, too.
+func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) (err error) {
+	if flags.boot {
+		flags.obeyKernel(diagnostics)
+	}
+	progress, err := newProgress(flags.progress, diagnostics)
+	if err != nil {
+		return err
+	}
+	if progress.herald, err = herald.Start(flags.watchdog); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, progress.herald.Close()) }()
+	if flags.boot {
+		if args, err = flags.atBoot(ctx, args); err != nil || len(args) == 0 {
+			return err
+		}
+	}
 	if flags.dryRun {
 		plan, saw, err := makePlan(&flags.planFlags, "", args)
 		if err != nil {
@@ -61,10 +82,12 @@ func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnosti
 		}
 		return showPlan(out, plan, saw, flags.json)
 	}
-	progress, err := newProgress(flags.progress, diagnostics)
-	if err != nil {
-		return err
-	}
+	return applyArguments(ctx, flags, args, progress, out)
+}
+
+// applyArguments applies to the disk that is named, or to the one behind the root file
+// system.
+func applyArguments(ctx context.Context, flags *applyFlags, args []string, progress *progress, out io.Writer) error {
 	w, err := gather(&flags.planFlags)
 	if err != nil {
 		return err

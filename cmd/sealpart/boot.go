@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 )
 
@@ -46,16 +48,41 @@ func (f *planFlags) atBoot(ctx context.Context, args []string) ([]string, error)
 		return nil, err
 	}
 	if len(args) == 0 {
-		disk, err := host.BootDisk(ctx, diskPatience)
+		path, err := host.BootDisk(ctx, diskPatience, holdsNamed)
 		if err != nil {
 			return nil, err
 		}
-		args = []string{disk}
+		args = []string{path}
 	}
 	if slices.ContainsFunc(w.definitions, wantsTPM2) {
 		host.AwaitTPM2(ctx, tpmPatience)
 	}
 	return args, nil
+}
+
+// holdsNamed tells whether a partition of a disk, or what it holds, has one of the names
+// as in fstab(5).
+func holdsNamed(path string, names []string) bool {
+	snapshot, err := look(path, 0)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(snapshot.Partitions, func(p disk.Partition) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			tag, value, _ := strings.Cut(name, "=")
+			switch tag {
+			case "UUID":
+				return value == p.Content.UUID
+			case "LABEL":
+				return value == p.Content.Label
+			case "PARTUUID":
+				return strings.EqualFold(value, p.UUID.String())
+			case "PARTLABEL":
+				return value == p.Name
+			}
+			return false
+		})
+	})
 }
 
 // wantsTPM2 tells whether a definition has a key that a TPM seals, or asks for one.
@@ -68,13 +95,15 @@ func wantsTPM2(d definitions.Definition) bool {
 	})
 }
 
-// applyAtBoot is apply for a boot.
-func applyAtBoot(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) error {
-	args, err := flags.atBoot(ctx, args)
-	if err == nil && len(args) > 0 {
-		err = apply(ctx, flags, args, out, diagnostics)
+// obeyKernel takes over what the kernel command line says of how a run is watched. The
+// console of a boot shows lines of ours between others'.
+func (f *applyFlags) obeyKernel(diagnostics io.Writer) {
+	if device, ok := host.ReadCommandLine().Value("sealpart.watchdog"); ok {
+		f.watchdog = device
 	}
-	return asBootError(err)
+	if f.progress == "auto" && !isTerminal(diagnostics) {
+		f.progress = "lines"
+	}
 }
 
 // changedError is an error that came after something was written to the disk.

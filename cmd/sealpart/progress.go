@@ -6,35 +6,42 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/sys/unix"
 )
 
-// progress shows events: bars on a terminal, lines of JSON for machines, or
-// nothing.
+// progress shows events: bars on a terminal, now and then a line where that is a
+// console's log, lines of JSON for machines, or nothing. It passes them on to a herald.
 type progress struct {
-	mu    sync.Mutex
-	notes io.Writer // what must be said however progress is shown
-	out   *json.Encoder
-	bars  *mpb.Progress
-	shown map[int]*mpb.Bar // by partition number
+	mu     sync.Mutex
+	notes  io.Writer // what must be said however progress is shown
+	out    *json.Encoder
+	bars   *mpb.Progress
+	shown  map[int]*mpb.Bar // by partition number
+	lines  bool
+	herald *herald.Herald // nil: none
+	paces  map[int]*pace  // by partition number
+	told   time.Time      // when the herald last said something
+	lined  time.Time      // when a line was last written
 }
 
 // newProgress returns the progress for a value of --progress.
 func newProgress(mode string, w io.Writer) (*progress, error) {
-	p := &progress{notes: w, shown: map[int]*mpb.Bar{}}
+	p := &progress{notes: w, shown: map[int]*mpb.Bar{}, paces: map[int]*pace{}, lines: mode == "lines"}
 	switch {
 	case mode == "json":
 		p.out = json.NewEncoder(w)
 	case mode == "tty" || (mode == "auto" && isTerminal(w)):
 		p.bars = mpb.New(mpb.WithOutput(screen(w)), mpb.WithAutoRefresh())
-	case mode == "auto" || mode == "none":
+	case mode == "auto" || mode == "none" || mode == "lines":
 	default:
-		return nil, usageError{fmt.Errorf("--progress=%s: use auto, tty, json or none", mode)}
+		return nil, usageError{fmt.Errorf("--progress=%s: use auto, tty, lines, json or none", mode)}
 	}
 	return p, nil
 }
@@ -66,6 +73,7 @@ func isTerminal(w io.Writer) bool {
 func (p *progress) event(e executor.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tell(e)
 	switch {
 	case e.Phase == executor.Left && p.out == nil:
 		fmt.Fprintf(p.notes, "sealpart: note: partition %d is left as it is: %s\n", e.Partition, e.Step)

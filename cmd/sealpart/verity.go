@@ -59,7 +59,7 @@ func verityVerifyCommand() *cobra.Command {
 
 // registerProgress adds the flag that newProgress takes.
 func registerProgress(cmd *cobra.Command, mode *string) {
-	cmd.Flags().StringVar(mode, "progress", "auto", "show how far it is: `auto|tty|json|none`")
+	cmd.Flags().StringVar(mode, "progress", "auto", "show how far it is: `auto|tty|lines|json|none`")
 }
 
 func verifyVerity(ctx context.Context, dataArg, hashArg string, rootHash []byte, progress *progress) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,26 +23,36 @@ import (
 //     systemd's Boot Loader Interface), where gpt-auto-generator looks too.
 //
 // It waits until such a device is there and udev, where it runs, has done with it; for
-// longer than patience it fails with ErrNoRootDisk.
-func BootDisk(ctx context.Context, patience time.Duration) (string, error) {
-	return machine("/").bootDisk(ctx, patience)
+// longer than patience it fails with ErrNoRootDisk. Udev's links are not all: where it
+// does not run there are none, and where a power cut came while a header took the place
+// of a file system it sees neither. So from a second on, holds is asked of every disk
+// whether something on it has one of the names ("UUID=…", as in fstab(5)).
+func BootDisk(ctx context.Context, patience time.Duration, holds func(disk string, names []string) bool) (string, error) {
+	return machine("/").bootDisk(ctx, patience, holds)
 }
 
 // pollPause is the time between two looks for a device. Udev cannot be asked to tell:
-// not every initramfs has it.
-const pollPause = 20 * time.Millisecond
+// not every initramfs has it. Each probing-th look goes into the disks.
+const (
+	pollPause = 20 * time.Millisecond
+	probing   = 50
+)
 
-func (m machine) bootDisk(ctx context.Context, patience time.Duration) (string, error) {
+func (m machine) bootDisk(ctx context.Context, patience time.Duration, holds func(string, []string) bool) (string, error) {
 	line := m.commandLine()
-	for end := time.Now().Add(patience); ; {
-		disk, nodes := m.findBootDisk(line)
+	end := time.Now().Add(patience)
+	for look := 1; ; look++ {
+		disk, names := m.findBootDisk(line)
+		if disk == "" && look%probing == 0 {
+			disk = m.diskThatHolds(names, holds)
+		}
 		switch {
 		case disk != "":
 			return disk, nil
-		case len(nodes) == 0:
+		case len(names) == 0:
 			return "", fmt.Errorf("%w yet, and the kernel command line names none with sealpart.device=, root= or rd.luks.uuid=", ErrNoRootDisk)
 		case time.Now().After(end):
-			return "", fmt.Errorf("%w: %s did not appear within %s", ErrNoRootDisk, strings.Join(nodes, " or "), patience)
+			return "", fmt.Errorf("%w: %s did not appear within %s", ErrNoRootDisk, strings.Join(names, " or "), patience)
 		}
 		select {
 		case <-ctx.Done():
@@ -51,47 +62,62 @@ func (m machine) bootDisk(ctx context.Context, patience time.Duration) (string, 
 	}
 }
 
-// findBootDisk looks once. Where the disk is not there, it returns the nodes that it
+// findBootDisk looks once. Where the disk is not there, it returns the names that it
 // may come by.
-func (m machine) findBootDisk(line CommandLine) (disk string, nodes []string) {
+func (m machine) findBootDisk(line CommandLine) (disk string, names []string) {
 	if device, ok := line.Value("sealpart.device"); ok {
-		nodes = []string{device}
+		names = []string{device}
 	} else if disk, err := m.rootDisk(); err == nil {
 		return disk, nil
 	} else {
-		nodes = append(m.bootNodes(line), m.loaderNode()...)
+		names = m.bootNames(line)
 	}
-	for _, node := range nodes {
-		if disk, err := m.settledDisk(node); err == nil {
-			return disk, nodes
+	for _, name := range names {
+		if disk, err := m.settledDisk(tagNode(name)); err == nil {
+			return disk, names
 		}
 	}
-	return "", nodes
+	return "", names
 }
 
-// bootNodes lists the device nodes by which the kernel command line names the root
-// file system or the volume around it, the surest first. What is opened only later,
-// such as /dev/mapper/root, names no disk.
-func (m machine) bootNodes(line CommandLine) []string {
-	var nodes []string
-	add := func(node string) {
-		if node != "" {
-			nodes = append(nodes, node)
-		}
-	}
+// bootNames lists the names of the root file system or of the volume around it, the
+// surest first. What is opened only later, such as /dev/mapper/root, names no disk.
+func (m machine) bootNames(line CommandLine) []string {
+	var names []string
 	if root, ok := line.Value("root"); ok && !strings.HasPrefix(root, "/dev/mapper/") {
-		add(tagNode(root))
+		names = append(names, root)
 	}
 	for _, prefix := range []string{"rd.", ""} {
 		if id, ok := line.Value(prefix + "luks.uuid"); ok {
-			add(tagNode("UUID=" + strings.TrimPrefix(id, "luks-")))
+			names = append(names, "UUID="+strings.TrimPrefix(id, "luks-"))
 		}
 		if id, ok := line.Value(prefix + "luks.name"); ok {
 			id, _, _ = strings.Cut(id, "=")
-			add(tagNode("UUID=" + id))
+			names = append(names, "UUID="+id)
 		}
 	}
-	return nodes
+	if id := m.efiText("LoaderDevicePartUUID-" + loaderVendor); id != "" {
+		names = append(names, "PARTUUID="+strings.ToLower(id))
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return tagNode(name) == "" })
+}
+
+// diskThatHolds asks about every disk of the machine that udev has done with.
+func (m machine) diskThatHolds(names []string, holds func(string, []string) bool) string {
+	if holds == nil || len(names) == 0 {
+		return ""
+	}
+	found, err := os.ReadDir(m.path("/sys/block"))
+	if err != nil {
+		return ""
+	}
+	for _, entry := range found {
+		disk, err := m.settledDisk(diskName(entry.Name()))
+		if err == nil && disk == diskName(entry.Name()) && holds(disk, names) {
+			return disk
+		}
+	}
+	return ""
 }
 
 // tagNode returns the node that a device is named by as in fstab(5), "" where it is
@@ -126,16 +152,6 @@ func udevName(value string) string {
 		}
 	}
 	return b.String()
-}
-
-// loaderNode returns the node of the partition that the boot loader came from, where
-// it told that.
-func (m machine) loaderNode() []string {
-	id := m.efiText("LoaderDevicePartUUID-" + loaderVendor)
-	if id == "" {
-		return nil
-	}
-	return []string{tagNode("PARTUUID=" + id)}
 }
 
 // settledDisk returns the disk of a node that is there, once udev has done with both:

@@ -81,7 +81,7 @@ func TestBootDisk(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := booting(t, c.cmdline, c.files)
-			got, err := m.bootDisk(t.Context(), 0)
+			got, err := m.bootDisk(t.Context(), 0, nil)
 			if got != c.want || c.want == "" && (!errors.Is(err, ErrNoRootDisk) || !strings.Contains(err.Error(), c.reason)) {
 				t.Errorf("disk %q, error %v", got, err)
 			}
@@ -97,13 +97,28 @@ func TestBootDiskWaits(t *testing.T) {
 		time.Sleep(3 * pollPause)
 		_ = os.Symlink("sda", filepath.Join(string(m), "dev/late"))
 	}()
-	if got, err := m.bootDisk(ctx, time.Minute); got != "/dev/sda" {
+	if got, err := m.bootDisk(ctx, time.Minute, nil); got != "/dev/sda" {
 		t.Errorf("disk %q, error %v", got, err)
 	}
 	os.Remove(m.path("/dev/late"))
 	stop := errors.New("stop")
 	cancel(stop)
-	if _, err := m.bootDisk(ctx, time.Minute); !errors.Is(err, stop) {
+	if _, err := m.bootDisk(ctx, time.Minute, nil); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestBootDiskByContent: where no link tells, what is on the disks does.
+func TestBootDiskByContent(t *testing.T) {
+	m := booting(t, "rd.luks.uuid=1234", map[string]string{
+		"/sys/block/sda": "->../devices/pci/sda", "/sys/block/dm-0": "->../devices/virtual/block/dm-0", "/sys/block/cciss!c0d0": "->../devices/pci/cciss!c0d0",
+	})
+	var asked []string
+	got, err := m.bootDisk(t.Context(), time.Minute, func(disk string, names []string) bool {
+		asked = append(asked, disk)
+		return disk == "/dev/sda" && slices.Equal(names, []string{"UUID=1234"})
+	})
+	if got != "/dev/sda" || !slices.Equal(asked, []string{"/dev/cciss/c0d0", "/dev/sda"}) {
+		t.Errorf("disk %q, asked of %v, error %v", got, asked, err)
 	}
 }

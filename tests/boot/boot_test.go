@@ -6,6 +6,7 @@ package boot
 
 import (
 	"flag"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,4 +47,37 @@ func TestFirstBoot(t *testing.T) {
 	if rig.Sum(t, m.disk, m.size(t)) != before {
 		t.Error("the second boot wrote to the disk")
 	}
+}
+
+// TestWatchdog: a watchdog that resets the machine after three seconds is fed while the
+// disk is converted, which takes longer, and is stopped then.
+func TestWatchdog(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	m.cmdline = m.unlock() + " modules_load=softdog softdog.soft_margin=3 sealpart.watchdog=/dev/watchdog0"
+	if log := m.mustMount(t, "/dev/mapper/root"); strings.Contains(log, "did not stop") {
+		t.Errorf("it was not stopped:\n%s", log)
+	}
+	m.plain.Check(t, m.disk)
+}
+
+// TestSwitchedOff: a machine that is switched off in the middle stops at a commit point,
+// and its next boot goes on.
+func TestSwitchedOff(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	units := filepath.Join(m.dir, "extra/usr/lib/systemd/system")
+	put(t, units, "off.service", "[Unit]\nDefaultDependencies=no\nConditionKernelCommandLine=switch-off\nAfter=systemd-udev-trigger.service\n"+
+		"[Service]\nType=oneshot\nExecStart=/usr/bin/sleep 4\nExecStart=/usr/bin/systemctl poweroff --no-block\n")
+	put(t, units, "sysinit.target.wants/off.service", "")
+	rig.Run(t, "ln", "-sf", "../off.service", filepath.Join(units, "sysinit.target.wants/off.service"))
+	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	m.cmdline = m.unlock() + " switch-off"
+	if log := m.boot(t); strings.Contains(log, "CHECK") || strings.Contains(log, "EMERGENCY") || !strings.Contains(log, "interrupted; run again to go on") {
+		t.Fatalf("it was not switched off in the middle:\n%s", log)
+	}
+	m.cmdline = m.unlock()
+	m.mustMount(t, "/dev/mapper/root")
+	m.plain.Check(t, m.disk)
 }

@@ -36,10 +36,7 @@ func install(t *testing.T, dir, definition string) string {
 	t.Helper()
 	tree := filepath.Join(dir, "installed")
 	rig.Run(t, "make", "-s", "-C", "../..", "install", "DESTDIR="+tree, "BUILD="+filepath.Join(dir, "build"))
-	if err := os.MkdirAll(filepath.Join(tree, "etc/sealpart.d"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	rig.File(t, tree, "etc/sealpart.d/10-root.toml", definition)
+	put(t, tree, "etc/sealpart.d/10-root.toml", definition)
 	return tree
 }
 
@@ -66,31 +63,38 @@ var systemdUnits = []string{
 }
 
 // systemdExtra is what a distribution adds to an initrd of systemd alone. Devices are
-// waited for four seconds only: less than a conversion takes, which must not matter.
-// What fails ends in a machine that is switched off.
+// waited for four seconds only, and the unit has three: less than a conversion takes,
+// which must not matter. What fails ends in a machine that is switched off.
 var systemdExtra = map[string]string{
-	"usr/lib/initrd-release":                   "ID=initrd\nNAME=initrd\n",
-	"etc/modules-load.d/test.conf":             "virtio_pci\nvirtio_blk\ndm_mod\ndm_crypt\n",
-	"etc/systemd/system.conf.d/test.conf":      "[Manager]\nDefaultDeviceTimeoutSec=4s\n",
-	"usr/lib/systemd/system/emergency.target":  "[Unit]\nDefaultDependencies=no\nRequires=emergency.service\nAfter=emergency.service\nAllowIsolate=yes\n",
-	"usr/lib/systemd/system/emergency.service": "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nStandardOutput=tty\nTTYPath=/dev/console\nExecStart=/usr/bin/echo EMERGENCY\nExecStart=/usr/bin/systemctl poweroff --force --force\n",
-	"etc/sealpart.d/spare.key":                 "a key file of the tests",
+	"usr/lib/initrd-release":                          "ID=initrd\nNAME=initrd\n",
+	"etc/modules-load.d/test.conf":                    "virtio_pci\nvirtio_blk\ndm_mod\ndm_crypt\n",
+	"etc/systemd/system.conf.d/test.conf":             "[Manager]\nDefaultDeviceTimeoutSec=4s\n",
+	"etc/systemd/system/sealpart.service.d/test.conf": "[Service]\nTimeoutStartSec=3s\n",
+	"usr/lib/systemd/system/emergency.target":         "[Unit]\nDefaultDependencies=no\nRequires=emergency.service\nAfter=emergency.service\nAllowIsolate=yes\n",
+	"usr/lib/systemd/system/emergency.service":        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nStandardOutput=tty\nTTYPath=/dev/console\nExecStart=/usr/bin/echo EMERGENCY\nExecStart=/usr/bin/systemctl poweroff --force --force\n",
+	"etc/sealpart.d/spare.key":                        "a key file of the tests",
+}
+
+// put writes a file below a tree, and the folders to it.
+func put(t *testing.T, tree, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(tree, filepath.Dir(name)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rig.File(t, tree, name, content)
 }
 
 // systemdInitrd makes an initrd with systemd and nothing of dracut's own in it but the
-// generator.
+// generator. What lies in the folder "extra" of dir goes into it, too.
 func systemdInitrd(t *testing.T, dir, definition string) string {
 	t.Helper()
 	installed := install(t, dir, definition)
 	extra := filepath.Join(dir, "extra")
 	for name, content := range systemdExtra {
-		if err := os.MkdirAll(filepath.Join(extra, filepath.Dir(name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		rig.File(t, extra, name, content)
+		put(t, extra, name, content)
 	}
 	rig.Run(t, "ln", "-sf", "../usr/lib/initrd-release", filepath.Join(extra, "etc/initrd-release"))
-	programs := []string{"echo", "systemctl", "journalctl", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"}
+	programs := []string{"echo", "sleep", "systemctl", "journalctl", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"}
 	for _, unit := range systemdUnits {
 		programs = append(programs, "/usr/lib/systemd/"+unit)
 	}
@@ -99,7 +103,7 @@ func systemdInitrd(t *testing.T, dir, definition string) string {
 	generate(t, installed, strings.Join([]string{
 		"dracut --quiet --force --no-hostonly --no-hostonly-cmdline --no-machineid --kver", kernelVersion(t),
 		"-m 'systemd systemd-initrd systemd-udevd systemd-journald systemd-modules-load udev-rules dm fs-lib tpm2-tss sealpart'",
-		"--drivers 'virtio_pci virtio_blk dm_mod dm_crypt aesni_intel xts efivarfs' --install '" + strings.Join(programs, " ") + "'",
+		"--drivers 'virtio_pci virtio_blk dm_mod dm_crypt aesni_intel xts efivarfs softdog' --install '" + strings.Join(programs, " ") + "'",
 		"--include", extra, "/ --compress 'zstd -1 -T0'", path,
 	}, " "))
 	return path

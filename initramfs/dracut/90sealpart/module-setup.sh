@@ -35,5 +35,6 @@ install() {
 		inst_multiple "$program"
 	done
 	inst_simple "$systemdsystemunitdir/sealpart.service"
+	inst_simple "$moddir/device-timeout.conf" "$systemdsystemunitdir/device.d/sealpart.conf"
 	$SYSTEMCTL -q --root "$initdir" add-wants initrd-root-device.target sealpart.service
 }
