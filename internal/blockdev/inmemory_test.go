@@ -91,7 +91,7 @@ func TestInMemorySection(t *testing.T) {
 	if _, err := f.ReadAt(got, 4196); err != nil || string(got) != "here" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if done, err := s.InMemory(disk.Extent{Offset: 100, Size: 8093}, func([]byte) {}); done || err == nil {
+	if done, err := s.InMemory(disk.Extent{Offset: 100, Size: 8093}, func([]byte) {}); done || err != nil {
 		t.Errorf("beyond the end: %v, %v", done, err)
 	}
 }
