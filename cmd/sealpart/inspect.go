@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -105,10 +106,24 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 	}
 	if r := l.Reencryption; r != nil {
 		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", printable(r.Mode), printable(r.Resilience), r.State, r.Done, r.Total)
+		fmt.Fprintf(w, "     resumed by %s\n", spokenResume(r.Resume))
 	}
 	for _, slot := range l.Keyslots {
 		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, printable(slot.KDF), spokenBinding(l, slot.ID))
 	}
+}
+
+// spokenResume says which keyslots must be opened to resume a conversion.
+func spokenResume(needs [][]int) string {
+	var parts []string
+	for _, slots := range needs {
+		part := "a keyslot that is not there any more"
+		if len(slots) > 0 {
+			part = "keyslot " + strings.Join(strings.Fields(strings.Trim(fmt.Sprint(slots), "[]")), " or ")
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", together with ")
 }
 
 // spokenBinding says what opens a keyslot.

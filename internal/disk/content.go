@@ -83,6 +83,9 @@ type Reencryption struct {
 	State      ReencryptionState `json:"state"`
 	Done       Bytes             `json:"done"`
 	Total      Bytes             `json:"total"`
+	// Resume lists which keyslots can resume it: of each list, one must be opened.
+	// There are two where data is left that is under the volume's previous key.
+	Resume [][]int `json:"resume,omitempty"`
 }
 
 // Verity is a dm-verity superblock.

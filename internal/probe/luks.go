@@ -119,8 +119,28 @@ func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 	l.Reencryption = &disk.Reencryption{
 		Mode: r.Mode, Direction: r.Direction, Resilience: r.Resilience, State: reencryptionState(r.State),
 		Done: disk.Bytes(r.DataSize - r.Remaining - r.HotLength), Total: disk.Bytes(r.DataSize),
+		Resume: resumeKeyslots(h, r),
 	}
 	return l, nil
+}
+
+// resumeKeyslots returns which keyslots are opened to resume a conversion: one with the
+// final volume key, and where old data is left under the previous one, one with that.
+func resumeKeyslots(h *luks2.Header, r *luks2.Reencryption) [][]int {
+	with := func(what luks2.Holds) []int {
+		slots := []int{} // none at all is worth telling
+		for _, s := range h.Keyslots() {
+			if s.Type == "luks2" && s.Holds == what && s.Priority != luks2.PriorityIgnore {
+				slots = append(slots, s.ID)
+			}
+		}
+		return slots
+	}
+	needs := [][]int{with(luks2.HoldsFinal)}
+	if r.Mode == "reencrypt" && r.State != luks2.Unfinished {
+		needs = append(needs, with(luks2.HoldsPrevious))
+	}
+	return needs
 }
 
 // checkFinished refuses a volume that says nothing of a conversion and yet is not

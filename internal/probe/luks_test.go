@@ -3,10 +3,13 @@ package probe
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,7 +83,7 @@ func TestConversion(t *testing.T) {
 	path, got := converting(t)
 	want := &disk.Reencryption{
 		Mode: "encrypt", Direction: "backward", Resilience: "datashift", State: disk.ReencryptClean,
-		Total: 28 * disk.MiB,
+		Total: 28 * disk.MiB, Resume: [][]int{{0}},
 	}
 	if got.LUKS == nil {
 		t.Fatalf("content is %+v", got)
@@ -94,6 +97,43 @@ func TestConversion(t *testing.T) {
 	cryptsetup(t, "", path, "reencrypt", "--resume-only", "--force-offline-reencrypt", "--key-file", filepath.Join(filepath.Dir(path), "key"))
 	if got := judged(t, path); got.LUKS == nil || got.LUKS.Reencryption != nil {
 		t.Errorf("finished, and yet %+v", got)
+	}
+}
+
+// TestResumeKeyslots: a change of the volume key is resumed by one keyslot of each
+// key. cryptsetup says which digest lists which keyslots.
+func TestResumeKeyslots(t *testing.T) {
+	path := mkfs(t, 48*disk.MiB, "true")
+	key := filepath.Join(filepath.Dir(path), "key")
+	slot := []string{"--key-file", key, "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}
+	cryptsetup(t, "", path, append([]string{"luksFormat", "--type", "luks2", "--key-slot", "3", "--offset", "16384"}, slot...)...)
+	cryptsetup(t, "", path, append([]string{"reencrypt", "--init-only", "--force-offline-reencrypt"}, slot...)...)
+	var metadata struct {
+		Digests  map[string]struct{ Keyslots, Segments []string }
+		Keyslots map[string]struct{ Type string }
+	}
+	if err := json.Unmarshal(cryptsetup(t, "", path, "luksDump", "--dump-json-metadata"), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	var theirs [2][]int // of the final key, whose digest lists no old keyslot, and of the previous one
+	for _, d := range metadata.Digests {
+		i := 0
+		if slices.Contains(d.Keyslots, "3") {
+			i = 1
+		}
+		for _, id := range d.Keyslots {
+			if n, err := strconv.Atoi(id); err == nil && metadata.Keyslots[id].Type == "luks2" {
+				theirs[i] = append(theirs[i], n)
+			}
+		}
+		slices.Sort(theirs[i])
+	}
+	ours := judged(t, path)
+	if ours.LUKS == nil || ours.LUKS.Reencryption == nil {
+		t.Fatalf("%+v", ours)
+	}
+	if diff := cmp.Diff(theirs[:], ours.LUKS.Reencryption.Resume); diff != "" {
+		t.Errorf("keyslots differ (-want +got):\n%s", diff)
 	}
 }
 
