@@ -152,7 +152,6 @@ var (
 	rooms      = choice{[]string{RoomGap, RoomGrow, RoomShrink, RoomDetached + "PATH"}, nil}
 	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
 	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
-	sources    = choice{[]string{SourceFile, SourceCredential, SourceFD}, []string{"socket", "ask"}}
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
 	keyTypes   = choice{[]string{KeyTPM2, KeyFile}, []string{"pkcs11", "recovery", "command", "secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}

@@ -1,9 +1,7 @@
 package definitions
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -14,26 +12,24 @@ const (
 	SourceFile       = "file"       // a file, by its absolute path
 	SourceCredential = "credential" // a credential of the service manager, by its name
 	SourceFD         = "fd"         // an open file descriptor, by its number
+	SourceSocket     = "socket"     // an AF_UNIX socket, by its absolute path
+	SourceAsk        = "ask"        // whoever sits at the terminal
 )
 
-// errSourceLater says that a kind of key source is to come.
-var errSourceLater = errors.New("which is not built yet")
-
-// ParseKeySource takes a key source apart: "file:PATH", "credential:NAME" or
-// "fd:N". It says where a secret comes from and holds none itself.
+// ParseKeySource takes a key source apart: "file:PATH", "credential:NAME", "fd:N",
+// "socket:PATH" or "ask". It says where a secret comes from and holds none itself.
 func ParseKeySource(text string) (kind, where string, err error) {
 	kind, where, _ = strings.Cut(text, ":")
 	switch {
-	case slices.Contains(sources.later, kind):
-		return "", "", fmt.Errorf("is %q, %w", text, errSourceLater)
-	case kind == SourceFile:
+	case text == SourceAsk:
+	case kind == SourceFile, kind == SourceSocket:
 		err = checkPath(where)
 	case kind == SourceCredential:
 		err = checkCredential(where)
 	case kind == SourceFD:
 		err = checkDescriptor(where)
 	default:
-		err = fmt.Errorf(`must be "file:PATH", "credential:NAME" or "fd:N", not %q`, text)
+		err = fmt.Errorf(`must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask", not %q`, text)
 	}
 	return kind, where, err
 }

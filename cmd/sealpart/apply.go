@@ -16,7 +16,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/internal/keyfile"
-	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
@@ -237,9 +236,7 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
 		Sealers: []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}},
 		Random:  rand.Reader,
-		KeySource: func(_ context.Context, source string) (*secret.Buffer, error) {
-			return keyfile.Source(source)
-		},
+		KeySource: keyfile.Source,
 	}
 	if f.keyFile != "" {
 		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})

@@ -1,11 +1,15 @@
 package keyfile
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -13,29 +17,51 @@ import (
 )
 
 // Source returns the key that a key source names: the whole of a file, of a
-// credential in $CREDENTIALS_DIRECTORY (systemd.exec(5)), or of what an open file
-// descriptor has to read. A pipe gives it once only.
-func Source(source string) (*secret.Buffer, error) {
+// credential in $CREDENTIALS_DIRECTORY (systemd.exec(5)), of what an open file
+// descriptor or a socket has to read, or a line typed at the terminal. A pipe gives it
+// once only. It ends when ctx is done.
+func Source(ctx context.Context, source string) (*secret.Buffer, error) {
 	kind, where, err := definitions.ParseKeySource(source)
 	if err != nil {
 		return nil, fmt.Errorf("key source %w", err)
 	}
-	var file *os.File
-	switch kind {
-	case definitions.SourceFile:
-		file, err = os.Open(where)
-	case definitions.SourceCredential:
-		file, err = openCredential(where)
-	case definitions.SourceFD:
-		file, err = openDescriptor(where)
-	default:
-		err = fmt.Errorf("key source of the unknown kind %q", kind)
+	if kind == definitions.SourceAsk {
+		return ask(ctx, "passphrase of the existing key: ")
 	}
+	from, err := open(ctx, kind, where)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	return readAll(file, source)
+	defer from.Close()
+	return readAll(from, source)
+}
+
+// open opens what a key is read from.
+func open(ctx context.Context, kind, where string) (io.ReadCloser, error) {
+	switch kind {
+	case definitions.SourceFile:
+		return os.Open(where)
+	case definitions.SourceCredential:
+		return openCredential(where)
+	case definitions.SourceFD:
+		return openDescriptor(where)
+	case definitions.SourceSocket:
+		return openSocket(ctx, where)
+	}
+	return nil, fmt.Errorf("key source of the unknown kind %q", kind)
+}
+
+// socketPatience is how long whoever listens on a socket may take to give all of a key.
+const socketPatience = 30 * time.Second
+
+// openSocket connects to a stream socket, whose other end writes the key and closes.
+func openSocket(ctx context.Context, path string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: socketPatience}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(socketPatience))
 }
 
 func openCredential(name string) (*os.File, error) {

@@ -20,7 +20,7 @@ func TestSource(t *testing.T) {
 	defer file.Close()
 	for range 2 {
 		for _, source := range []string{"file:" + path, "credential:vendor", fmt.Sprintf("fd:%d", file.Fd())} {
-			got, err := Source(source)
+			got, err := Source(t.Context(), source)
 			if err != nil || string(got.Bytes()) != "secret\n" {
 				t.Errorf("%s: %v", source, err)
 			}
@@ -33,10 +33,10 @@ func TestSource(t *testing.T) {
 	defer r.Close()
 	fmt.Fprint(w, "piped")
 	w.Close()
-	if got, err := Source(fmt.Sprintf("fd:%d", r.Fd())); err != nil || string(got.Bytes()) != "piped" {
+	if got, err := Source(t.Context(), fmt.Sprintf("fd:%d", r.Fd())); err != nil || string(got.Bytes()) != "piped" {
 		t.Errorf("a pipe: %v", err)
 	}
-	if _, err := Source(fmt.Sprintf("fd:%d", r.Fd())); err == nil {
+	if _, err := Source(t.Context(), fmt.Sprintf("fd:%d", r.Fd())); err == nil {
 		t.Error("an empty pipe gave a key")
 	}
 }
@@ -45,7 +45,7 @@ func TestSource(t *testing.T) {
 func TestSourceErrors(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	for _, source := range []string{"credential:vendor", "file:/nonexistent", "fd:987654", "socket:/run/s", "ask", "vendor"} {
-		if _, err := Source(source); err == nil {
+		if _, err := Source(t.Context(), source); err == nil {
 			t.Errorf("%s: no error", source)
 		}
 	}
