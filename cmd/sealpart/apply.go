@@ -234,8 +234,8 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers: []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}},
-		Random:  rand.Reader,
+		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}},
+		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}
 	if f.keyFile != "" {
