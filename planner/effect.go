@@ -31,7 +31,8 @@ func (p *Plan) Resolve(derived map[int]uuid.UUID) {
 }
 
 // Rewrites returns the parts of the disk that the plan writes to: nothing that is
-// in use may lie there. A new table puts an end to all that the disk held, of which
+// in use may lie there. Keys are enrolled in headers, at which nobody looks while their
+// volumes are open: those are not among them. A new table puts an end to all that the disk held, of which
 // an MBR's partitions or a file system on the whole disk are not among the rows.
 // Space that the table calls free counts too: the kernel may still know, and have
 // mounted, a partition that somebody took out of the table.
@@ -51,8 +52,6 @@ func (p *Plan) Rewrites() []disk.Extent {
 			extents = append(extents, a.Extent)
 		case Verity:
 			extents = append(extents, a.HashExtent)
-		case Enroll:
-			extents = append(extents, a.Extent)
 		case Reencrypt:
 			extents = append(extents, a.Extent)
 		}
