@@ -62,6 +62,12 @@ func places(n int, rng *rand.Rand) []int {
 // record applies to an image through FUSE and returns what the disk saw.
 func record(t *testing.T, plain rig.Plain, image string) *simdev.Device {
 	t.Helper()
+	return recordRun(t, image, func(mounted string) { rig.Must(t, plain.Apply(mounted)...) })
+}
+
+// recordRun lets run work on an image through FUSE and returns what the disk saw.
+func recordRun(t *testing.T, image string, run func(mounted string)) *simdev.Device {
+	t.Helper()
 	dir := t.TempDir()
 	before, err := os.ReadFile(image)
 	if err != nil {
@@ -72,7 +78,7 @@ func record(t *testing.T, plain rig.Plain, image string) *simdev.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig.Must(t, plain.Apply(mounted)...)
+	run(mounted)
 	held.Close()
 	stop()
 	log, err := os.Open(filepath.Join(dir, "log"))

@@ -3,6 +3,8 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -126,4 +128,16 @@ func (b *Bench) CheckContent(t testing.TB, volume blockdev.Device) {
 	if !bytes.HasPrefix(out.Bytes(), plain) {
 		t.Error("the content of root differs")
 	}
+}
+
+// SumOf returns the SHA-256 of as much of a volume's content as the file system was
+// large, to be compared with Sum. It fails where the volume does not open, or is in
+// conversion.
+func (b *Bench) SumOf(volume blockdev.Device) (string, error) {
+	var out bytes.Buffer
+	if err := executor.Export(context.Background(), b.env, volume, &out); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(out.Bytes()[:min(b.Size, int64(out.Len()))])
+	return hex.EncodeToString(sum[:]), nil
 }
