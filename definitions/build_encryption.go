@@ -68,6 +68,7 @@ func (b *builder) key(at place, set settings) Key {
 		}
 		k.Path = path
 	}
+	k.Escrow = b.escrow(set)
 	return k
 }
 
@@ -84,8 +85,9 @@ func relative(set settings) settings {
 func (b *builder) checkFields(keyType string, set settings) {
 	for _, name := range keyNames("encryption.key") {
 		s, ok := set[name]
-		if owner := keyTypeFor[name]; ok && owner != "" && owner != keyType && slices.Contains(keyTypes.ready, keyType) {
-			b.errors = append(b.errors, s.name.errorf(s.path, "%q belongs to keys of type %q, this one is of type %q", name, owner, keyType))
+		owners := keyTypesFor[name]
+		if ok && owners != nil && !slices.Contains(owners, keyType) && slices.Contains(keyTypes.ready, keyType) {
+			b.errors = append(b.errors, s.name.errorf(s.path, "%q belongs to keys of type %s, this one is of type %q", name, alternatives(owners), keyType))
 		}
 	}
 }

@@ -131,8 +131,9 @@ const (
 
 // The kinds of key.
 const (
-	KeyTPM2 = "tpm2"
-	KeyFile = "file"
+	KeyTPM2     = "tpm2"
+	KeyFile     = "file"
+	KeyRecovery = "recovery"
 )
 
 // Key is one [[encryption.key]]: one LUKS2 keyslot.
@@ -142,8 +143,12 @@ type Key struct {
 	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
 	Bank string `json:"bank,omitempty"`
-	// Path is the key file of a file key; "" means the one of --key-file.
+	// Path is the key file of a file key; "" means the one of --key-file. A recovery
+	// key is written there.
 	Path string `json:"path,omitempty"`
+	// Escrow is the age recipients that a recovery key is encrypted to. Without them
+	// and without a path it is shown on the terminal.
+	Escrow []string `json:"escrow,omitempty"`
 }
 
 // The roles in a verity set.

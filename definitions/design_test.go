@@ -61,7 +61,7 @@ func TestKeyTable(t *testing.T) {
 			t.Errorf("%s is not found by its upper-case spelling", k.path())
 		}
 	}
-	for name := range keyTypeFor {
+	for name := range keyTypesFor {
 		if k, ok := findKey("encryption.key", name); !ok || k.built == later {
 			t.Errorf("%q has a type of key, and is no built key", name)
 		}

@@ -114,7 +114,7 @@ var keys = []known{
 	{"encryption.key", "uri", kindText, later, false},
 	{"encryption.key", "module", kindText, later, false},
 	{"encryption.key", "provision", kindBoolean, later, false},
-	{"encryption.key", "escrow", kindTexts, later, false},
+	{"encryption.key", "escrow", kindTexts, ready, false},
 	{"encryption.key", "path", kindText, ready, false},
 	{"encryption.key", "offset", kindSize, later, false},
 	{"encryption.key", "size", kindSize, later, false},
@@ -153,7 +153,7 @@ var (
 	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
 	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
-	keyTypes   = choice{[]string{KeyTPM2, KeyFile}, []string{"pkcs11", "recovery", "command", "secure-key"}}
+	keyTypes   = choice{[]string{KeyTPM2, KeyFile, KeyRecovery}, []string{"pkcs11", "command", "secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
 	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
 	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
@@ -164,7 +164,10 @@ var (
 		"yes", "no", "vm", "container", "kvm", "amazon", "qemu", "vmware", "oracle", "xen", "bochs", "parallels", "bhyve", "microsoft",
 		"apple", "google", "uml", "vm-other", "systemd-nspawn", "lxc", "lxc-libvirt", "docker", "podman", "wsl", "rkt", "openvz", "proot", "pouch",
 	}, nil}
-	keyTypeFor = map[string]string{"pcrs": KeyTPM2, "bank": KeyTPM2, "path": KeyFile}
+	// keyTypesFor says which types of key a field is for; those not listed are for all.
+	keyTypesFor = map[string][]string{
+		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+	}
 )
 
 // findKey returns the key with the given name in a table.

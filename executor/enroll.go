@@ -77,7 +77,7 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 	}
 	defer passphrase.Wipe()
 	for _, slot := range holding(v.header, luks2.HoldsFinal) {
-		key, err := v.header.OpenKeyslot(v.device, slot, passphrase.Bytes())
+		key, err := openKeyslot(v.header, v.device, slot, passphrase)
 		if errors.Is(err, luks2.ErrWrongPassphrase) {
 			continue
 		}

@@ -49,6 +49,9 @@ type Sealed struct {
 	Passphrase *secret.Buffer
 	Token      []byte // JSON object whose "keyslots" is filled in later; nil: none
 	KDF        luks2.KDF
+	// HandedOut says that the passphrase has left the machine and that nothing here
+	// brings it back: Unseal would fail.
+	HandedOut bool
 }
 
 // Phase is the kind of an Event.

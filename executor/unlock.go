@@ -90,7 +90,7 @@ func unlockByKey(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, k
 func openAny(h *luks2.Header, r io.ReaderAt, slots []int, passphrase *secret.Buffer) (*secret.Buffer, error) {
 	var broken error
 	for _, slot := range slots {
-		key, err := h.OpenKeyslot(r, slot, passphrase.Bytes())
+		key, err := openKeyslot(h, r, slot, passphrase)
 		if err == nil {
 			return secret.Take(key)
 		}

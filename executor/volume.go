@@ -95,7 +95,7 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		if err != nil {
 			return err
 		}
-		if err := v.prove(ctx, sealer, k, sealed.Token, slot, key); err != nil {
+		if err := v.prove(ctx, sealer, k, sealed, slot, key); err != nil {
 			return err
 		}
 	}
@@ -130,14 +130,17 @@ func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed, unbound 
 	return slot, err
 }
 
-// prove unseals a key from what will be on the disk and compares what it opens
-// with the volume key. Only keys that passed this may guard data.
-func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, token []byte, slot int, key *secret.Buffer) error {
-	passphrase, err := sealer.Unseal(ctx, k, token)
-	if err != nil {
-		return fmt.Errorf("sealed, but cannot be unsealed again: %w", err)
+// prove unseals a key from what will be on the disk, unless it was handed out, and
+// compares what it opens with the volume key. Only keys that passed this may guard data.
+func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, sealed Sealed, slot int, key *secret.Buffer) error {
+	passphrase := sealed.Passphrase
+	if !sealed.HandedOut {
+		var err error
+		if passphrase, err = sealer.Unseal(ctx, k, sealed.Token); err != nil {
+			return fmt.Errorf("sealed, but cannot be unsealed again: %w", err)
+		}
+		defer passphrase.Wipe()
 	}
-	defer passphrase.Wipe()
 	opened, err := v.header.OpenKeyslot(v.device, slot, passphrase.Bytes())
 	if err != nil {
 		return fmt.Errorf("sealed, but keyslot %d does not open by it: %w", slot, err)

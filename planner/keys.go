@@ -44,8 +44,11 @@ func bindKeys(keys []definitions.Key, l *disk.LUKS) bound {
 
 // boundAs tells whether a token binds its keyslots as a key of a definition says.
 func boundAs(t disk.Token, k definitions.Key) bool {
-	if k.Type == definitions.KeyFile {
+	switch k.Type {
+	case definitions.KeyFile:
 		return t.Type == FileToken
+	case definitions.KeyRecovery:
+		return t.Type == "systemd-recovery"
 	}
 	return t.Type == "systemd-tpm2" && !t.PIN && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
@@ -234,7 +235,7 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}},
+		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}, recovery.Sealer{Terminal: "/dev/tty"}},
 		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}

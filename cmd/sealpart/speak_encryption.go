@@ -82,6 +82,12 @@ func spokenKey(k definitions.Key) string {
 		return fmt.Sprintf("a key sealed to the TPM and its PCRs %s", joinInts(k.PCRs))
 	case k.Type == definitions.KeyTPM2:
 		return "a key sealed to the TPM"
+	case k.Type == definitions.KeyRecovery && len(k.Escrow) > 0:
+		return "a recovery key, encrypted to " + strings.Join(k.Escrow, " and ")
+	case k.Type == definitions.KeyRecovery && k.Path != "":
+		return "a recovery key, written to " + k.Path
+	case k.Type == definitions.KeyRecovery:
+		return "a recovery key, shown on the terminal"
 	case k.Path != "":
 		return "the key file " + k.Path
 	default:

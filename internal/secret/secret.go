@@ -69,6 +69,13 @@ func (b *Buffer) Base64() (*Buffer, error) {
 	return text, nil
 }
 
+// Cut makes b end after its first n bytes, and returns it. What was behind them is
+// wiped with the rest.
+func (b *Buffer) Cut(n int) *Buffer {
+	b.length = n
+	return b
+}
+
 // Bytes returns the secret itself; it is gone after Wipe.
 func (b *Buffer) Bytes() []byte { return b.mapping[:b.length] }
 
