@@ -138,9 +138,18 @@ func (h *Header) Keyslots() []Keyslot {
 	return slots
 }
 
+// SegmentKey returns which volume key a segment of the type "crypt" is under, and the
+// id of that key's digest.
+func (h *Header) SegmentKey(segment int) (Holds, int) {
+	d, ok := h.digestOf(segment)
+	return h.holdsKeyOf(d, ok), d.id
+}
+
 // holds tells which volume key a keyslot has.
-func (h *Header) holds(id int) Holds {
-	d, ok := h.digestOfKeyslot(id)
+func (h *Header) holds(id int) Holds { return h.holdsKeyOf(h.digestOfKeyslot(id)) }
+
+// holdsKeyOf tells which volume key a digest is of.
+func (h *Header) holdsKeyOf(d digest, ok bool) Holds {
 	previous, converting := h.BackupSegment(BackupPrevious)
 	switch {
 	case !ok:

@@ -1,0 +1,166 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/dm"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// Open makes the LUKS2 volume in part the device-mapper device name, and returns the
+// path of its node. Where the kernel finds part is what on says. A volume in conversion
+// becomes a device of several targets; one whose conversion stopped in the middle of a
+// hot zone is refused. Nothing is written.
+func Open(ctx context.Context, env Env, name string, part blockdev.Device, on blockdev.Node) (string, error) {
+	header, err := luks2.Read(part, int64(part.Size()))
+	if err != nil {
+		return "", err
+	}
+	if err := checkReadable(header, int64(part.Size())); err != nil {
+		return "", err
+	}
+	v := opening{env: env, header: header, part: part, on: on, keys: map[luks2.Holds]*dm.Key{}}
+	// The keys are in the keyring of this thread, for the kernel to take.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer v.dropKeys()
+	targets, err := v.targets(ctx)
+	if err != nil {
+		return "", err
+	}
+	return dm.Create(name, volumeDeviceUUID(header.UUID, name), targets, dm.Options{ReadOnly: on.ReadOnly})
+}
+
+// volumePrefix begins the UUIDs of devices that are opened volumes, in cryptsetup's
+// scheme: CRYPT-LUKS2-UUID-NAME.
+const volumePrefix = "CRYPT-"
+
+func volumeDeviceUUID(uuid, name string) string {
+	return volumePrefix + "LUKS2-" + strings.ReplaceAll(uuid, "-", "") + "-" + name
+}
+
+// checkReadable refuses a volume of which a part is neither old nor new.
+func checkReadable(h *luks2.Header, size int64) error {
+	for _, requirement := range h.Requirements() {
+		if !strings.HasPrefix(requirement, "online-reencrypt") {
+			return fmt.Errorf("the volume requires %q, which is not supported", requirement)
+		}
+	}
+	r, err := h.Reencryption(size)
+	if err == nil && r != nil && r.State == luks2.Crash {
+		err = errors.New("its conversion stopped in the middle of a hot zone; apply finishes it, and the volume can be opened then")
+	}
+	return err
+}
+
+// opening is a volume on its way to a table.
+type opening struct {
+	env    Env
+	header *luks2.Header
+	part   blockdev.Device
+	on     blockdev.Node
+	keys   map[luks2.Holds]*dm.Key
+}
+
+// targets returns the table: a target for each segment, one behind the other.
+func (v *opening) targets(ctx context.Context) ([]dm.Target, error) {
+	var targets []dm.Target
+	start := uint64(0)
+	for _, s := range v.header.Segments() {
+		size := disk.Bytes(s.Size)
+		if s.Size == luks2.Dynamic {
+			size = (v.part.Size() - disk.Bytes(s.Offset)).RoundDown(disk.Bytes(max(s.SectorSize, 512)))
+		}
+		if size <= 0 || disk.Bytes(s.Offset) > v.part.Size()-size {
+			return nil, fmt.Errorf("segment %d reaches beyond the partition", s.ID)
+		}
+		target, err := v.target(ctx, s, start, uint64(size/512))
+		if err != nil {
+			return nil, err
+		}
+		targets, start = append(targets, target), start+target.Length
+	}
+	return targets, nil
+}
+
+// target returns that of one segment.
+func (v *opening) target(ctx context.Context, s luks2.Segment, start, length uint64) (dm.Target, error) {
+	offset := uint64(v.on.Offset+disk.Bytes(s.Offset)) / 512
+	switch {
+	case s.Integrity:
+		return dm.Target{}, fmt.Errorf("segment %d has integrity tags, which are not supported", s.ID)
+	case s.Type == "linear":
+		return dm.Linear(start, length, v.on.Device, offset), nil
+	case s.Type != "crypt":
+		return dm.Target{}, fmt.Errorf("segment %d is of the type %.40q, which is not supported", s.ID, s.Type)
+	}
+	key, err := v.key(ctx, s.ID)
+	if err != nil {
+		return dm.Target{}, err
+	}
+	flags := v.header.Flags()
+	c := dm.Crypt{
+		Cipher: s.Encryption, Key: key.Reference(), IVOffset: s.IVTweak, SectorSize: s.SectorSize,
+		AllowDiscards: slices.Contains(flags, "allow-discards"), Options: cryptOptions(flags),
+	}
+	return c.Target(start, length, v.on.Device, offset), nil
+}
+
+// cryptOptions translates the header's flags into dm-crypt's words, in cryptsetup's
+// order.
+func cryptOptions(flags []string) []string {
+	var options []string
+	for _, o := range []struct{ flag, option string }{
+		{"same-cpu-crypt", "same_cpu_crypt"}, {"submit-from-crypt-cpus", "submit_from_crypt_cpus"},
+		{"no-read-workqueue", "no_read_workqueue"}, {"no-write-workqueue", "no_write_workqueue"},
+	} {
+		if slices.Contains(flags, o.flag) {
+			options = append(options, o.option)
+		}
+	}
+	return options
+}
+
+// key gives the kernel the volume key of a segment, each once.
+func (v *opening) key(ctx context.Context, segment int) (*dm.Key, error) {
+	what, digest := v.header.SegmentKey(segment)
+	if key, there := v.keys[what]; there {
+		return key, nil
+	}
+	plain, err := unlock(ctx, v.env, v.header, v.part, what)
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Wipe()
+	key, err := dm.NewKey(v.header.UUID, digest, plain.Bytes())
+	if err == nil {
+		v.keys[what] = key
+	}
+	return key, err
+}
+
+// dropKeys takes the keys from the keyring.
+func (v *opening) dropKeys() {
+	for _, key := range v.keys {
+		key.Drop()
+	}
+}
+
+// Close removes the device name, if it is an opened volume or verity device.
+func Close(name string) error {
+	info, err := dm.Lookup(name)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(info.UUID, volumePrefix) {
+		return fmt.Errorf("%s is a device of somebody else (%.60q), not an opened volume", name, info.UUID)
+	}
+	return dm.Remove(name)
+}

@@ -1,0 +1,91 @@
+package blockdev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// Node is where the kernel finds a part of a disk.
+type Node struct {
+	Device   string     // number of a block device, "8:2"
+	Offset   disk.Bytes // of the part on it
+	ReadOnly bool
+	// Release gives back what was only needed to find it. A loop device that was made
+	// for it goes when nothing uses it any more.
+	Release func() error
+}
+
+// NodeOf returns the block device that e of the disk is: the partition, if the kernel
+// knows it, since a whole disk cannot be used beside a partition that is; of an image
+// file a loop device, which is made.
+func (f *File) NodeOf(e disk.Extent) (Node, error) {
+	if !f.block {
+		return f.attach(e)
+	}
+	parts, err := f.parts()
+	if err != nil {
+		return Node{}, err
+	}
+	node := Node{Device: parts[0].number, Offset: e.Offset, Release: func() error { return nil }}
+	sysfs := parts[0].sysfs
+	for _, p := range parts[1:] {
+		if p.extent == e {
+			node.Device, node.Offset, sysfs = p.number, 0, p.sysfs
+		}
+	}
+	readOnly, err := readLine(filepath.Join(sysfs, "ro"))
+	node.ReadOnly = readOnly == "1"
+	return node, err
+}
+
+// loopControl makes loop devices (drivers/block/loop.c).
+const loopControl = "/dev/loop-control"
+
+// attach makes a loop device of e of an image file.
+func (f *File) attach(e disk.Extent) (Node, error) {
+	control, err := os.OpenFile(loopControl, os.O_RDWR, 0)
+	if err != nil {
+		return Node{}, fmt.Errorf("an image file is opened through a loop device, which cannot be made here: %w", err)
+	}
+	defer control.Close()
+	for range 64 { // another program may take the one that is free
+		n, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return Node{}, os.NewSyscallError("LOOP_CTL_GET_FREE", err)
+		}
+		node, err := f.attachTo(fmt.Sprintf("/dev/loop%d", n), e)
+		if !errors.Is(err, unix.EBUSY) {
+			return node, err
+		}
+	}
+	return Node{}, errors.New("no loop device is free")
+}
+
+// attachTo takes one loop device.
+func (f *File) attachTo(path string, e disk.Extent) (Node, error) {
+	loop, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return Node{}, err
+	}
+	config := unix.LoopConfig{Fd: uint32(f.Fd()), Info: unix.LoopInfo64{
+		Offset: uint64(e.Offset), Sizelimit: uint64(e.Size), Flags: unix.LO_FLAGS_AUTOCLEAR,
+	}}
+	copy(config.Info.File_name[:len(config.Info.File_name)-1], f.Name())
+	if !f.write {
+		config.Info.Flags |= unix.LO_FLAGS_READ_ONLY
+	}
+	var stat unix.Stat_t
+	err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
+	if err == nil {
+		err = unix.Fstat(int(loop.Fd()), &stat)
+	}
+	if err != nil {
+		return Node{}, errors.Join(&os.PathError{Op: "attach", Path: path, Err: err}, loop.Close())
+	}
+	return Node{Device: deviceNumber(uint64(stat.Rdev)), ReadOnly: !f.write, Release: loop.Close}, nil
+}

@@ -1,0 +1,134 @@
+package dm
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// directory is where the nodes of devices are.
+const directory = "/dev/mapper"
+
+// Options say how a device is made.
+type Options struct {
+	ReadOnly bool
+}
+
+// Create makes the device name with a table. It returns the path of its node. Where
+// the name or the UUID is taken it fails with an error that says so.
+func Create(name, uuid string, targets []Target, o Options) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	c, err := openControl()
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	var flags uint32
+	if o.ReadOnly {
+		flags = unix.DM_READONLY_FLAG
+	}
+	made, _, err := c.call(request{command: unix.DM_DEV_CREATE, name: name, uuid: uuid, flags: flags})
+	if errors.Is(err, unix.EBUSY) {
+		return "", fmt.Errorf("a device %s, or one of its UUID, is there already", name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the device %s: %w", name, err)
+	}
+	if err := c.start(name, targets, flags, made.Dev); err != nil {
+		_, _, removeErr := c.call(request{command: unix.DM_DEV_REMOVE, name: name})
+		return "", errors.Join(err, removeErr)
+	}
+	return filepath.Join(directory, name), nil
+}
+
+// start loads the table and sets the device going.
+func (c *control) start(name string, targets []Target, flags uint32, number uint64) error {
+	load := request{command: unix.DM_TABLE_LOAD, name: name, flags: flags | unix.DM_SECURE_DATA_FLAG, targets: targets}
+	if _, _, err := c.call(load); err != nil {
+		return fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", name, targets[0].Type, err)
+	}
+	return settled(func(event uint32) error {
+		// Without the flag that suspends it resumes.
+		_, _, err := c.call(request{command: unix.DM_DEV_SUSPEND, name: name, event: event})
+		if err != nil {
+			return fmt.Errorf("start %s: %w", name, err)
+		}
+		return nil
+	}, func() error { return makeNode(name, number) })
+}
+
+// Info is what the kernel knows of a device.
+type Info struct {
+	Name, UUID string
+	OpenCount  int
+	Targets    []Target // its live table; keys are references
+}
+
+// ErrNotFound says that there is no device of a name.
+var ErrNotFound = errors.New("no such device")
+
+// Lookup returns what the kernel knows of the device name.
+func Lookup(name string) (Info, error) {
+	c, err := openControl()
+	if err != nil {
+		return Info{}, err
+	}
+	defer c.close()
+	answer, payload, err := c.call(request{command: unix.DM_TABLE_STATUS, name: name, flags: unix.DM_STATUS_TABLE_FLAG})
+	if errors.Is(err, unix.ENXIO) {
+		return Info{}, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	if err != nil {
+		return Info{}, fmt.Errorf("look at the device %s: %w", name, err)
+	}
+	targets, err := decodeTargets(payload, answer.Target_count)
+	return Info{
+		Name: cString(answer.Name[:]), UUID: cString(answer.Uuid[:]), OpenCount: int(answer.Open_count), Targets: targets,
+	}, err
+}
+
+// busyPatience is how long Remove waits for udev, which looks at a device that was
+// just closed.
+const busyPatience = 3 * time.Second
+
+// Remove removes the device name. It fails where something uses it.
+func Remove(name string) error {
+	c, err := openControl()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for end := time.Now().Add(busyPatience); ; time.Sleep(100 * time.Millisecond) {
+		err := settled(func(event uint32) error {
+			_, _, err := c.call(request{command: unix.DM_DEV_REMOVE, name: name, event: event})
+			return err
+		}, func() error { return removeNode(name) })
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.ENXIO):
+			return fmt.Errorf("%s: %w", name, ErrNotFound)
+		case !errors.Is(err, unix.EBUSY):
+			return fmt.Errorf("remove the device %s: %w", name, err)
+		case time.Now().After(end):
+			return fmt.Errorf("the device %s is in use: unmount it, or close what lies above it (see \"lsblk\")", name)
+		}
+	}
+}
+
+// checkName refuses names that other tools would write differently or not find.
+func checkName(name string) error {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("#+-.:=@_", r))
+	}
+	if name == "" || name == "." || name == ".." || name == "control" || strings.ContainsFunc(name, odd) {
+		return fmt.Errorf("%.40q is no name for a device: letters, digits and any of #+-.:=@_", name)
+	}
+	return nil
+}
