@@ -58,15 +58,8 @@ func (c *conversion) movedExtent() disk.Extent {
 // A power cut leaves the file system whole and rubbish behind it.
 func (c *conversion) moveFirst(ctx context.Context) error {
 	moved := c.movedExtent()
-	err := c.pipeline.each(ctx, moved.Size, func(off, n disk.Bytes) error {
-		buf := make([]byte, n)
-		if err := readFull(c.part, buf, off); err != nil {
-			return err
-		}
-		_, err := c.part.WriteAt(buf, int64(moved.Offset+off))
-		return err
-	})
-	if err != nil {
+	from, to := place{c.part, 0}, place{c.part, moved.Offset}
+	if err := c.pipeline.move(ctx, from, to, moved.Size, func(dst, src []byte, _ disk.Bytes) { copy(dst, src) }); err != nil {
 		return err
 	}
 	if err := c.part.Sync(); err != nil {
@@ -78,14 +71,16 @@ func (c *conversion) moveFirst(ctx context.Context) error {
 // compareFirst reads the copy back: it is about to be the only one.
 func (c *conversion) compareFirst(ctx context.Context, moved disk.Extent) error {
 	return c.pipeline.each(ctx, moved.Size, func(off, n disk.Bytes) error {
-		buf := make([]byte, 2*n)
-		if err := readFull(c.part, buf[:n], off); err != nil {
+		first, second := pieces.Get().(*[piece]byte), pieces.Get().(*[piece]byte)
+		defer pieces.Put(first)
+		defer pieces.Put(second)
+		if err := readFull(c.part, first[:n], off); err != nil {
 			return err
 		}
-		if err := readFull(c.part, buf[n:], moved.Offset+off); err != nil {
+		if err := readFull(c.part, second[:n], moved.Offset+off); err != nil {
 			return err
 		}
-		if !bytes.Equal(buf[:n], buf[n:]) {
+		if !bytes.Equal(first[:n], second[:n]) {
 			return fmt.Errorf("the copy at %d reads back differently; is the device failing?", moved.Offset+off)
 		}
 		return nil

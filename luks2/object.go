@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxDepth is how deep JSON may nest: the limit of json-c, and so of cryptsetup.
@@ -124,7 +125,11 @@ func (o object) encode() json.RawMessage {
 }
 
 // jsonString encodes a string, without the escapes for HTML that nobody else writes.
+// A conversion writes thousands, of which nearly all need no escape at all.
 func jsonString(s string) json.RawMessage {
+	if !strings.ContainsFunc(s, escaped) {
+		return slices.Concat([]byte{'"'}, []byte(s), []byte{'"'})
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -133,6 +138,9 @@ func jsonString(s string) json.RawMessage {
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
+
+// escaped tells whether a character may need an escape in a JSON string.
+func escaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // jsonInt encodes the 32-bit numbers of the format.
 func jsonInt(n int) json.RawMessage { return json.RawMessage(strconv.Itoa(n)) }
