@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -45,6 +46,19 @@ func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
 // It is checked first; one that a checker cannot mend alone is refused untouched.
 func (x *run) shrink(ctx context.Context, a planner.Reencrypt) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
+	shrink := x.shrinkExt
+	if a.Filesystem == "btrfs" {
+		shrink = x.shrinkBtrfs
+	}
+	if err := shrink(ctx, a); err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
+	return nil
+}
+
+// shrinkExt shrinks an ext file system on its own.
+func (x *run) shrinkExt(ctx context.Context, a planner.Reencrypt) error {
 	window := x.plainWindow(a)
 	if err := mkfs.CheckExt(ctx, window); err != nil {
 		return fmt.Errorf("check the file system: %w", err)
@@ -52,6 +66,43 @@ func (x *run) shrink(ctx context.Context, a planner.Reencrypt) error {
 	if err := mkfs.ShrinkExt(ctx, window, a.ShrinkTo); err != nil {
 		return fmt.Errorf("shrink the file system to %s: %w", a.ShrinkTo, err)
 	}
-	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
+	return nil
+}
+
+// mountable is a disk whose partitions the kernel can mount.
+type mountable interface {
+	NodeOf(e disk.Extent) (blockdev.Node, error)
+	Forget() error
+}
+
+// shrinkBtrfs lets the kernel shrink a btrfs. It is not interrupted: ctx counts only at
+// the start.
+func (x *run) shrinkBtrfs(ctx context.Context, a planner.Reencrypt) (err error) {
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
+	w := x.plainWindow(a)
+	extent := disk.Extent{Offset: w.Offset, Size: w.Size}
+	dev, ok := x.dev.(mountable)
+	if !ok {
+		return errors.New("a btrfs on this disk cannot be mounted, and so not made smaller")
+	}
+	node, err := dev.NodeOf(extent)
+	if err != nil {
+		return err
+	}
+	if node.Offset != 0 {
+		return errors.Join(errors.New("the kernel does not know the partition, and so cannot mount its btrfs (partprobe makes it look)"), node.Release())
+	}
+	if err := errors.Join(mkfs.ShrinkBtrfs(node.Path, a.ShrinkTo), node.Release(), dev.Forget()); err != nil {
+		return fmt.Errorf("shrink the file system to %s: %w", a.ShrinkTo, err)
+	}
+	section, err := blockdev.NewSection(x.dev, extent)
+	if err != nil {
+		return err
+	}
+	if size, err := mkfs.BtrfsSize(section); err != nil || size > a.ShrinkTo {
+		return errors.Join(fmt.Errorf("the file system has %s after it was shrunk to %s", size, a.ShrinkTo), err)
+	}
 	return nil
 }

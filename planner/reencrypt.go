@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
@@ -133,7 +134,7 @@ func (l *layout) convert(p *part) (Action, error) {
 		r.DataSize = dataSize(c, r.Shift)
 		if to, shrinks := shrinkTarget(c, r.Shift, p.extent.Size); shrinks {
 			r.ShrinkTo, r.DataSize = to, to
-			if err := l.checkPrograms(p, "making its "+c.Kind+" smaller", host.ShrinkPrograms()); err != nil {
+			if err := l.checkShrink(p); err != nil {
 				return nil, err
 			}
 		}
@@ -149,6 +150,20 @@ func (l *layout) convert(p *part) (Action, error) {
 		return nil, l.noRoom(p)
 	}
 	return r, nil
+}
+
+// checkShrink refuses to make p's file system smaller where this machine lacks what
+// that takes: programs for an ext, a kernel that mounts a btrfs.
+func (l *layout) checkShrink(p *part) error {
+	kind := p.old.Content.Kind
+	if kind != "btrfs" {
+		return l.checkPrograms(p, "making its "+kind+" smaller", host.ShrinkPrograms())
+	}
+	if l.facts.Mounts == nil || slices.Contains(l.facts.Mounts, kind) {
+		return nil
+	}
+	return refuse(*p.def, *p.old, "its btrfs gets smaller only where it is mounted, and it cannot be mounted here",
+		`run as root under a kernel with btrfs, or leave free space before the partition (header_room "gap") or behind it ("grow")`)
 }
 
 // resume goes on with a volume in conversion, or wipes what it left behind.
@@ -210,10 +225,10 @@ func (e *Encryption) ofVolume(c disk.Content) {
 func (l *layout) noRoom(p *part) error {
 	c, shift := p.old.Content, headerSize(p.def.Encryption)
 	missing := neededForHeader(c, shift) - p.old.Size
-	remedy := fmt.Sprintf("leave %s free before the partition (header_room \"gap\") or %s behind it (\"grow\"), or free space in an ext4 (\"shrink\"); \"detached:PATH\" takes no room here",
+	remedy := fmt.Sprintf("leave %s free before the partition (header_room \"gap\") or %s behind it (\"grow\"), or free space in an ext4 or btrfs (\"shrink\"); \"detached:PATH\" takes no room here",
 		shift, missing)
 	if l.table.Kind == disk.MBR {
-		remedy = "on an MBR disk there is free space in an ext4 (header_room \"shrink\") and \"detached:PATH\""
+		remedy = "on an MBR disk there is free space in an ext4 or btrfs (header_room \"shrink\") and \"detached:PATH\""
 	}
 	return refuse(*p.def, *p.old, fmt.Sprintf("there is no room for the LUKS2 header: %s more are needed behind its %s, and header_room = %q gives none",
 		missing, c.Kind, p.def.Encryption.HeaderRoom), remedy)

@@ -51,7 +51,7 @@ func TestRefusals(t *testing.T) {
 			"its ext4 takes 104861696 bytes, more than the partition's 104857600", "the file system is damaged or the partition was cut; repair it first"},
 		{"no room", shrink, root(func(c *disk.Content) { c.Free = 4096 }),
 			`there is no room for the LUKS2 header: 32 MiB more are needed behind its ext4, and header_room = ["shrink"] gives none`,
-			`leave 16 MiB free before the partition (header_room "gap") or 32 MiB behind it ("grow"), or free space in an ext4 ("shrink"); "detached:PATH" takes no room here`},
+			`leave 16 MiB free before the partition (header_room "gap") or 32 MiB behind it ("grow"), or free space in an ext4 or btrfs ("shrink"); "detached:PATH" takes no room here`},
 		{"small blocks", sectors, root(func(c *disk.Content) { c.BlockSize = 1024 }),
 			"the blocks of its ext4 have 1024 bytes, and it could not be mounted from encryption sectors of 4096", "leave sector_size out"},
 		{"header lost", detached, root(func(c *disk.Content) { *c = disk.Content{} }),

@@ -1,8 +1,6 @@
 package planner
 
 import (
-	"slices"
-
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -143,5 +141,17 @@ func shrinkTarget(c disk.Content, shift, size disk.Bytes) (to disk.Bytes, shrink
 // canShrink tells whether the file system has what it takes: a kind that shrinks,
 // and free space for the missing part and as much again for its own metadata.
 func canShrink(c disk.Content, to, shift disk.Bytes) bool {
-	return slices.Contains([]string{"ext2", "ext3", "ext4"}, c.Kind) && to >= shift && c.Free > (c.Size-to)+(c.Size-to)/8
+	switch c.Kind {
+	case "ext2", "ext3", "ext4":
+	case "btrfs":
+		if to < minBtrfs {
+			return false
+		}
+	default:
+		return false
+	}
+	return to >= shift && c.Free > (c.Size-to)+(c.Size-to)/8
 }
+
+// minBtrfs is the least size that the kernel lets a btrfs shrink to.
+const minBtrfs = 256 * disk.MiB

@@ -110,7 +110,7 @@ func (w *world) tryPlan(ctx context.Context, r *doctor.Report, flags *doctorFlag
 			return nil, err
 		}
 		defer dev.Close()
-		w.facts.Tools = nil
+		w.facts.Tools, w.facts.Mounts = nil, nil
 		plan, _, err := w.plan(dev, flags.sectorSize)
 		return plan, err
 	}()

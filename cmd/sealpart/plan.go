@@ -85,7 +85,7 @@ func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Sn
 	if err := decoder.Decode(&snapshot); err != nil {
 		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
 	}
-	w.facts.Tools = nil // those of the machine that has the disk are unknown
+	w.facts.Tools, w.facts.Mounts = nil, nil // those of the machine that has the disk are unknown
 	plan, err := w.planFor(snapshot)
 	if err != nil {
 		return nil, snapshot, fmt.Errorf("%s: %w", file, err)

@@ -50,9 +50,7 @@ func (f *File) openWholeDisk() (*os.File, error) {
 	if _, err := os.Stat(filepath.Join(sysfs, "partition")); err != nil {
 		return nil, nil // a whole disk has no partition number
 	}
-	// The kernel writes a "/" of a device's name as "!" in sysfs (cciss!c0d0).
-	node := strings.ReplaceAll(filepath.Base(filepath.Dir(sysfs)), "!", "/")
-	return os.Open(filepath.Join("/dev", node))
+	return os.Open(nodePath(filepath.Dir(sysfs)))
 }
 
 // flock takes the lock, and waits a little for one that is held.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
 	"golang.org/x/sys/unix"
@@ -13,6 +14,7 @@ import (
 // Node is where the kernel finds a part of a disk.
 type Node struct {
 	Device   string     // number of a block device, "8:2"
+	Path     string     // of its node
 	Offset   disk.Bytes // of the part on it
 	ReadOnly bool
 	// Release gives back what was only needed to find it. A loop device that was made
@@ -31,16 +33,35 @@ func (f *File) NodeOf(e disk.Extent) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	node := Node{Device: parts[0].number, Offset: e.Offset, Release: func() error { return nil }}
-	sysfs := parts[0].sysfs
+	found, offset := parts[0], e.Offset
 	for _, p := range parts[1:] {
 		if p.extent == e {
-			node.Device, node.Offset, sysfs = p.number, 0, p.sysfs
+			found, offset = p, 0
 		}
 	}
-	readOnly, err := readLine(filepath.Join(sysfs, "ro"))
-	node.ReadOnly = readOnly == "1"
-	return node, err
+	readOnly, err := readLine(filepath.Join(found.sysfs, "ro"))
+	return Node{
+		Device: found.number, Path: nodePath(found.sysfs), Offset: offset, ReadOnly: readOnly == "1",
+		Release: func() error { return nil },
+	}, err
+}
+
+// nodePath returns the node of what sysfs shows. The kernel writes a "/" of a device's
+// name as "!" there (cciss!c0d0).
+func nodePath(sysfs string) string {
+	return filepath.Join("/dev", strings.ReplaceAll(filepath.Base(sysfs), "!", "/"))
+}
+
+// Forget drops what is cached of a block device, after somebody wrote to a partition
+// of it: the kernel caches the two apart.
+func (f *File) Forget() error {
+	if !f.block {
+		return nil
+	}
+	if err := unix.IoctlSetInt(f.Fd(), unix.BLKFLSBUF, 0); err != nil {
+		return &os.PathError{Op: "BLKFLSBUF", Path: f.Name(), Err: err}
+	}
+	return nil
 }
 
 // loopControl makes loop devices (drivers/block/loop.c).
@@ -87,5 +108,5 @@ func (f *File) attachTo(path string, e disk.Extent) (Node, error) {
 	if err != nil {
 		return Node{}, errors.Join(&os.PathError{Op: "attach", Path: path, Err: err}, loop.Close())
 	}
-	return Node{Device: deviceNumber(uint64(stat.Rdev)), ReadOnly: !f.write, Release: loop.Close}, nil
+	return Node{Device: deviceNumber(uint64(stat.Rdev)), Path: path, ReadOnly: !f.write, Release: loop.Close}, nil
 }

@@ -21,6 +21,9 @@ type Facts struct {
 	FirstBoot *bool `json:"first_boot"`
 	// Paths says which of the paths are there that conditions ask for.
 	Paths map[string]bool `json:"-"`
+	// Mounts lists the file systems that this process may mount here, as far as a plan
+	// asks for it; nil where that is not known.
+	Mounts []string `json:"mounts"`
 	// Tools maps the programs found on this machine to their paths: "mkfs.ext4", …
 	Tools map[string]string `json:"tools"`
 }

@@ -36,6 +36,7 @@ func (m machine) gather(root, path string) Facts {
 		Container:     m.container(),
 		CommandLine:   m.commandLine(),
 		FirstBoot:     m.firstBoot(root),
+		Mounts:        m.mounts(),
 		Tools:         m.tools(path),
 	}
 	if facts.Hostname == "(none)" { // the kernel's word for a name that was never set
@@ -174,4 +175,24 @@ func (m machine) tools(path string) map[string]string {
 func (m machine) executable(name string) bool {
 	info, err := os.Stat(m.path(name))
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// mounts lists the file systems of those that plans ask for which can be mounted: the
+// kernel has them, or a module of it, and we are root.
+func (m machine) mounts() []string {
+	found := []string{}
+	if os.Geteuid() != 0 {
+		return found
+	}
+	release := m.line("/proc/sys/kernel/osrelease")
+	for _, name := range []string{"btrfs"} {
+		known := func(file, word string) bool {
+			text, err := os.ReadFile(m.path(file))
+			return err == nil && strings.Contains(string(text), word)
+		}
+		if known("/proc/filesystems", "\t"+name+"\n") || known("/lib/modules/"+release+"/modules.dep", "/"+name+".ko") {
+			found = append(found, name)
+		}
+	}
+	return found
 }

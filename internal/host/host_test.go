@@ -33,15 +33,16 @@ func fake(t *testing.T, files map[string]string) machine {
 
 func TestGather(t *testing.T) {
 	m := fake(t, map[string]string{
-		"/proc/sys/kernel/random/boot_id": "01234567-89ab-cdef-0123-456789abcdef\n",
-		"/proc/sys/kernel/hostname":       "box.example.org\n",
-		"/proc/sys/kernel/osrelease":      "6.12.0-1\n",
-		"/etc/machine-id":                 "0123456789abcdef0123456789abcdef\n",
-		"/etc/os-release":                 "->../usr/lib/os-release",
-		"/usr/lib/os-release":             "# a comment\nID=fix\nNAME=\"A \\\"quoted\\\" \\n \\$name\"\nVERSION_ID='4 \\2'\n\nIMAGE_ID=\n",
-		"/usr/sbin/mkfs.ext4":             "",
-		"/opt/bin/mkswap":                 "",
-		"/sbin/mkswap":                    "",
+		"/proc/sys/kernel/random/boot_id":   "01234567-89ab-cdef-0123-456789abcdef\n",
+		"/proc/sys/kernel/hostname":         "box.example.org\n",
+		"/proc/sys/kernel/osrelease":        "6.12.0-1\n",
+		"/lib/modules/6.12.0-1/modules.dep": "kernel/fs/btrfs/btrfs.ko.xz: kernel/lib/raid6/raid6_pq.ko.xz\n",
+		"/etc/machine-id":                   "0123456789abcdef0123456789abcdef\n",
+		"/etc/os-release":                   "->../usr/lib/os-release",
+		"/usr/lib/os-release":               "# a comment\nID=fix\nNAME=\"A \\\"quoted\\\" \\n \\$name\"\nVERSION_ID='4 \\2'\n\nIMAGE_ID=\n",
+		"/usr/sbin/mkfs.ext4":               "",
+		"/opt/bin/mkswap":                   "",
+		"/sbin/mkswap":                      "",
 	})
 	got := m.gather("", "relative:/opt/bin")
 	no := false
@@ -50,6 +51,7 @@ func TestGather(t *testing.T) {
 		Architecture: got.Architecture, MachineID: "0123456789abcdef0123456789abcdef",
 		BootID: "0123456789abcdef0123456789abcdef", Hostname: "box.example.org", KernelRelease: "6.12.0-1",
 		OSRelease: map[string]string{"ID": "fix", "NAME": `A "quoted" \n $name`, "VERSION_ID": `4 \2`, "IMAGE_ID": ""},
+		Mounts:    mountable("btrfs"),
 		Tools:     map[string]string{"mkfs.ext4": "/usr/sbin/mkfs.ext4", "mkswap": "/opt/bin/mkswap"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -71,7 +73,7 @@ func TestGatherNothing(t *testing.T) {
 		"/proc/sys/kernel/hostname": "(none)\n",
 	}).gather("", "")
 	yes := true
-	if diff := cmp.Diff(Facts{Architecture: got.Architecture, FirstBoot: &yes, Tools: map[string]string{}}, got); diff != "" {
+	if diff := cmp.Diff(Facts{Architecture: got.Architecture, FirstBoot: &yes, Mounts: mountable(), Tools: map[string]string{}}, got); diff != "" {
 		t.Errorf("facts differ (-want +got):\n%s", diff)
 	}
 	if s := got.Specifiers(); len(s) != 1 {
@@ -203,4 +205,12 @@ func TestRootDiskHere(t *testing.T) {
 	if want := names[len(names)-1]; got != want {
 		t.Errorf("lsblk says %s, we %q, %v", want, got, ours)
 	}
+}
+
+// mountable is what this process may mount of the file systems that a kernel has.
+func mountable(kernel ...string) []string {
+	if os.Geteuid() != 0 || kernel == nil {
+		return []string{}
+	}
+	return kernel
 }
