@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -18,6 +19,20 @@ func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) 
 	if err != nil {
 		return nil, err
 	}
+	v, err := openVolume(part)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.fillEnroll(ctx, x.env, a); err != nil {
+		v.wipe()
+		return nil, err
+	}
+	return v, nil
+}
+
+// openVolume reads the header of a volume, over which changes are kept in memory. One
+// on which work is not finished is refused.
+func openVolume(part blockdev.Device) (*volume, error) {
 	header, err := luks2.Read(part, int64(part.Size()))
 	if err != nil {
 		return nil, err
@@ -26,12 +41,7 @@ func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) 
 		return nil, err
 	}
 	over := &overlay{below: part}
-	v := &volume{header: header, device: over, over: over}
-	if err := v.fillEnroll(ctx, x.env, a); err != nil {
-		v.wipe()
-		return nil, err
-	}
-	return v, nil
+	return &volume{header: header, device: over, over: over}, nil
 }
 
 // fillEnroll opens the volume, adds the missing keys and drops the existing one, in
@@ -94,31 +104,37 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 	return slots, nil
 }
 
-// enroll brings the new header to the disk. A power cut leaves
-//
-//   - while the keyslots are written: the old header, which does not list them;
-//   - in the header's commit: the old header, or the new one with the new keys and
-//     without the existing one, whose keyslots were durable before;
-//   - afterwards: the new header, and what the dropped keyslots held, wiped in part.
-//     Their salts are gone with the old header, so that nobody can open them.
-//
-// So the next run finds the work done, or not begun.
+// enroll brings the new header to the disk.
 func (x *run) enroll(a planner.Enroll, v *volume) error {
 	part, err := blockdev.NewSection(x.dev, a.Extent)
 	if err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
+	if err := v.commitKeys(part, x.env.Random); err != nil {
+		return err
+	}
+	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "header"})
+	x.env.report(Event{Phase: Done, Action: a.Kind(), Partition: a.Number})
+	return nil
+}
+
+// commitKeys brings new keyslots and the header that lists them to the disk. A power
+// cut leaves
+//
+//   - while the keyslots are written: the old header, which does not list them;
+//   - in the header's commit: the old header, or the new one with the new keys and
+//     without those that go, whose keyslots were durable before;
+//   - afterwards: the new header, and what the dropped keyslots held, wiped in part.
+//     Their salts are gone with the old header, so that nobody can open them.
+//
+// So the next run finds the work done, or not begun.
+func (v *volume) commitKeys(part blockdev.Device, random io.Reader) error {
 	if err := v.over.flush(); err != nil {
 		return fmt.Errorf("write the new keyslots: %w", err)
 	}
 	if err := v.header.Commit(part); err != nil {
 		return err
 	}
-	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "header"})
-	if err := v.header.WipeRemoved(part, x.env.Random); err != nil {
-		return err
-	}
-	x.env.report(Event{Phase: Done, Action: a.Kind(), Partition: a.Number})
-	return nil
+	return v.header.WipeRemoved(part, random)
 }

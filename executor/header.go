@@ -82,7 +82,7 @@ func settled(h *luks2.Header) error {
 	pending := slices.ContainsFunc(h.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
 	wipe := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool { return t.Type == TokenType })
 	if pending || wipe {
-		return &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes a conversion; a backup from the middle of one is of no use"}
+		return &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes it; a header from the middle of it would be of no use later"}
 	}
 	return nil
 }

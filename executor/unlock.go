@@ -10,7 +10,6 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
 )
 
 // ErrNoKey says that none of a volume's keys can be used here. The volume is
@@ -19,7 +18,7 @@ import (
 var ErrNoKey = errors.New("no key opens this volume")
 
 // Unlock returns the volume key of a LUKS2 volume, for one in conversion that of its
-// final form: every token is tried in order, then every key of env.Keys. r is what
+// final form: every token is tried, by priority and id, then every key of env.Keys. r is what
 // the header lies on. Where none opens it, the error is ErrNoKey with the reason of
 // each.
 func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secret.Buffer, error) {
@@ -30,10 +29,7 @@ func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secr
 func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what luks2.Holds) (*secret.Buffer, error) {
 	var reasons []error
 	slots := holding(h, what)
-	for _, token := range h.Tokens() {
-		if token.Type == TokenType || token.Type == planner.FileToken {
-			continue // marks something, and guards no secret
-		}
+	for _, token := range openingTokens(h) {
 		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {
 			return key, nil

@@ -16,13 +16,14 @@ import (
 // volume is a LUKS2 volume in the making: its key, and its header with all its
 // keyslots in memory. Nothing of it is on the disk yet.
 type volume struct {
-	key    *secret.Buffer
-	old    *secret.Buffer // the key of the data so far; nil where that is plain
-	header *luks2.Header
-	device luks2.Device // front or over
-	front  *front       // of a volume that was not there before, else nil
-	over   *overlay     // over one that was there before, else nil
-	mark   bool         // keyslots of file keys get a token: see planner.FileToken
+	key      *secret.Buffer
+	old      *secret.Buffer // the key of the data so far; nil where that is plain
+	header   *luks2.Header
+	device   luks2.Device // front or over
+	front    *front       // of a volume that was not there before, else nil
+	over     *overlay     // over one that was there before, else nil
+	replaced []int        // keyslots in whose place others come
+	mark     bool         // keyslots of file keys get a token: see planner.FileToken
 }
 
 // newVolume makes a volume key, seals it by every key of e, and proves each of
@@ -87,6 +88,9 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		return err
 	}
 	defer sealed.Passphrase.Wipe()
+	if err := v.checkNew(sealed); err != nil {
+		return err
+	}
 	for _, key := range []*secret.Buffer{v.key, v.old} {
 		if key == nil {
 			continue

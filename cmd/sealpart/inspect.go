@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )
 
@@ -140,6 +141,10 @@ func spokenBinding(l disk.LUKS, slot int) string {
 
 func spokenToken(t disk.Token) string {
 	switch {
+	case t.Type == "systemd-recovery":
+		return "opened by a recovery key"
+	case t.Type == planner.FileToken:
+		return "opened by a key file"
 	case t.Type != "systemd-tpm2":
 		return "opened by a token of type " + printable(t.Type)
 	case len(t.PCRs) == 0:

@@ -60,7 +60,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(planCommand(), applyCommand(), inspectCommand(), openCommand(), closeCommand(), exportCommand(), headerCommand(), verityCommand(), doctorCommand(), benchmarkCommand(), versionCommand())
+	root.AddCommand(planCommand(), applyCommand(), inspectCommand(), openCommand(), closeCommand(), exportCommand(), headerCommand(), keyCommand(), verityCommand(), doctorCommand(), benchmarkCommand(), versionCommand())
 	return root
 }
 

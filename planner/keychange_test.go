@@ -1,0 +1,85 @@
+package planner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// keyed is a volume with the keyslots 0 (TPM), 1 (passphrase), 2 (recovery key) and
+// 3 (a token that nobody knows).
+func keyed() *disk.LUKS {
+	return &disk.LUKS{
+		Keyslots: []disk.Keyslot{{ID: 0}, {ID: 1}, {ID: 2}, {ID: 3}},
+		Tokens: []disk.Token{
+			{ID: 0, Type: "systemd-tpm2", Keyslots: []int{0}, PCRs: []int{4, 7}, Bank: "sha256"},
+			{ID: 1, Type: "systemd-recovery", Keyslots: []int{2}}, {ID: 2, Type: "unknown", Keyslots: []int{3}},
+		},
+	}
+}
+
+// without takes keyslots out of a volume.
+func without(l *disk.LUKS, slots ...int) *disk.LUKS {
+	l.Keyslots = slices.DeleteFunc(l.Keyslots, func(s disk.Keyslot) bool { return slices.Contains(slots, s.ID) })
+	return l
+}
+
+func TestRemoveKey(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		l     *disk.LUKS
+		slot  int
+		force bool
+		want  string // of the error
+	}{
+		{"one of several", keyed(), 1, false, ""},
+		{"the machine's last", without(keyed(), 3), 0, false, "the last one that a machine opens by itself"},
+		{"a person's last", without(keyed(), 1), 2, false, "the last one that a person can open"},
+		{"forced", without(keyed(), 1), 2, true, ""},
+		{"the very last", without(keyed(), 1, 2, 3), 0, true, "nobody could open the volume"},
+		{"none", keyed(), 7, true, "there is no keyslot 7"},
+		{"in conversion", &disk.LUKS{Keyslots: keyed().Keyslots, Reencryption: &disk.Reencryption{}}, 1, true, "conversion"},
+		{"to be wiped", &disk.LUKS{Keyslots: keyed().Keyslots, Tokens: []disk.Token{{Type: "sealpart"}}}, 1, true, "conversion"},
+	} {
+		change, err := RemoveKey(c.l, c.slot, c.force)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err == nil && !cmp.Equal(change, KeyChange{Remove: []int{c.slot}}) {
+			t.Errorf("%s: %+v", c.name, change)
+		}
+	}
+}
+
+func TestRotateKey(t *testing.T) {
+	other := &definitions.Key{Type: definitions.KeyFile, Path: "/k"}
+	pin := keyed()
+	pin.Tokens[0].PIN = true
+	for _, c := range []struct {
+		name string
+		l    *disk.LUKS
+		slot int
+		key  *definitions.Key
+		want *definitions.Key // nil: refused
+	}{
+		{"as it was bound", keyed(), 0, nil, &definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{4, 7}, Bank: "sha256"}},
+		{"recovery key", keyed(), 2, nil, &definitions.Key{Type: definitions.KeyRecovery}},
+		{"bound otherwise", keyed(), 0, other, other},
+		{"passphrase", keyed(), 1, nil, nil},
+		{"unknown token", keyed(), 3, nil, nil},
+		{"PIN", pin, 0, nil, nil},
+		{"none", keyed(), 9, other, nil},
+	} {
+		change, err := RotateKey(c.l, c.slot, c.key)
+		if (err != nil) != (c.want == nil) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err == nil && !cmp.Equal(change, KeyChange{Add: []definitions.Key{*c.want}, Remove: []int{c.slot}}) {
+			t.Errorf("%s: %+v", c.name, change)
+		}
+	}
+}
