@@ -85,8 +85,10 @@ func findBtrfs(m *image) (disk.Content, bool) {
 		Size: product(le.Uint64(sb[209:]), 1), BlockSize: disk.Bytes(le.Uint32(sb[144:])),
 		Unclean: le.Uint64(sb[96:]) != 0, // log_root: fsync'ed data to be replayed
 	}
-	if le.Uint64(sb[136:]) == 1 { // of several devices nobody knows which has how much
-		c.Free = max(0, c.Size-product(le.Uint64(sb[120:]), 1))
+	// Free is what no chunk takes: what is free inside of chunks makes none smaller. Of
+	// several devices nobody knows which can do without how much.
+	if le.Uint64(sb[136:]) == 1 {
+		c.Free = max(0, c.Size-product(le.Uint64(sb[217:]), 1))
 	}
 	const csumCRC32C = 0
 	if le.Uint16(sb[196:]) == csumCRC32C && crc32.Checksum(sb[32:], castagnoli) != le.Uint32(sb) {
