@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -43,6 +44,14 @@ func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
 	}
 	c := newConversion(x.env, x.pipeline, part, a)
 	c.keys = x.resumed[a.Number]
+	if dev, ok := x.dev.(mountable); ok {
+		c.node = func() (blockdev.Node, error) {
+			node, err := dev.NodeOf(a.Extent)
+			release := node.Release
+			node.Release = func() error { return errors.Join(release(), dev.Forget()) }
+			return node, err
+		}
+	}
 	if a.Extent.Offset%claimBlock == 0 {
 		c.atomic = atomicUnit(x.dev)
 	}

@@ -30,6 +30,8 @@ type conversion struct {
 	keys     dataKeys // opened before, to go on with
 	way      way
 	used     inUse // which bytes of the data matter
+	// node says where the kernel finds part, nil where it does not know the disk.
+	node func() (blockdev.Node, error)
 }
 
 // way is where the bytes of a conversion lie: shifted or in place. Its zones are done
@@ -92,7 +94,13 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if err := c.zones(ctx, state, recode.to); err != nil {
 		return err
 	}
-	return c.finish()
+	if err := c.finish(); err != nil {
+		return err
+	}
+	if shrunk, _ := c.way.leaves(); shrunk > 0 {
+		c.growBack(ctx, keys.new)
+	}
+	return nil
 }
 
 // state returns the pending conversion that the header in memory describes.

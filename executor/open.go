@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/dm"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
 
@@ -26,16 +27,11 @@ func Open(ctx context.Context, env Env, name string, part blockdev.Device, on bl
 	if err := checkReadable(header, int64(part.Size())); err != nil {
 		return "", err
 	}
-	v := opening{env: env, header: header, part: part, on: on, keys: map[luks2.Holds]*dm.Key{}}
-	// The keys are in the keyring of this thread, for the kernel to take.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer v.dropKeys()
-	targets, err := v.targets(ctx)
-	if err != nil {
-		return "", err
+	v := opening{header: header, part: part, on: on, keys: map[luks2.Holds]*dm.Key{}}
+	v.unlock = func(ctx context.Context, what luks2.Holds) (*secret.Buffer, error) {
+		return unlock(ctx, env, header, part, what)
 	}
-	return dm.Create(name, volumeDeviceUUID(header.UUID, name), targets, dm.Options{ReadOnly: on.ReadOnly})
+	return v.open(ctx, name)
 }
 
 // volumePrefix begins the UUIDs of devices that are opened volumes, in cryptsetup's
@@ -62,11 +58,24 @@ func checkReadable(h *luks2.Header, size int64) error {
 
 // opening is a volume on its way to a table.
 type opening struct {
-	env    Env
 	header *luks2.Header
 	part   blockdev.Device
 	on     blockdev.Node
+	unlock func(context.Context, luks2.Holds) (*secret.Buffer, error)
 	keys   map[luks2.Holds]*dm.Key
+}
+
+// open makes the device.
+func (v *opening) open(ctx context.Context, name string) (string, error) {
+	// The keys are in the keyring of this thread, for the kernel to take.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer v.dropKeys()
+	targets, err := v.targets(ctx)
+	if err != nil {
+		return "", err
+	}
+	return dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
 }
 
 // targets returns the table: a target for each segment, one behind the other.
@@ -134,7 +143,7 @@ func (v *opening) key(ctx context.Context, segment int) (*dm.Key, error) {
 	if key, there := v.keys[what]; there {
 		return key, nil
 	}
-	plain, err := unlock(ctx, v.env, v.header, v.part, what)
+	plain, err := v.unlock(ctx, what)
 	if err != nil {
 		return nil, err
 	}

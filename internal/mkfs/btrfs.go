@@ -2,7 +2,6 @@ package mkfs
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,15 +36,7 @@ func ShrinkBtrfs(node string, size disk.Bytes) error {
 	if err != nil || now <= size {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "sealpart-*.mount")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(dir)
-	if err := onSpentThread(func() error { return resizeMounted(node, dir, id, size) }); err != nil {
-		return fmt.Errorf("%s: %w", node, err)
-	}
-	return nil
+	return whileMounted(node, "btrfs", func(root int) error { return resizeBtrfs(root, id, size) })
 }
 
 // btrfsDevice reads which device of its file system this is, and its size there.
@@ -61,26 +52,6 @@ func btrfsDevice(r io.ReaderAt) (id uint64, size disk.Bytes, err error) {
 func BtrfsSize(r io.ReaderAt) (disk.Bytes, error) {
 	_, size, err := btrfsDevice(r)
 	return size, err
-}
-
-// resizeMounted mounts node at dir, for the calling thread alone, and resizes it.
-func resizeMounted(node, dir string, id uint64, size disk.Bytes) (err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-		return fmt.Errorf("a mount namespace of its own: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("keep mounts to ourselves: %w", err)
-	}
-	if err := unix.Mount(node, dir, "btrfs", unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
-		return fmt.Errorf("mount its btrfs: %w", err)
-	}
-	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
-	root, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return resizeBtrfs(int(root.Fd()), id, size)
 }
 
 // resizeBtrfs is the kernel's call (linux/btrfs.h, BTRFS_IOC_RESIZE).

@@ -35,57 +35,9 @@ func CheckExt(ctx context.Context, w Window) error {
 	return w.run(ctx, command{name: "e2fsck", args: []string{"-f", "-p"}, good: []int{1}})
 }
 
-// GrowExt makes the file system in w fill it. It must have passed CheckExt. A power
-// cut while directories and inodes are changed leaves what CheckExt refuses, and what
-// e2fsck -f -y may not mend without loss.
-func GrowExt(ctx context.Context, w Window) error {
-	s, err := w.superblock()
-	if err != nil {
-		return err
-	}
-	if w.Size.RoundDown(s.blockSize) <= s.size {
-		return nil
-	}
-	return w.resize(ctx, s, w.Size)
-}
-
-// MinimumExt returns the size to which the file system in w can shrink, as resize2fs
-// estimates it. It reads only.
-func MinimumExt(ctx context.Context, w Window) (disk.Bytes, error) {
-	s, err := w.superblock()
-	if err != nil {
-		return 0, err
-	}
-	output := &tail{limit: 4096}
-	if err := w.run(ctx, command{name: "resize2fs", args: []string{"-P"}, all: output}); err != nil {
-		return 0, err
-	}
-	text := strings.TrimSpace(string(output.bytes))
-	blocks, err := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 48)
-	if err != nil {
-		return 0, fmt.Errorf("%s: resize2fs -P said no number: %s", w.Path, output)
-	}
-	return disk.Bytes(blocks) * s.blockSize, nil
-}
-
-// resize calls resize2fs, which counts in sectors of 512 bytes when told "s", and
-// looks at what it did.
-func (w Window) resize(ctx context.Context, s superblock, size disk.Bytes) error {
-	size = size.RoundDown(s.blockSize)
-	c := command{name: "resize2fs"}
-	if err := w.run(ctx, c, strconv.FormatInt(int64(size/512), 10)+"s"); err != nil {
-		return err
-	}
-	after, err := w.superblock()
-	if err == nil && after.size != size {
-		err = fmt.Errorf("%s: resize2fs made the file system %d bytes large, not %d", w.Path, after.size, size)
-	}
-	return err
-}
-
 // run starts a program of the e2fsprogs on w. Once begun it must not be killed: it
 // would leave what a power cut leaves.
-func (w Window) run(ctx context.Context, c command, args ...string) error {
+func (w Window) run(ctx context.Context, c command) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -104,7 +56,7 @@ func (w Window) run(ctx context.Context, c command, args ...string) error {
 	if w.Offset > 0 {
 		path += "?offset=" + strconv.FormatInt(int64(w.Offset), 10)
 	}
-	c.args = append(append(c.args, path), args...)
+	c.args = append(c.args, path)
 	if err := run(context.WithoutCancel(ctx), c); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,0 +1,60 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/dm"
+	"github.com/sealpart/sealpart/internal/mkfs"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// growBack makes the file system of a finished volume as large as the volume, where a
+// kernel is there that can open and mount it. Where it is not, the partition has the
+// attribute that lets systemd do that at the first mount: to fail here is no failure.
+// A power cut leaves a file system of the old size or the new one.
+func (c *conversion) growBack(ctx context.Context, key *secret.Buffer) {
+	if err := c.tryGrowBack(ctx, key); err == nil {
+		c.report(Committed, "file system grown", c.action.DataSize)
+	}
+}
+
+// tryGrowBack opens the volume under a name of its own, and closes it again.
+func (c *conversion) tryGrowBack(ctx context.Context, key *secret.Buffer) (err error) {
+	if c.node == nil {
+		return errors.New("the kernel does not know this disk")
+	}
+	on, err := c.node()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, on.Release()) }()
+	v := opening{header: c.header, part: c.part, on: on, keys: map[luks2.Holds]*dm.Key{}}
+	v.unlock = func(context.Context, luks2.Holds) (*secret.Buffer, error) {
+		return secret.Take(bytes.Clone(key.Bytes()))
+	}
+	name := "sealpart-grow-" + c.header.UUID
+	device, err := v.open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dm.Remove(name)) }()
+	return growOn(device)
+}
+
+// growOn grows what is on an opened volume.
+func growOn(device string) error {
+	dev, err := blockdev.Open(device, blockdev.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	snapshot, err := probe.Disk(dev, 0)
+	if err = errors.Join(err, dev.Close()); err != nil {
+		return err
+	}
+	return mkfs.GrowMounted(device, snapshot.Content.Kind)
+}

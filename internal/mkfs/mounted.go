@@ -1,0 +1,44 @@
+package mkfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// whileMounted mounts the file system on node and calls do with its open root
+// directory. Nobody else sees the mount, and it goes with this process.
+func whileMounted(node, kind string, do func(root int) error) error {
+	dir, err := os.MkdirTemp("", "sealpart-*.mount")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	// A thread that has a mount namespace of its own is not used for anything else.
+	if err := onSpentThread(func() error { return mountPrivately(node, kind, dir, do) }); err != nil {
+		return fmt.Errorf("%s: %w", node, err)
+	}
+	return nil
+}
+
+// mountPrivately mounts node at dir, for the calling thread alone.
+func mountPrivately(node, kind, dir string, do func(root int) error) (err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return fmt.Errorf("a mount namespace of its own: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts to ourselves: %w", err)
+	}
+	if err := unix.Mount(node, dir, kind, unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
+		return fmt.Errorf("mount its %s: %w", kind, err)
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
+	root, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return do(int(root.Fd()))
+}
