@@ -11,19 +11,20 @@ const maxKeys = 31
 
 // encryption builds the [encryption] table.
 func (b *builder) encryption() *Encryption {
-	return &Encryption{
-		Existing:     b.oneOf(b.set, "encryption.existing", existings, ExistingKeep),
-		ExistingKey:  b.keySource("encryption.existing_key"),
-		HeaderRoom:   b.headerRoom(),
-		HeaderSize:   b.headerSize(),
-		HeaderBackup: b.headerBackup(),
-		FreeSpace:    b.oneOf(b.set, "encryption.free_space", freeSpaces, FreeEncrypt),
-		Unavailable:  b.oneOf(b.set, "encryption.unavailable", unusables, UnavailableFail),
-		Label:        b.volumeLabel(),
-		Cipher:       b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
-		SectorSize:   b.sectorSize("encryption.sector_size"),
-		Keys:         b.keys(),
+	e := &Encryption{
+		Existing:    b.oneOf(b.set, "encryption.existing", existings, ExistingKeep),
+		ExistingKey: b.keySource("encryption.existing_key"),
+		HeaderRoom:  b.headerRoom(),
+		HeaderSize:  b.headerSize(),
+		FreeSpace:   b.oneOf(b.set, "encryption.free_space", freeSpaces, FreeEncrypt),
+		Unavailable: b.oneOf(b.set, "encryption.unavailable", unusables, UnavailableFail),
+		Label:       b.volumeLabel(),
+		Cipher:      b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
+		SectorSize:  b.sectorSize("encryption.sector_size"),
+		Keys:        b.keys(),
 	}
+	e.HeaderBackup, e.HeaderBackupIn = b.headerBackup()
+	return e
 }
 
 // keys builds the [[encryption.key]] tables.

@@ -58,18 +58,20 @@ func (b *builder) headerSize() disk.Bytes {
 	return v
 }
 
-// headerBackup returns the path for a copy of the finished header, "" for none.
-func (b *builder) headerBackup() string {
+// headerBackup returns the path for a copy of the finished header, "" for none, and the
+// partition in whose file system it lies: "PATH" or "PART:/PATH".
+func (b *builder) headerBackup() (where, partition string) {
 	text, s, ok := value[string](b.set, "encryption.header_backup")
 	if !ok {
-		return ""
+		return "", ""
 	}
-	if part, _, inside := strings.Cut(text, ":/"); inside && !strings.Contains(part, "/") {
-		b.fail(s, "is %q, a path inside a partition, which is not built yet", text)
-	} else if err := checkPath(text); err != nil {
+	if part, rest, inside := strings.Cut(text, ":/"); inside && part != "" && !strings.Contains(part, "/") {
+		text, partition = "/"+rest, part
+	}
+	if err := checkPath(text); err != nil {
 		b.fail(s, "%v", err)
 	}
-	return text
+	return text, partition
 }
 
 // volumeLabel returns the label of the LUKS2 volume, "" where it is not set.

@@ -72,7 +72,7 @@ func headerFiles(d *Definition) []headerFile {
 		files = append(files, headerFile{"encryption.header_room", path.Clean(p)})
 	}
 	if p := d.Encryption.HeaderBackup; p != "" {
-		files = append(files, headerFile{"encryption.header_backup", path.Clean(p)})
+		files = append(files, headerFile{"encryption.header_backup", d.Encryption.HeaderBackupIn + path.Clean(p)})
 	}
 	return files
 }

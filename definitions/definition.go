@@ -77,17 +77,20 @@ type CopyFile struct {
 
 // Encryption is the [encryption] table.
 type Encryption struct {
-	Existing     string     // ExistingKeep, …
-	ExistingKey  string     // key source that opens the volume to enroll or rekey; "": not set
-	HeaderRoom   []string   // in order of preference: RoomGap, … or RoomDetached and a path; nil: not set
-	HeaderSize   disk.Bytes // where the encrypted data starts; 0 means 16 MiB
-	HeaderBackup string     // absolute path of a file for a copy of the finished header; "": none
-	FreeSpace    string     // FreeEncrypt or FreeDiscard
-	Unavailable  string     // UnavailableFail or UnavailableLeave
-	Label        string     // of the LUKS2 volume, at most 47 bytes; "": derived
-	Cipher       string     // default "aes-xts-plain64"
-	SectorSize   disk.Bytes // 512…4096, 0 means chosen by the planner
-	Keys         []Key      // at least one
+	Existing    string     // ExistingKeep, …
+	ExistingKey string     // key source that opens the volume to enroll or rekey; "": not set
+	HeaderRoom  []string   // in order of preference: RoomGap, … or RoomDetached and a path; nil: not set
+	HeaderSize  disk.Bytes // where the encrypted data starts; 0 means 16 MiB
+	// HeaderBackup is the absolute path of a file for a copy of the finished header, ""
+	// for none; below HeaderBackupIn, a partition by number, label or type, where that
+	// is set.
+	HeaderBackup, HeaderBackupIn string
+	FreeSpace                    string     // FreeEncrypt or FreeDiscard
+	Unavailable                  string     // UnavailableFail or UnavailableLeave
+	Label                        string     // of the LUKS2 volume, at most 47 bytes; "": derived
+	Cipher                       string     // default "aes-xts-plain64"
+	SectorSize                   disk.Bytes // 512…4096, 0 means chosen by the planner
+	Keys                         []Key      // at least one
 }
 
 // DetachedHeader returns the path of the file that takes the header where it has

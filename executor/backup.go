@@ -6,55 +6,94 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )
 
-// backupOf returns where a copy of an action's finished header goes, "" for nowhere,
-// and how large it is at most.
-func backupOf(action planner.Action) (path string, size disk.Bytes) {
+// backup is where a copy of a finished header goes.
+type backup struct {
+	path string           // "" for nowhere
+	in   *planner.Mounted // the partition that path is in, nil for this machine
+	size disk.Bytes       // of the copy at most
+}
+
+// backupOf returns where that of an action's header goes.
+func backupOf(action planner.Action) backup {
 	switch a := action.(type) {
 	case planner.Create:
-		if a.Encryption != nil {
-			return a.Encryption.HeaderBackup, a.Encryption.DataOffset
+		if e := a.Encryption; e != nil {
+			return backup{e.HeaderBackup, e.HeaderBackupIn, e.DataOffset}
 		}
 	case planner.Reencrypt:
-		return a.Encryption.HeaderBackup, max(a.Shift, minHeaderFile)
+		return backup{a.Encryption.HeaderBackup, a.Encryption.HeaderBackupIn, max(a.Shift, minHeaderFile)}
 	case planner.Enroll:
-		return a.HeaderBackup, minHeaderFile
+		return backup{a.HeaderBackup, a.HeaderBackupIn, minHeaderFile}
 	}
-	return "", 0
+	return backup{}
 }
 
 // checkBackup refuses a header backup that could not be written, while the disk is
-// still as it was.
+// still as it was. Into a file system that is still to be made nobody can look.
 func (x *run) checkBackup(_ context.Context, action planner.Action) error {
-	path, size := backupOf(action)
-	if path == "" {
+	b := backupOf(action)
+	if b.path == "" || b.in != nil && x.isNew(b.in.Number) {
 		return nil
 	}
-	dir := filepath.Dir(path)
-	var space unix.Statfs_t
-	if err := unix.Statfs(dir, &space); err != nil {
-		return fmt.Errorf("header_backup: %w", &os.PathError{Op: "look for room in", Path: dir, Err: err})
+	return x.inDirectory(b, true, func(dir string) error {
+		var space unix.Statfs_t
+		if err := unix.Statfs(dir, &space); err != nil {
+			return &os.PathError{Op: "look for room in", Path: dir, Err: err}
+		}
+		if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < b.size {
+			return fmt.Errorf("%s has room for %s, and a backup may take %s", filepath.Dir(b.path), free, b.size)
+		}
+		if b.in != nil {
+			return nil // mounted to be looked at only
+		}
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			return &os.PathError{Op: "write to", Path: dir, Err: err}
+		}
+		return nil
+	})
+}
+
+// isNew tells whether the plan makes a partition.
+func (x *run) isNew(number int) bool {
+	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Old == nil })
+}
+
+// inDirectory calls do with a path to the directory of a backup: of this machine, or of
+// a partition that is mounted for as long as do runs.
+func (x *run) inDirectory(b backup, readOnly bool, do func(dir string) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("header_backup: %w", err)
+		}
+	}()
+	if b.in == nil {
+		return do(filepath.Dir(b.path))
 	}
-	if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < size {
-		return fmt.Errorf("header_backup: %s has room for %s, and a backup may take %s", dir, free, size)
+	dev, ok := x.dev.(mountable)
+	if !ok {
+		return errors.New("a file system on this disk cannot be mounted")
 	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
-		return fmt.Errorf("header_backup: %w", &os.PathError{Op: "write to", Path: dir, Err: err})
+	node, err := dev.NodeOf(b.in.Extent)
+	if err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(mkfs.InMounted(node.Path, b.in.Filesystem, filepath.Dir(b.path), readOnly, do), node.Release(), dev.Forget())
 }
 
 // backup writes the copy of a finished header.
 func (x *run) backup(_ context.Context, action planner.Action) error {
-	path, _ := backupOf(action)
-	if path == "" || x.left[action.Partition()] {
+	b := backupOf(action)
+	if b.path == "" || x.left[action.Partition()] {
 		return nil
 	}
 	home, closeHome, err := x.headerHome(action)
@@ -62,8 +101,9 @@ func (x *run) backup(_ context.Context, action planner.Action) error {
 		return err
 	}
 	defer closeHome()
-	if err := writeBackup(home, path); err != nil {
-		return fmt.Errorf("header_backup: %w", err)
+	err = x.inDirectory(b, false, func(dir string) error { return writeBackup(home, filepath.Join(dir, filepath.Base(b.path))) })
+	if err != nil {
+		return err
 	}
 	x.env.report(Event{Phase: Committed, Action: action.Kind(), Partition: action.Partition(), Step: "header backup"})
 	return nil

@@ -37,6 +37,9 @@ type Encryption struct {
 	Unavailable string `json:"unavailable,omitempty"`
 	// HeaderBackup is the file that takes a copy of the finished header, "" for none.
 	HeaderBackup string `json:"header_backup,omitempty"`
+	// HeaderBackupIn is the partition in whose file system that file lies, nil where it
+	// lies on this machine.
+	HeaderBackupIn *Mounted `json:"header_backup_in,omitempty"`
 }
 
 // Filesystem says which file system is made and what goes into it.

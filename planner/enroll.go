@@ -21,8 +21,10 @@ type Enroll struct {
 	// header write that brings the new ones.
 	DropExisting bool   `json:"drop_existing,omitempty"`
 	Unavailable  string `json:"unavailable,omitempty"`   // as in Encryption
-	HeaderBackup string `json:"header_backup,omitempty"` // as in Encryption
-	Why          string `json:"reason"`
+	HeaderBackup string `json:"header_backup,omitempty"` // this and the next as in Encryption
+
+	HeaderBackupIn *Mounted `json:"header_backup_in,omitempty"`
+	Why            string   `json:"reason"`
 }
 
 // Kind returns "enroll".

@@ -106,7 +106,7 @@ func (l *layout) plan() (*Plan, error) {
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
 	}
-	if err := inTurn(func() error { return l.act(p) }, func() error { return l.split(p) }); err != nil {
+	if err := inTurn(func() error { return l.act(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
 	}
 	if err := l.checkWritable(p); err != nil {

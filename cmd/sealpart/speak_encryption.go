@@ -46,16 +46,19 @@ func enrollDeed(a planner.Enroll) string {
 	if a.DropExisting {
 		what += " and drop the key of " + a.ExistingKey
 	}
-	return what + backupDeed(a.HeaderBackup) + leaveDeed(a.Unavailable)
+	return what + backupDeed(a.HeaderBackup, a.HeaderBackupIn) + leaveDeed(a.Unavailable)
 }
 
 func encryptionDeed(e planner.Encryption) string {
-	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + backupDeed(e.HeaderBackup) + leaveDeed(e.Unavailable)
+	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
 }
 
-func backupDeed(path string) string {
-	if path == "" {
+func backupDeed(path string, in *planner.Mounted) string {
+	switch {
+	case path == "":
 		return ""
+	case in != nil:
+		return fmt.Sprintf(", with a copy of the header in %s of partition %d", path, in.Number)
 	}
 	return ", with a copy of the header in " + path
 }

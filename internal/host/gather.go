@@ -185,7 +185,7 @@ func (m machine) mounts() []string {
 		return found
 	}
 	release := m.line("/proc/sys/kernel/osrelease")
-	for _, name := range []string{"btrfs"} {
+	for _, name := range []string{"btrfs", "ext2", "ext3", "ext4", "f2fs", "vfat", "xfs"} {
 		known := func(file, word string) bool {
 			text, err := os.ReadFile(m.path(file))
 			return err == nil && strings.Contains(string(text), word)

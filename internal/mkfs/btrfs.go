@@ -36,7 +36,7 @@ func ShrinkBtrfs(node string, size disk.Bytes) error {
 	if err != nil || now <= size {
 		return err
 	}
-	return whileMounted(node, "btrfs", func(root int) error { return resizeBtrfs(root, id, size) })
+	return whileMounted(node, "btrfs", 0, func(root int) error { return resizeBtrfs(root, id, size) })
 }
 
 // btrfsDevice reads which device of its file system this is, and its size there.

@@ -30,7 +30,7 @@ func GrowMounted(node, kind string) error {
 	if err != nil {
 		return err
 	}
-	return whileMounted(node, kind, func(root int) error { return grow(root, size) })
+	return whileMounted(node, kind, 0, func(root int) error { return grow(root, size) })
 }
 
 func sizeOfDevice(node string) (disk.Bytes, error) {

@@ -9,29 +9,47 @@ import (
 )
 
 // whileMounted mounts the file system on node and calls do with its open root
-// directory. Nobody else sees the mount, and it goes with this process.
-func whileMounted(node, kind string, do func(root int) error) error {
+// directory, with mount(2)'s flags. Nobody else sees the mount, and it goes with this process.
+func whileMounted(node, kind string, flags uintptr, do func(root int) error) error {
 	dir, err := os.MkdirTemp("", "sealpart-*.mount")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(dir)
 	// A thread that has a mount namespace of its own is not used for anything else.
-	if err := onSpentThread(func() error { return mountPrivately(node, kind, dir, do) }); err != nil {
+	if err := onSpentThread(func() error { return mountPrivately(node, kind, dir, flags, do) }); err != nil {
 		return fmt.Errorf("%s: %w", node, err)
 	}
 	return nil
 }
 
+// InMounted mounts the file system of a kind on node, and calls do with a path to its
+// directory dir, as long as do runs. Links in the file system do not lead out of it.
+func InMounted(node, kind, dir string, readOnly bool, do func(path string) error) error {
+	flags := uintptr(0)
+	if readOnly {
+		flags = unix.MS_RDONLY
+	}
+	return whileMounted(node, kind, flags, func(root int) error {
+		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+		fd, err := unix.Openat2(root, dir, &how)
+		if err != nil {
+			return &os.PathError{Op: "open", Path: dir, Err: err}
+		}
+		defer func() { _ = unix.Close(fd) }()
+		return do(fmt.Sprintf("/proc/self/fd/%d", fd))
+	})
+}
+
 // mountPrivately mounts node at dir, for the calling thread alone.
-func mountPrivately(node, kind, dir string, do func(root int) error) (err error) {
+func mountPrivately(node, kind, dir string, flags uintptr, do func(root int) error) (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("a mount namespace of its own: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
-	if err := unix.Mount(node, dir, kind, unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
+	if err := unix.Mount(node, dir, kind, flags|unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
 		return fmt.Errorf("mount its %s: %w", kind, err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
