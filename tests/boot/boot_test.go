@@ -35,7 +35,7 @@ func TestFirstBoot(t *testing.T) {
 	m.initrd = systemdInitrd(t, m.dir, convertRoot)
 	m.cmdline = m.unlock()
 	m.mustMount(t, "/dev/mapper/root")
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 	if tokens := rig.Run(t, "cryptsetup", "luksDump", rig.Extract(t, m.disk, "root", m.disk+".root")); !strings.Contains(tokens, "systemd-tpm2") {
 		t.Errorf("the volume has no token of systemd's:\n%s", tokens)
 	}
@@ -59,7 +59,7 @@ func TestWatchdog(t *testing.T) {
 	if log := m.mustMount(t, "/dev/mapper/root"); strings.Contains(log, "did not stop") {
 		t.Errorf("it was not stopped:\n%s", log)
 	}
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 }
 
 // TestSwitchedOff: a machine that is switched off in the middle stops at a commit point,
@@ -79,5 +79,5 @@ func TestSwitchedOff(t *testing.T) {
 	}
 	m.cmdline = m.unlock()
 	m.mustMount(t, "/dev/mapper/root")
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 }

@@ -46,7 +46,7 @@ func TestPowerCuts(t *testing.T) {
 			unfinished++
 		}
 		m.mustMount(t, "/dev/mapper/root")
-		m.plain.Check(t, m.disk)
+		m.plain.CheckFiles(t, m.disk)
 		if t.Failed() {
 			t.Fatalf("after cut %d; it is in %s", i+1, keep(t, state))
 		}

@@ -54,7 +54,7 @@ func TestLostTPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.mustStop(t, "Failed to start")
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 }
 
 // TestNoKey: a machine without a TPM, whose definition demands one, stops; where the

@@ -103,18 +103,45 @@ func (p Plain) Apply(image string, more ...string) []string {
 // whose content is the file system as it was, and that there is nothing left to do.
 func (p Plain) Check(t testing.TB, image string) {
 	t.Helper()
+	if got := Sum(t, p.finished(t, image), p.Size); got != p.Sum {
+		t.Errorf("the content of root has changed: %s, was %s", got, p.Sum)
+	}
+}
+
+// CheckFiles is like Check where a kernel made the file system larger: its files are as
+// they were.
+func (p Plain) CheckFiles(t testing.TB, image string) {
+	t.Helper()
+	dir := t.TempDir()
+	var trees []string
+	for _, fs := range []string{p.Root, p.finished(t, image)} {
+		tree := filepath.Join(dir, fmt.Sprint(len(trees)))
+		if err := os.Mkdir(tree, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		Run(t, "debugfs", "-R", "rdump / "+tree, fs)
+		trees = append(trees, tree)
+	}
+	Run(t, "diff", "-r", "--no-dereference", trees[0], trees[1])
+	if files := Run(t, "find", trees[0], "-type", "f"); strings.Count(files, "\n") < 16 {
+		t.Errorf("too few files to compare:\n%s", files)
+	}
+}
+
+// finished demands that root of the image is a finished volume, with a sound file system
+// and nothing left to do, and returns a file with its content.
+func (p Plain) finished(t testing.TB, image string) (content string) {
+	t.Helper()
 	dir := t.TempDir()
 	volume := Extract(t, image, "root", filepath.Join(dir, "root.luks"))
 	p.CheckVolume(t, volume)
 	plain := filepath.Join(dir, "root.plain")
 	Must(t, "export", "--key-file", p.Key, image+"#root", plain)
-	if got := Sum(t, plain, p.Size); got != p.Sum {
-		t.Errorf("the content of root has changed: %s, was %s", got, p.Sum)
-	}
 	Run(t, "e2fsck", "-fn", plain)
 	if out := Must(t, p.Apply(image)...); out != "" {
 		t.Errorf("there is still to do: %s", out)
 	}
+	return plain
 }
 
 // CheckVolume asks cryptsetup whether a volume is finished and opens.
