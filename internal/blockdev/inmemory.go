@@ -80,7 +80,7 @@ const (
 	windowSize = 16 * disk.MiB
 	// maxWindows bounds how many are kept, and with them what counts as this
 	// program's memory: those of source and target of the hot zone of a shift.
-	maxWindows = 3
+	maxWindows = 4
 )
 
 // window is a mapped part of a file.
