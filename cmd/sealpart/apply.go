@@ -157,14 +157,16 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 	if err := checkOutputs(dev, plan); err != nil {
 		return false, err
 	}
+	if !plan.Empty() {
+		if err := checkHolders(dev, plan); err != nil || !write {
+			return false, err
+		}
+	}
 	if err := w.writeFstab(flags, plan); err != nil {
 		return false, err
 	}
 	if plan.Empty() {
 		return true, nothingToDo(ctx, flags, dev, plan, saw, progress, out)
-	}
-	if err := checkHolders(dev, plan); err != nil || !write {
-		return false, err
 	}
 	if !flags.json {
 		if err := showPlan(out, plan, saw, false); err != nil {

@@ -55,15 +55,6 @@ func backupHeader(arg, name string) error {
 	})
 }
 
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(name string) error {
-	dir, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // restoreHeader puts a backup back.
 func restoreHeader(arg, name string, force bool) (err error) {
 	path, part, err := parsePart(arg)

@@ -114,6 +114,15 @@ func formatVerity(ctx context.Context, dataArg, hashArg string, sb verity.Superb
 	return root, err
 }
 
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
 // createMissing makes an empty file of a name that is not there. A power cut may
 // leave it.
 func createMissing(arg string) (created bool, err error) {
