@@ -63,12 +63,8 @@ func (b *builder) key(at place, set settings) Key {
 	b.checkFields(k.Type, set)
 	k.PCRs = b.pcrs(set)
 	k.Bank = b.oneOf(set, "bank", banks, "")
-	if path, s, ok := value[string](set, "path"); ok {
-		if err := checkPath(path); err != nil {
-			b.fail(s, "%v", err)
-		}
-		k.Path = path
-	}
+	k.Path = b.keyPath(k.Type, set)
+	k.Offset, k.Size = b.keyPart(set)
 	k.Escrow = b.escrow(set)
 	return k
 }

@@ -146,9 +146,13 @@ type Key struct {
 	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
 	Bank string `json:"bank,omitempty"`
-	// Path is the key file of a file key; "" means the one of --key-file. A recovery
-	// key is written there.
+	// Path is the key file of a file key, or "credential:NAME" or "socket:PATH"; ""
+	// means the one of --key-file. A recovery key is written there.
 	Path string `json:"path,omitempty"`
+	// Offset and Size say which bytes of its file are a file key; Size 0 means all
+	// behind Offset.
+	Offset disk.Bytes `json:"offset,omitempty"`
+	Size   disk.Bytes `json:"size,omitempty"`
 	// Escrow is the age recipients that a recovery key is encrypted to. Without them
 	// and without a path it is shown on the terminal.
 	Escrow []string `json:"escrow,omitempty"`

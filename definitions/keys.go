@@ -116,8 +116,8 @@ var keys = []known{
 	{"encryption.key", "provision", kindBoolean, later, false},
 	{"encryption.key", "escrow", kindTexts, ready, false},
 	{"encryption.key", "path", kindText, ready, false},
-	{"encryption.key", "offset", kindSize, later, false},
-	{"encryption.key", "size", kindSize, later, false},
+	{"encryption.key", "offset", kindSize, ready, false},
+	{"encryption.key", "size", kindSize, ready, false},
 	{"encryption.key", "program", kindText, later, false},
 	{"encryption.key", "arguments", kindTexts, later, false},
 	{"encryption.key", "timeout", kindText, later, false},
@@ -167,6 +167,7 @@ var (
 	// keyTypesFor says which types of key a field is for; those not listed are for all.
 	keyTypesFor = map[string][]string{
 		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+		"offset": {KeyFile}, "size": {KeyFile},
 	}
 )
 

@@ -237,7 +237,7 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, keyfile.Sealer{Default: f.keyFile}, recovery.Sealer{Terminal: "/dev/tty"}},
+		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
 		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}
@@ -249,10 +249,27 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 			continue
 		}
 		for _, k := range d.Encryption.Keys {
-			if k.Type == definitions.KeyFile && k.Path != "" && f.keyFile == "" {
+			if k.Type == definitions.KeyFile && k.Path != "" && (f.keyFile == "" || k.Offset+k.Size > 0) {
 				env.Keys = append(env.Keys, k)
 			}
 		}
 	}
 	return env
+}
+
+// files reads key files, and standard input where one is named "-".
+func (f *keyFlags) files() keyfile.Sealer {
+	warn := func(text string) { fmt.Fprintf(os.Stderr, "sealpart: warning: %s\n", printable(text)) }
+	return keyfile.Sealer{Default: f.keyFile, Input: keyfile.NewInput(os.Stdin), Warn: once(warn)}
+}
+
+// once passes each text on once.
+func once(say func(string)) func(string) {
+	said := map[string]bool{}
+	return func(text string) {
+		if !said[text] {
+			said[text] = true
+			say(text)
+		}
+	}
 }

@@ -119,7 +119,7 @@ const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:ho
 
 // register adds the flags to a command.
 func (f *keyFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` for keys of type file, and to open volumes")
+	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` (\"-\": standard input) for keys of type file, and to open volumes")
 	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", tpm2Usage)
 }
 

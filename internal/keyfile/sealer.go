@@ -29,6 +29,10 @@ type Sealer struct {
 	// Default is the file of keys that name none, from --key-file; it also
 	// overrules the files that definitions name. Empty means there is none.
 	Default string
+	// Input is read where the file is Stdin.
+	Input *Input
+	// Warn is told of files that do not keep their key; nil where nobody listens.
+	Warn func(string)
 }
 
 // Kind returns "file".
@@ -38,8 +42,8 @@ func (Sealer) Kind() string { return definitions.KeyFile }
 func (Sealer) TokenType() string { return "" }
 
 // Seal returns the file's content as the passphrase.
-func (s Sealer) Seal(_ context.Context, key definitions.Key) (executor.Sealed, error) {
-	passphrase, err := s.read(key)
+func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
+	passphrase, err := s.read(ctx, key)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -47,25 +51,53 @@ func (s Sealer) Seal(_ context.Context, key definitions.Key) (executor.Sealed, e
 }
 
 // Unseal reads the file again.
-func (s Sealer) Unseal(_ context.Context, key definitions.Key, _ []byte) (*secret.Buffer, error) {
-	return s.read(key)
+func (s Sealer) Unseal(ctx context.Context, key definitions.Key, _ []byte) (*secret.Buffer, error) {
+	return s.read(ctx, key)
 }
 
-// read returns the content of the key's file.
-func (s Sealer) read(key definitions.Key) (*secret.Buffer, error) {
+// read returns the key's part of its file, or of the credential or socket that stands
+// in the place of one.
+func (s Sealer) read(ctx context.Context, key definitions.Key) (*secret.Buffer, error) {
 	path := key.Path
 	if s.Default != "" {
 		path = s.Default
 	}
-	if path == "" {
+	part := part{key.Offset, key.Size}
+	switch {
+	case path == "":
 		return nil, errors.New("no key file is given; name one with path = \"…\" or --key-file")
+	case path == Stdin && s.Input != nil:
+		return s.Input.read(part)
+	}
+	whole, err := s.whole(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Wipe()
+	return part.of(whole, path)
+}
+
+// whole returns all that a file, credential or socket holds.
+func (s Sealer) whole(ctx context.Context, path string) (*secret.Buffer, error) {
+	if definitions.IsKeySource(path) && s.Default == "" {
+		return Source(ctx, path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	s.warn(file)
 	return readAll(file, path)
+}
+
+// warn says that anybody on this machine can read a key file.
+func (s Sealer) warn(file *os.File) {
+	const others = 0o004
+	info, err := file.Stat()
+	if err == nil && s.Warn != nil && info.Mode().IsRegular() && info.Mode()&others != 0 {
+		s.Warn(fmt.Sprintf("key file %s (%s) can be read by anybody on this machine", file.Name(), info.Mode()))
+	}
 }
 
 // readAll reads a key straight into locked memory.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
 )
 
 func TestSealGivesTheWholeFile(t *testing.T) {
@@ -61,6 +62,63 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%q: got %v, want %q", path, err, want)
 		}
 	}
+}
+
+// TestPart: a key is some bytes of its file, all of them or none; standard input gives
+// them as often as they are wanted.
+func TestPart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	write(t, path, []byte("0123456789"))
+	for _, c := range []struct {
+		offset, size disk.Bytes
+		want         string // "" where it is refused
+	}{
+		{0, 0, "0123456789"}, {3, 0, "3456789"}, {3, 2, "34"}, {9, 1, "9"}, {0, 10, "0123456789"},
+		{0, 11, ""}, {9, 2, ""}, {10, 0, ""}, {11, 0, ""}, {10, 1, ""},
+	} {
+		key := definitions.Key{Path: path, Offset: c.offset, Size: c.size}
+		for name, sealer := range map[string]Sealer{"file": {}, "stdin": {Default: Stdin, Input: NewInput(strings.NewReader("0123456789"))}} {
+			for range 2 {
+				got, err := sealer.Unseal(t.Context(), key, nil)
+				if (err != nil) != (c.want == "") || err == nil && string(got.Bytes()) != c.want {
+					t.Errorf("%s, %d from %d on: %v", name, c.size, c.offset, err)
+				}
+				got.Wipe()
+			}
+		}
+	}
+	if _, err := (Sealer{Default: Stdin, Input: NewInput(strings.NewReader(""))}).Unseal(t.Context(), definitions.Key{}, nil); err == nil {
+		t.Error("a key from nothing")
+	}
+}
+
+// TestWorldReadable: what anybody can read is told by name, and used all the same.
+func TestWorldReadable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	write(t, path, []byte("key"))
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		var said string
+		key, err := Sealer{Warn: func(text string) { said = text }}.Unseal(t.Context(), definitions.Key{Path: path}, nil)
+		if err != nil || strings.Contains(said, path) != want {
+			t.Errorf("%s: %q, %v", mode, said, err)
+		}
+		key.Wipe()
+	}
+}
+
+// TestCredential: a credential stands in the place of a file.
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "disk"), []byte("from a credential"))
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	key, err := Sealer{}.Unseal(t.Context(), definitions.Key{Path: "credential:disk", Offset: 7}, nil)
+	if err != nil || string(key.Bytes()) != "credential" {
+		t.Fatal(err)
+	}
+	key.Wipe()
 }
 
 func write(t *testing.T, path string, content []byte) {

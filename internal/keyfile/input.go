@@ -1,0 +1,32 @@
+package keyfile
+
+import (
+	"io"
+	"sync"
+
+	"github.com/sealpart/sealpart/internal/secret"
+)
+
+// Stdin is the name of standard input where a key file is named, as with cryptsetup.
+const Stdin = "-"
+
+// Input is a stream that holds one key. It can be read once only, and the key is wanted
+// more often: it is kept.
+type Input struct {
+	once sync.Once
+	from io.Reader
+	key  *secret.Buffer
+	err  error
+}
+
+// NewInput returns a stream of which nothing has been read.
+func NewInput(from io.Reader) *Input { return &Input{from: from} }
+
+// read returns a part of what the stream holds.
+func (i *Input) read(part part) (*secret.Buffer, error) {
+	i.once.Do(func() { i.key, i.err = readAll(i.from, "standard input") })
+	if i.err != nil {
+		return nil, i.err
+	}
+	return part.of(i.key, "standard input")
+}
