@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -49,6 +50,7 @@ type run struct {
 	resumed  map[int]dataKeys  // of conversions that are gone on with
 	derived  map[int]uuid.UUID // UUIDs that come from root hashes
 	left     map[int]bool      // partitions that stay as they are
+	mounting sync.Mutex        // one file system at a time is mounted for backups
 }
 
 // Apply makes the disk what the plan says. It refuses a plan for another state of
@@ -119,6 +121,9 @@ func (x *run) phases(ctx context.Context) error {
 		return err
 	}
 	if err := x.each(ctx, x.prepare); err != nil {
+		return err
+	}
+	if err := x.each(ctx, x.backupCreated); err != nil {
 		return err
 	}
 	if err := x.publish(); err != nil {

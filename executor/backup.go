@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/wholefile"
+	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )
@@ -79,6 +81,8 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir string) error) (e
 	if b.in == nil {
 		return do(filepath.Dir(b.path))
 	}
+	x.mounting.Lock()
+	defer x.mounting.Unlock()
 	dev, ok := x.dev.(mountable)
 	if !ok {
 		return errors.New("a file system on this disk cannot be mounted")
@@ -90,7 +94,27 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir string) error) (e
 	return errors.Join(mkfs.InMounted(node.Path, b.in.Filesystem, filepath.Dir(b.path), readOnly, do), node.Release(), dev.Forget())
 }
 
-// backup writes the copy of a finished header.
+// backupAhead writes the copy of a header that is about to be committed. The run that
+// finds the header committed has nothing left to do, and would not write a copy that
+// a power cut after the commit left unwritten. Whoever restores this one before the
+// commit is refused: the data does not fit it yet. What goes wrong here is no reason
+// to leave the volume unfinished; backup will fail of it too, and say so.
+func (x *run) backupAhead(action planner.Action, header *luks2.Header, areas io.ReaderAt) {
+	if b := backupOf(action); b.path != "" {
+		_ = x.writeBackup(b, func(file io.Writer) error { return header.Backup(areas, file) })
+	}
+}
+
+// backupCreated does that for a new volume, which the table makes one.
+func (x *run) backupCreated(_ context.Context, action planner.Action) error {
+	if a, ok := action.(planner.Create); ok && a.Encryption != nil {
+		v := x.volumes[a.Number]
+		x.backupAhead(a, v.header, v.front)
+	}
+	return nil
+}
+
+// backup writes the copy of a finished header, now without what its commit wiped.
 func (x *run) backup(_ context.Context, action planner.Action) error {
 	b := backupOf(action)
 	if b.path == "" || x.left[action.Partition()] {
@@ -101,8 +125,7 @@ func (x *run) backup(_ context.Context, action planner.Action) error {
 		return err
 	}
 	defer closeHome()
-	err = x.inDirectory(b, false, func(dir string) error { return writeBackup(home, filepath.Join(dir, filepath.Base(b.path))) })
-	if err != nil {
+	if err := x.writeBackup(b, func(file io.Writer) error { return BackupHeader(home, file) }); err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Committed, Action: action.Kind(), Partition: action.Partition(), Step: "header backup"})
@@ -127,8 +150,10 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 	return nil, nil, errors.New("the plan has no such partition")
 }
 
-// writeBackup writes the header's backup. A power cut leaves what was at path before,
-// or all of the new one.
-func writeBackup(home blockdev.Device, path string) error {
-	return wholefile.Replace(path, 0o600, func(file *os.File) error { return BackupHeader(home, file) })
+// writeBackup writes the file of a backup. A power cut leaves what was there before, or
+// all of the new one.
+func (x *run) writeBackup(b backup, copyHeader func(io.Writer) error) error {
+	return x.inDirectory(b, false, func(dir string) error {
+		return wholefile.Replace(filepath.Join(dir, filepath.Base(b.path)), 0o600, func(file *os.File) error { return copyHeader(file) })
+	})
 }

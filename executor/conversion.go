@@ -30,6 +30,8 @@ type conversion struct {
 	keys     dataKeys // opened before, to go on with
 	way      way
 	used     inUse // which bytes of the data matter
+	// finishing is called with the finished header in memory, before it is committed.
+	finishing func()
 	// node says where the kernel finds part, nil where it does not know the disk.
 	node func() (blockdev.Node, error)
 }
@@ -65,7 +67,7 @@ type way interface {
 func newConversion(env Env, p *pipeline, part blockdev.Device, a planner.Reencrypt) *conversion {
 	return &conversion{
 		env: env, pipeline: p, action: a, part: part, home: part, homeSize: part.Size(),
-		maxZone: maxZone, atomic: tornUnit,
+		maxZone: maxZone, atomic: tornUnit, finishing: func() {},
 	}
 }
 

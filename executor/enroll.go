@@ -111,6 +111,7 @@ func (x *run) enroll(a planner.Enroll, v *volume) error {
 		return err
 	}
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
+	x.backupAhead(a, v.header, v.over)
 	if err := v.commitKeys(part, x.env.Random); err != nil {
 		return err
 	}

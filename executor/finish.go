@@ -19,6 +19,7 @@ func (c *conversion) finish() error {
 	if err := c.finishHeader(c.way.leaves()); err != nil {
 		return err
 	}
+	c.finishing()
 	// A power cut in here leaves either the hot header, whose zone is redone, or
 	// the finished one with the plain copy still there. The volume's segment then
 	// ends before the copy, so that nobody can grow a file system over it, and the

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +15,6 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/secret"
-	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -36,20 +32,7 @@ func gapImage(t testing.TB, plain []byte) []byte {
 	image := make([]byte, gapDisk)
 	rand.NewChaCha8([32]byte{12}).Read(image[disk.MiB:gapData.Offset])
 	copy(image[gapData.Offset:], plain)
-	path := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(path, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(testenv.Need(t, "sfdisk"), "-q", "--no-reread", "--wipe=never", path)
-	cmd.Stdin = strings.NewReader("label: gpt\nstart=6144, size=6144, type=linux, name=data\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v\n%s", err, out)
-	}
-	image, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return partitioned(t, image, "label: gpt\nstart=6144, size=6144, type=linux, name=data\n")
 }
 
 // gapDefinition asks for the only partition to be encrypted behind a header that

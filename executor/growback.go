@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/dm"
@@ -42,8 +43,24 @@ func (c *conversion) tryGrowBack(ctx context.Context, key *secret.Buffer) (err e
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dm.Remove(name)) }()
-	return growOn(device)
+	err = untilClosed(name, device, growOn)
+	if gone := dm.Remove(name); !errors.Is(gone, dm.ErrNotFound) {
+		err = errors.Join(err, gone)
+	}
+	return err
+}
+
+// untilClosed calls do with a device, which does not outlive us, even if we are killed.
+func untilClosed(name, device string, do func(device string) error) (err error) {
+	hold, err := os.Open(device)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hold.Close()) }()
+	if err := dm.RemoveAtClose(name); err != nil {
+		return err
+	}
+	return do(device)
 }
 
 // growOn grows what is on an opened volume.

@@ -2,16 +2,11 @@ package executor
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
-	"github.com/sealpart/sealpart/internal/testenv"
 )
 
 // mbrDefinition takes the only ext4 of an MBR disk, whose partition has room behind
@@ -25,20 +20,7 @@ func mbrImage(t testing.TB, plain []byte) []byte {
 	image := make([]byte, 10*disk.MiB)
 	copy(image[disk.MiB:], bytes.Repeat([]byte("boot"), 1000))
 	copy(image[3*disk.MiB:], plain)
-	path := filepath.Join(t.TempDir(), "disk.img")
-	if err := os.WriteFile(path, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(testenv.Need(t, "sfdisk"), "-q", "--no-reread", "--wipe=never", path)
-	cmd.Stdin = strings.NewReader("label: dos\nstart=2048, size=2048, type=c, bootable\nstart=6144, size=12288, type=83\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v\n%s", err, out)
-	}
-	image, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return partitioned(t, image, "label: dos\nstart=2048, size=2048, type=c, bootable\nstart=6144, size=12288, type=83\n")
 }
 
 // TestConvertOnMBR: a partition of an MBR is converted where it is, not a byte

@@ -131,18 +131,21 @@ func (fileStub) Kind() string { return definitions.KeyFile }
 // wholeImage lays the disk out by sfdisk.
 func wholeImage(t testing.TB, plain []byte) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "disk.img")
 	image := make([]byte, wholeSize)
 	source := rand.NewChaCha8([32]byte{8})
 	for _, e := range wholeForeign {
 		source.Read(image[e.Offset:e.End()])
 	}
 	copy(image[wholeRoot.Offset:], plain)
-	if err := os.WriteFile(path, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return partitioned(t, image, wholeLayout)
+}
+
+// partitioned writes a partition table over an image, by sfdisk.
+func partitioned(t testing.TB, image []byte, layout string) []byte {
+	t.Helper()
+	path := fileOf(t, image)
 	cmd := exec.Command(testenv.Need(t, "sfdisk"), "-q", "--no-reread", "--wipe=never", path)
-	cmd.Stdin = strings.NewReader(wholeLayout)
+	cmd.Stdin = strings.NewReader(layout)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sfdisk: %v\n%s", err, out)
 	}

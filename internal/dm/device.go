@@ -93,6 +93,21 @@ func Lookup(name string) (Info, error) {
 	}, err
 }
 
+// RemoveAtClose has the kernel remove the device name as soon as nobody uses it any
+// more, also where that is because we were killed.
+func RemoveAtClose(name string) error {
+	c, err := openControl()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	// Without a cookie for udev: nobody can wait for an event that may come much later.
+	if _, _, err := c.call(request{command: unix.DM_DEV_REMOVE, name: name, flags: unix.DM_DEFERRED_REMOVE}); err != nil {
+		return fmt.Errorf("have the device %s removed at its end: %w", name, err)
+	}
+	return nil
+}
+
 // busyPatience is how long Remove waits for udev, which looks at a device that was
 // just closed.
 const busyPatience = 3 * time.Second

@@ -40,18 +40,37 @@ func TestGrowBack(t *testing.T) {
 	}
 	rig.File(t, defs, "10-root.toml", "partition = { type = \"root\", weight = 0 }\nencryption = { existing = \"convert\", header_room = \"grow\", key = [{ type = \"file\" }] }\n")
 	script := "for m in xfs btrfs; do modprobe -d /run/root $m; done\n"
+	apply := fmt.Sprintf("%q apply --definitions %q --key-file %q --seed %s $loop", rig.Sealpart(t).Path, defs, key, rig.Seed)
 	for _, g := range growables {
-		image := g.image(t, dir)
-		script += fmt.Sprintf("loop=$(losetup -f --show -P %q) && %q apply --definitions %q --key-file %q --seed %s $loop && losetup -d $loop", image, rig.Sealpart(t).Path, defs, key, rig.Seed) +
-			fmt.Sprintf(judged, g.kind)
+		script += fmt.Sprintf("loop=$(losetup -f --show -P %q) && %s && losetup -d $loop", g.image(t, dir), apply) + fmt.Sprintf(judged, g.kind)
 	}
+	script += fmt.Sprintf(killedWhileGrowing, killedImage(t, dir), apply) + fmt.Sprintf(judged, "killed")
 	good, log := boot(t, dir, script)
+	if !slices.Contains(good, "killed") {
+		t.Errorf("killed: the device that the file system grew on is still there\n%s", log)
+	}
 	for _, g := range growables {
 		if !slices.Contains(good, g.kind) {
 			t.Fatalf("%s: apply failed\n%s", g.kind, log)
 		}
 		g.check(t, dir, key)
 	}
+}
+
+// killedWhileGrowing is the script of an apply that is killed when it has opened the
+// volume and mounts it: nothing of that is left, and there is nothing else to do.
+const killedWhileGrowing = `
+loop=$(losetup -f --show -P %[1]q); strace -f -qq -o strace.log -e trace=mount -e inject=mount:signal=KILL %[2]s
+grep -q "+++ killed by SIGKILL" strace.log && sleep 1 && [ -z "$(dmsetup ls | grep sealpart)" ] \
+	&& [ -z "$(%[2]s)" ] && losetup -d $loop && ! losetup $loop 2>losetup.log`
+
+// killedImage is one more disk for it.
+func killedImage(t *testing.T, dir string) string {
+	t.Helper()
+	testenv.Need(t, "strace")
+	g := growables[0]
+	g.kind = "killed"
+	return g.image(t, dir)
 }
 
 // image makes a disk with the file system on its only partition, and room behind it.
