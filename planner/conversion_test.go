@@ -444,19 +444,21 @@ func TestUnfinishedIsNoted(t *testing.T) {
 	unwiped := luks(there("root", 2048, 204800), 1, disk.Token{Type: "sealpart"})
 	const said = "partition 1 is in a conversion (encrypt) that was begun and not finished: 1 MiB of 64 MiB done; nothing goes on with it here, a definition of it with existing = \"convert\" would"
 	cases := []struct {
-		defs []definitions.Definition
-		part disk.Partition
-		want []Note
+		defs  []definitions.Definition
+		part  disk.Partition
+		want  []Note
+		empty bool
 	}{
-		{nil, half, []Note{{Text: said, Warning: true}}},
-		{named(volumeAs(definitions.ExistingKeep, "", tpmKey)), half, []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}},
-		{nil, unwiped, []Note{{Warning: true, Text: "partition 1 is encrypted, but the plain copy that its conversion made of its first bytes is not wiped yet; nothing goes on with it here, a definition of it with existing = \"convert\" would"}}},
-		{named(convertAs("shrink")), half, nil},
-		{nil, luks(there("root", 2048, 204800), 1), nil},
+		{nil, half, []Note{{Text: said, Warning: true}}, true},
+		{named(volumeAs(definitions.ExistingKeep, "", tpmKey)), half, []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
+		{nil, unwiped, []Note{{Warning: true, Text: "partition 1 is encrypted, but the plain copy that its conversion made of its first bytes is not wiped yet; nothing goes on with it here, a definition of it with existing = \"convert\" would"}}, true},
+		{named(convertAs("shrink")), pending(luks(there("root", 2048, 204800), 1, tpmToken), "encrypt", "datashift", disk.ReencryptClean), nil, false},
+		{named(convertAs("shrink")), half, []Note{{Definition: "10-root-x86-64", Text: "is in conversion, which is finished with the keys that it was begun with; it has no key as the definition wants it (tpm2 with PCRs [7]); existing = \"enroll\" would add it"}}, false},
+		{nil, luks(there("root", 2048, 204800), 1), nil, true},
 	}
 	for _, c := range cases {
 		p := plan(t, c.defs, gpt(disk.GiB, c.part), options(EmptyRefuse))
-		if diff := cmp.Diff(c.want, p.Notes); diff != "" || p.Empty() != (c.want != nil || c.defs == nil) {
+		if diff := cmp.Diff(c.want, p.Notes); diff != "" || p.Empty() != c.empty {
 			t.Errorf("empty: %v, notes -want +got:\n%s", p.Empty(), diff)
 		}
 	}

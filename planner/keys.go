@@ -103,19 +103,24 @@ func rekeyed(e *definitions.Encryption, l *disk.LUKS) bool {
 	return len(b.missing) == 0 && len(b.others(l)) == 0
 }
 
-// noteKeys says where a finished volume and its definition disagree in a way that
-// the definition does not ask to be changed.
-func noteKeys(e *definitions.Encryption, l *disk.LUKS) string {
-	b := bindKeys(e.Keys, l)
+// noteKeys says where a volume and its definition disagree in a way that the definition
+// does not ask to be changed. One in conversion is finished all the same: it was begun
+// with keys that were proven, and to leave it half encrypted for a definition that was
+// changed since would only keep the machine from booting.
+func noteKeys(e *definitions.Encryption, c disk.Content) string {
+	b, is := bindKeys(e.Keys, c.LUKS), "is encrypted, but has"
+	if inConversion(c) {
+		is = "is in conversion, which is finished with the keys that it was begun with; it has"
+	}
 	switch e.Existing {
 	case definitions.ExistingConvert:
 		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile })
 		if len(missing) > 0 {
-			return fmt.Sprintf("is encrypted, but has no key as the definition wants it (%s); existing = %q would add it",
-				spokenKeys(missing), definitions.ExistingEnroll)
+			return fmt.Sprintf("%s no key as the definition wants it (%s); existing = %q would add it",
+				is, spokenKeys(missing), definitions.ExistingEnroll)
 		}
 	case definitions.ExistingEnroll:
-		if others := b.others(l); e.ExistingKey != "" && len(others) > 0 {
+		if others := b.others(c.LUKS); e.ExistingKey != "" && !inConversion(c) && len(others) > 0 {
 			return fmt.Sprintf("has all the keys of the definition, and keyslots %v besides", others)
 		}
 	}

@@ -94,6 +94,11 @@ func planConversion(l *layout, p *part) (Action, error) {
 	if p.refusal != nil {
 		return nil, p.refusal
 	}
+	if c := p.old.Content; c.LUKS != nil && (p.work == workNone && !inConversion(c) || p.work == workResume) {
+		if note := noteKeys(p.def.Encryption, c); note != "" {
+			l.note(p, note)
+		}
+	}
 	switch p.work {
 	case workConvert:
 		return l.convert(p)
@@ -103,12 +108,6 @@ func planConversion(l *layout, p *part) (Action, error) {
 		return l.resumeDetached(p), l.checkUnseen(p)
 	case workRekey:
 		return l.rekey(p), nil
-	case workNone:
-		if c := p.old.Content; c.LUKS != nil && !inConversion(c) {
-			if note := noteKeys(p.def.Encryption, c.LUKS); note != "" {
-				l.note(p, note)
-			}
-		}
 	}
 	return nil, nil
 }
