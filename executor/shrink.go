@@ -42,8 +42,35 @@ func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
 	return nil
 }
 
+// checkShrink refuses, with nothing written yet, to shrink an ext file system that a
+// checker cannot mend alone.
+func (x *run) checkShrink(ctx context.Context, action planner.Action) error {
+	a, ok := action.(planner.Reencrypt)
+	if !ok || a.Resume || a.ShrinkTo == 0 || x.left[a.Number] || !strings.HasPrefix(a.Filesystem, "ext") {
+		return nil
+	}
+	if err := mkfs.TryCheckExt(ctx, x.plainWindow(a)); err != nil {
+		return &damagedError{err}
+	}
+	return nil
+}
+
+// damagedError says that a file system is for a person to mend.
+type damagedError struct{ error }
+
+// Error says what was done.
+func (e *damagedError) Error() string { return "check the file system: " + e.error.Error() }
+
+// Unwrap returns what the checker said.
+func (e *damagedError) Unwrap() error { return e.error }
+
+// Hint returns the next step.
+func (*damagedError) Hint() string {
+	return "nothing was changed; see with \"e2fsck -f\" what can be saved, then apply again"
+}
+
 // shrink makes the file system of a partition small enough for the header to fit.
-// It is checked first; one that a checker cannot mend alone is refused untouched.
+// It is checked first, and mended where that needs nobody.
 func (x *run) shrink(ctx context.Context, a planner.Reencrypt) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
 	shrink := x.shrinkExt

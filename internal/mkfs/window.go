@@ -2,6 +2,7 @@ package mkfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,6 +34,29 @@ func CheckExt(ctx context.Context, w Window) error {
 	}
 	// Exit code 1 says that errors were found and mended.
 	return w.run(ctx, command{name: "e2fsck", args: []string{"-f", "-p"}, good: []int{1}})
+}
+
+// TryCheckExt fails where CheckExt would. Nothing is written: e2fsck works on an overlay
+// in memory. A shrink that a power cut interrupted must have been finished.
+func TryCheckExt(ctx context.Context, w Window) (err error) {
+	if _, err := w.superblock(); err != nil {
+		return err
+	}
+	p, err := w.open(os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	o, err := newOverlay(p, int64(w.Size))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	check := command{name: "e2fsck", args: []string{"-f", "-p", given(0)}, good: []int{1}, files: []*os.File{o.file}, overlay: o}
+	if err := run(ctx, check); err != nil {
+		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+	}
+	return nil
 }
 
 // run starts a program of the e2fsprogs on w. Once begun it must not be killed: it

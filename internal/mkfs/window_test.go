@@ -102,13 +102,27 @@ func TestWindowRefuses(t *testing.T) {
 
 // What needs a human is refused: here an inode's block pointers are rubbish.
 func TestCheckExtRefusesDamage(t *testing.T) {
-	w, _ := inImage(t, 32*disk.MiB)
+	w, content := inImage(t, 32*disk.MiB)
+	if err := TryCheckExt(t.Context(), w); err != nil {
+		t.Error(err)
+	}
+	checkImage(t, w, content)
 	at := w.Path + "?offset=" + strconv.Itoa(int(w.Offset))
 	output(t, "debugfs", "-w", "-R", "clri <2>", at)
-	err := CheckExt(t.Context(), w)
-	if err == nil || !strings.Contains(err.Error(), "e2fsck failed") {
-		t.Errorf("a file system without a root directory passed: %v", err)
+	damaged, err := os.ReadFile(w.Path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	refused := func(name string, err error) {
+		if err == nil || !strings.Contains(err.Error(), "e2fsck failed") {
+			t.Errorf("%s: a file system without a root directory passed: %v", name, err)
+		}
+	}
+	refused("the try", TryCheckExt(t.Context(), w))
+	if now, err := os.ReadFile(w.Path); err != nil || !bytes.Equal(now, damaged) {
+		t.Errorf("the try changed the image (%v)", err)
+	}
+	refused("the check", CheckExt(t.Context(), w))
 }
 
 func FuzzSuperblock(f *testing.F) {
