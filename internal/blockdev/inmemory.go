@@ -77,10 +77,10 @@ const (
 	// windowSize is how much of a file is mapped at once: much, because to unmap costs
 	// a wake-up of every core, and what lies in two windows is copied. The windows begin
 	// at its multiples, so that all that work on a file share them.
-	windowSize = 16 * disk.MiB
+	windowSize = 8 * disk.MiB
 	// maxWindows bounds how many are kept, and with them what counts as this
 	// program's memory: those of source and target of the hot zone of a shift.
-	maxWindows = 4
+	maxWindows = 8
 )
 
 // window is a mapped part of a file.
