@@ -125,7 +125,7 @@ func attachedKeyslotsSize(headerSize, dataOffset int64) int64 {
 
 // adopt makes t the header's metadata if it is valid, and else changes nothing.
 func (h *Header) adopt(t *tree) error {
-	m, err := parseMetadata(t)
+	m, err := parseChanged(t, h.tree, h.meta)
 	if err == nil {
 		err = m.check(h.HeaderSize)
 	}

@@ -15,6 +15,7 @@ type tree struct {
 	top                                 object // its five known members are stale; encode replaces them
 	keyslots, tokens, segments, digests table
 	config                              object
+	text                                json.RawMessage // what encode returned, until it is cloned
 }
 
 // table holds the objects of one kind by id.
@@ -76,19 +77,24 @@ func parseTable(top object, name string) (table, error) {
 // clone returns a copy that can be changed alone.
 func (t *tree) clone() *tree {
 	c := *t
+	c.text = nil
 	for _, p := range c.tables() {
 		*p.table = maps.Clone(*p.table)
 	}
 	return &c
 }
 
-// encode returns the JSON text.
+// encode returns the JSON text of a tree that changes no more.
 func (t *tree) encode() json.RawMessage {
+	if t.text != nil {
+		return t.text
+	}
 	top := t.top
 	for _, p := range t.tables() {
 		top = top.with(p.name, p.table.encode())
 	}
-	return top.with("config", t.config.encode()).encode()
+	t.text = top.with("config", t.config.encode()).encode()
+	return t.text
 }
 
 // ids returns the ids in use, in order.
@@ -140,21 +146,40 @@ type metadata struct {
 
 // parseMetadata gives a tree its meaning. It checks each object by itself; check
 // (validate.go) then looks at them together.
-func parseMetadata(t *tree) (m metadata, err error) {
-	m.config = parseConfig(fields{where: "config", object: t.config, err: &err})
-	for _, id := range t.tokens.ids() {
-		m.tokens = append(m.tokens, parseToken(id, fieldsOf("token", id, t.tokens, &err)))
+func parseMetadata(t *tree) (m metadata, err error) { return parseChanged(t, nil, metadata{}) }
+
+// parseChanged is parseMetadata for what was made of the tree was, which means had, or
+// nil. A conversion changes segments only, thousands of times.
+func parseChanged(t, was *tree, had metadata) (m metadata, err error) {
+	if was == nil {
+		was = &tree{}
 	}
-	for _, id := range t.digests.ids() {
-		m.digests = append(m.digests, parseDigest(id, fieldsOf("digest", id, t.digests, &err)))
+	if m.config = had.config; !t.config.is(was.config) {
+		m.config = parseConfig(fields{where: "config", object: t.config, err: &err})
 	}
-	for _, id := range t.segments.ids() {
-		m.segments = append(m.segments, parseSegment(id, fieldsOf("segment", id, t.segments, &err)))
-	}
-	for _, id := range t.keyslots.ids() {
-		m.keyslots = append(m.keyslots, parseKeyslot(id, fieldsOf("keyslot", id, t.keyslots, &err)))
-	}
+	m.tokens = parseAll("token", t.tokens, was.tokens, had.tokens, parseToken, &err)
+	m.digests = parseAll("digest", t.digests, was.digests, had.digests, parseDigest, &err)
+	m.segments = parseAll("segment", t.segments, was.segments, had.segments, parseSegment, &err)
+	m.keyslots = parseAll("keyslot", t.keyslots, was.keyslots, had.keyslots, parseKeyslot, &err)
 	return m, err
+}
+
+// parseAll parses the objects of a table, but those that are in was and had, too.
+func parseAll[T any](kind string, t, was table, had []T, parse func(id int, f fields) T, err *error) (all []T) {
+	known := map[int]T{}
+	for i, id := range was.ids() {
+		if i < len(had) && t[id].is(was[id]) {
+			known[id] = had[i]
+		}
+	}
+	for _, id := range t.ids() {
+		one, ok := known[id]
+		if !ok {
+			one = parse(id, fieldsOf(kind, id, t, err))
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // fieldsOf returns the fields of one object of a table.

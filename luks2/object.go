@@ -83,6 +83,11 @@ func depth(text []byte) int {
 	return deepest
 }
 
+// is tells whether both are the very same object, not only an equal one.
+func (o object) is(other object) bool {
+	return len(o) > 0 && len(o) == len(other) && &o[0] == &other[0]
+}
+
 // get returns the value of name, or nil.
 func (o object) get(name string) json.RawMessage {
 	for _, m := range o {

@@ -83,11 +83,11 @@ short:               \
 	PXOR  X9, DATA
 
 // The last round, with the last round key ^ the tweak.
-#define LAST(OP, OFFSET, DATA) \
+#define LAST(OP, STORE, OFFSET, DATA) \
 	MOVOU OFFSET(SP), X9;   \
 	PXOR  X11, X9;          \
 	OP    X9, DATA;         \
-	MOVOU DATA, OFFSET(DI)
+	STORE DATA, OFFSET(DI)
 
 #define WIPE \
 	PXOR X0, X0;   \
@@ -102,51 +102,51 @@ short:               \
 	PXOR X9, X9;   \
 	PXOR X11, X11
 
-#define CRYPT(OP, OPLAST) \
-	MOVQ  240(AX), R10;     \
-	MOVOU carry<>(SB), X10; \
-	MOVOU (DX), X8;         \
-	MOVQ  R8, R9;           \
-	TWEAK(128);             \
-	TWEAK(144);             \
-	TWEAK(160);             \
-	TWEAK(176);             \
-	TWEAK(192);             \
-	TWEAK(208);             \
-	TWEAK(224);             \
-	TWEAK(240);             \
-blocks:                     \
-	MOVOU (AX), X11;        \
-	FIRST(0, X0);           \
-	FIRST(16, X1);          \
-	FIRST(32, X2);          \
-	FIRST(48, X3);          \
-	FIRST(64, X4);          \
-	FIRST(80, X5);          \
-	FIRST(96, X6);          \
-	FIRST(112, X7);         \
-	SUBQ  $128, R9;         \
-	JNE   inside;           \
-	DECQ  CX;               \
-	JEQ   inside;           \
-	ADDQ  $16, DX;          \
-	MOVOU (DX), X8;         \
-	MOVQ  R8, R9;           \
-inside:                     \
-	ROUNDS(OP, TWEAK);      \
-	MOVOU 224(AX), X11;     \
-	LAST(OPLAST, 0, X0);    \
-	LAST(OPLAST, 16, X1);   \
-	LAST(OPLAST, 32, X2);   \
-	LAST(OPLAST, 48, X3);   \
-	LAST(OPLAST, 64, X4);   \
-	LAST(OPLAST, 80, X5);   \
-	LAST(OPLAST, 96, X6);   \
-	LAST(OPLAST, 112, X7);  \
-	ADDQ  $128, SI;         \
-	ADDQ  $128, DI;         \
-	TESTQ R9, R9;           \
-	JNE   blocks;           \
+#define CRYPT(OP, OPLAST, STORE) \
+	MOVQ  240(AX), R10;            \
+	MOVOU carry<>(SB), X10;        \
+	MOVOU (DX), X8;                \
+	MOVQ  R8, R9;                  \
+	TWEAK(128);                    \
+	TWEAK(144);                    \
+	TWEAK(160);                    \
+	TWEAK(176);                    \
+	TWEAK(192);                    \
+	TWEAK(208);                    \
+	TWEAK(224);                    \
+	TWEAK(240);                    \
+blocks:                         \
+	MOVOU (AX), X11;               \
+	FIRST(0, X0);                  \
+	FIRST(16, X1);                 \
+	FIRST(32, X2);                 \
+	FIRST(48, X3);                 \
+	FIRST(64, X4);                 \
+	FIRST(80, X5);                 \
+	FIRST(96, X6);                 \
+	FIRST(112, X7);                \
+	SUBQ  $128, R9;                \
+	JNE   inside;                  \
+	DECQ  CX;                      \
+	JEQ   inside;                  \
+	ADDQ  $16, DX;                 \
+	MOVOU (DX), X8;                \
+	MOVQ  R8, R9;                  \
+inside:                         \
+	ROUNDS(OP, TWEAK);             \
+	MOVOU 224(AX), X11;            \
+	LAST(OPLAST, STORE, 0, X0);    \
+	LAST(OPLAST, STORE, 16, X1);   \
+	LAST(OPLAST, STORE, 32, X2);   \
+	LAST(OPLAST, STORE, 48, X3);   \
+	LAST(OPLAST, STORE, 64, X4);   \
+	LAST(OPLAST, STORE, 80, X5);   \
+	LAST(OPLAST, STORE, 96, X6);   \
+	LAST(OPLAST, STORE, 112, X7);  \
+	ADDQ  $128, SI;                \
+	ADDQ  $128, DI;                \
+	TESTQ R9, R9;                  \
+	JNE   blocks;                  \
 	WIPE
 
 // func encryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -157,7 +157,21 @@ TEXT ·encryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(AESENC, AESENCLAST)
+	CRYPT(AESENC, AESENCLAST, MOVOU)
+	RET
+
+// func streamAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// As encryptAESNI, past the caches; dst is a multiple of 16.
+TEXT ·streamAESNI(SB), NOSPLIT, $256-48
+	MOVQ s+0(FP), AX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
+	MOVQ first+24(FP), DX
+	MOVQ sectors+32(FP), CX
+	MOVQ sectorSize+40(FP), R8
+	CRYPT(AESENC, AESENCLAST, MOVNTO)
+	SFENCE
 	RET
 
 // func decryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -168,7 +182,7 @@ TEXT ·decryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(AESDEC, AESDECLAST)
+	CRYPT(AESDEC, AESDECLAST, MOVOU)
 	RET
 
 // A block ^ first round key, and its last round.

@@ -72,10 +72,10 @@ short:               \
 	VPXOR   Y13, DATA, DATA
 
 // The last round, with the last round key ^ the tweak.
-#define LAST(OP, OFFSET, DATA) \
+#define LAST(OP, STORE, OFFSET, DATA) \
 	VPXOR   OFFSET(SP), Y12, Y13; \
 	OP      Y13, DATA, DATA;      \
-	VMOVDQU DATA, OFFSET(DI)
+	STORE   DATA, OFFSET(DI)
 
 // TO = the tweak in each block of Y15, times x to the powers at OFFSET of the
 // tables. Y13 and Y14 are scratch.
@@ -98,7 +98,7 @@ short:               \
 	SPREAD(96, Y11);          \
 	MOVQ R8, R9
 
-#define CRYPT(OP, OPLAST) \
+#define CRYPT(OP, OPLAST, STORE) \
 	MOVQ 240(AX), R10;           \
 	BEGIN_SECTOR;                \
 	TWEAK(256, Y8);              \
@@ -128,14 +128,14 @@ blocks:                          \
 inside:                          \
 	ROUNDS(OP, TWEAK);           \
 	VBROADCASTI128 224(AX), Y12; \
-	LAST(OPLAST, 0, Y0);         \
-	LAST(OPLAST, 32, Y1);        \
-	LAST(OPLAST, 64, Y2);        \
-	LAST(OPLAST, 96, Y3);        \
-	LAST(OPLAST, 128, Y4);       \
-	LAST(OPLAST, 160, Y5);       \
-	LAST(OPLAST, 192, Y6);       \
-	LAST(OPLAST, 224, Y7);       \
+	LAST(OPLAST, STORE, 0, Y0);    \
+	LAST(OPLAST, STORE, 32, Y1);   \
+	LAST(OPLAST, STORE, 64, Y2);   \
+	LAST(OPLAST, STORE, 96, Y3);   \
+	LAST(OPLAST, STORE, 128, Y4);  \
+	LAST(OPLAST, STORE, 160, Y5);  \
+	LAST(OPLAST, STORE, 192, Y6);  \
+	LAST(OPLAST, STORE, 224, Y7);  \
 	ADDQ $256, SI;               \
 	ADDQ $256, DI;               \
 	TESTQ R9, R9;                \
@@ -150,7 +150,21 @@ TEXT ·encryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST)
+	CRYPT(VAESENC, VAESENCLAST, VMOVDQU)
+	RET
+
+// func streamAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// As encryptAVX2, past the caches; dst is a multiple of 32.
+TEXT ·streamAVX2(SB), NOSPLIT, $512-48
+	MOVQ s+0(FP), AX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
+	MOVQ first+24(FP), DX
+	MOVQ sectors+32(FP), CX
+	MOVQ sectorSize+40(FP), R8
+	CRYPT(VAESENC, VAESENCLAST, VMOVNTDQ)
+	SFENCE
 	RET
 
 // func decryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -161,7 +175,7 @@ TEXT ·decryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESDEC, VAESDECLAST)
+	CRYPT(VAESDEC, VAESDECLAST, VMOVDQU)
 	RET
 
 // Two blocks ^ first round key, and their last round.

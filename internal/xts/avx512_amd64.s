@@ -67,10 +67,10 @@ SHORT:                           \
 	VPTERNLOGQ $0x96, Z16, TWEAK, DATA
 
 // The last round, with the last round key ^ TWEAK.
-#define LAST(OP, OFFSET, DATA, TWEAK) \
-	VPXORQ    Z30, TWEAK, Z31;  \
-	OP        Z31, DATA, DATA;  \
-	VMOVDQU64 DATA, OFFSET(DI)
+#define LAST(OP, STORE, OFFSET, DATA, TWEAK) \
+	VPXORQ Z30, TWEAK, Z31;  \
+	OP     Z31, DATA, DATA;  \
+	STORE  DATA, OFFSET(DI)
 
 // TO = FROM * x^(8 * BYTES): what is shifted out above comes back below, times
 // the polynomial.
@@ -108,7 +108,7 @@ SHORT:                           \
 	TIMES(4, C, C); \
 	TIMES(4, D, D)
 
-#define CRYPT(OP, OPLAST) \
+#define CRYPT(OP, OPLAST, STORE) \
 	KEYS;                                \
 sector:                                  \
 	BEGIN_SECTOR;                        \
@@ -119,20 +119,20 @@ blocks:                                  \
 	FIRST(128, Z2, Z10);                 \
 	FIRST(192, Z3, Z11);                 \
 	ROUNDS(OP, short1, Z0, Z1, Z2, Z3);  \
-	LAST(OPLAST, 0, Z0, Z8);             \
-	LAST(OPLAST, 64, Z1, Z9);            \
-	LAST(OPLAST, 128, Z2, Z10);          \
-	LAST(OPLAST, 192, Z3, Z11);          \
+	LAST(OPLAST, STORE, 0, Z0, Z8);        \
+	LAST(OPLAST, STORE, 64, Z1, Z9);       \
+	LAST(OPLAST, STORE, 128, Z2, Z10);     \
+	LAST(OPLAST, STORE, 192, Z3, Z11);     \
 	NEXT_TWEAKS(Z8, Z9, Z10, Z11);       \
 	FIRST(256, Z4, Z12);                 \
 	FIRST(320, Z5, Z13);                 \
 	FIRST(384, Z6, Z14);                 \
 	FIRST(448, Z7, Z15);                 \
 	ROUNDS(OP, short2, Z4, Z5, Z6, Z7);  \
-	LAST(OPLAST, 256, Z4, Z12);          \
-	LAST(OPLAST, 320, Z5, Z13);          \
-	LAST(OPLAST, 384, Z6, Z14);          \
-	LAST(OPLAST, 448, Z7, Z15);          \
+	LAST(OPLAST, STORE, 256, Z4, Z12);     \
+	LAST(OPLAST, STORE, 320, Z5, Z13);     \
+	LAST(OPLAST, STORE, 384, Z6, Z14);     \
+	LAST(OPLAST, STORE, 448, Z7, Z15);     \
 	NEXT_TWEAKS(Z12, Z13, Z14, Z15);     \
 	ADDQ $512, SI;                       \
 	ADDQ $512, DI;                       \
@@ -171,7 +171,21 @@ TEXT ·encryptAVX512(SB), NOSPLIT, $0-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST)
+	CRYPT(VAESENC, VAESENCLAST, VMOVDQU64)
+	RET
+
+// func streamAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// As encryptAVX512, past the caches; dst is a multiple of 64.
+TEXT ·streamAVX512(SB), NOSPLIT, $0-48
+	MOVQ s+0(FP), AX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
+	MOVQ first+24(FP), DX
+	MOVQ sectors+32(FP), CX
+	MOVQ sectorSize+40(FP), R8
+	CRYPT(VAESENC, VAESENCLAST, VMOVNTDQ)
+	SFENCE
 	RET
 
 // func decryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -182,7 +196,7 @@ TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESDEC, VAESDECLAST)
+	CRYPT(VAESDEC, VAESDECLAST, VMOVDQU64)
 	RET
 
 // Four blocks ^ first round key, and their last round.

@@ -69,6 +69,7 @@ func TestNoGarbage(t *testing.T) {
 		c := newCipher(t, impl, repeated(64))
 		if n := testing.AllocsPerRun(10, func() {
 			c.Encrypt(buf, buf, 512, 7)
+			c.Stream(buf, buf, 512, 7)
 			c.Decrypt(buf, buf, 4096, 7)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", impl.name, n)

@@ -45,18 +45,34 @@ func (i isa) encryptBlocks(s *schedule, blocks *tweaks, n int) {
 	}
 }
 
-func (i isa) crypt(s *schedule, encrypt bool, dst, src *byte, first *tweaks, sectors, sectorSize int) {
-	switch {
-	case i == vaesAVX512 && encrypt:
+func (i isa) encrypt(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int) {
+	switch i {
+	case vaesAVX512:
 		encryptAVX512(s, dst, src, first, sectors, sectorSize)
-	case i == vaesAVX512:
-		decryptAVX512(s, dst, src, first, sectors, sectorSize)
-	case i == vaesAVX2 && encrypt:
+	case vaesAVX2:
 		encryptAVX2(s, dst, src, first, sectors, sectorSize)
-	case i == vaesAVX2:
-		decryptAVX2(s, dst, src, first, sectors, sectorSize)
-	case encrypt:
+	default:
 		encryptAESNI(s, dst, src, first, sectors, sectorSize)
+	}
+}
+
+func (i isa) stream(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int) {
+	switch i {
+	case vaesAVX512:
+		streamAVX512(s, dst, src, first, sectors, sectorSize)
+	case vaesAVX2:
+		streamAVX2(s, dst, src, first, sectors, sectorSize)
+	default:
+		streamAESNI(s, dst, src, first, sectors, sectorSize)
+	}
+}
+
+func (i isa) decrypt(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int) {
+	switch i {
+	case vaesAVX512:
+		decryptAVX512(s, dst, src, first, sectors, sectorSize)
+	case vaesAVX2:
+		decryptAVX2(s, dst, src, first, sectors, sectorSize)
 	default:
 		decryptAESNI(s, dst, src, first, sectors, sectorSize)
 	}
@@ -72,6 +88,9 @@ func encryptBlocksAVX512(s *schedule, blocks *tweaks, n int)
 func encryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 
 //go:noescape
+func streamAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+
+//go:noescape
 func decryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 
 //go:noescape
@@ -81,6 +100,9 @@ func encryptBlocksAVX2(s *schedule, blocks *tweaks, n int)
 func encryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 
 //go:noescape
+func streamAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+
+//go:noescape
 func decryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 
 //go:noescape
@@ -88,6 +110,9 @@ func encryptBlocksAESNI(s *schedule, blocks *tweaks, n int)
 
 //go:noescape
 func encryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+
+//go:noescape
+func streamAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 
 //go:noescape
 func decryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)

@@ -2,7 +2,10 @@
 
 package xts
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // batchSectors is how many sectors one call into assembly takes. Their numbers
 // are encrypted together: one at a time, the latency of the AES instructions
@@ -13,17 +16,30 @@ const batchSectors = 64
 // tweaks are the first tweaks of the sectors of a batch.
 type tweaks [batchSectors][blockSize]byte
 
+// streamAlignment is what a destination must be a multiple of to be streamed to.
+const streamAlignment = 64
+
 // assembled computes XTS with the instruction set isa, which each architecture
-// defines together with its two methods:
+// defines together with its methods:
 //
 //   - encryptBlocks encrypts n tweaks where they are, each by itself, and may
 //     encrypt those after them too.
-//   - crypt encrypts or decrypts successive sectors, whose first tweaks are given.
+//   - encrypt, stream and decrypt do successive sectors, whose first tweaks are given.
+//     stream encrypts past the caches, to a multiple of streamAlignment.
 type assembled struct {
 	isa isa
 	// Schedules for encrypting and decrypting data, and for encrypting tweaks.
 	encryption, decryption, tweak schedule
 }
+
+// operation is what is done to sectors.
+type operation int
+
+const (
+	encrypting operation = iota
+	streaming
+	decrypting
+)
 
 func assembledWith(i isa) func(dataKey, tweakKey []byte) (kernel, error) {
 	return func(dataKey, tweakKey []byte) (kernel, error) {
@@ -36,14 +52,22 @@ func assembledWith(i isa) func(dataKey, tweakKey []byte) (kernel, error) {
 }
 
 func (k *assembled) encrypt(dst, src []byte, sectorSize int, tweak uint64) {
-	k.sectors(&k.encryption, true, dst, src, sectorSize, tweak)
+	k.sectors(encrypting, dst, src, sectorSize, tweak)
+}
+
+func (k *assembled) stream(dst, src []byte, sectorSize int, tweak uint64) {
+	do := streaming
+	if uintptr(unsafe.Pointer(unsafe.SliceData(dst)))%streamAlignment != 0 {
+		do = encrypting
+	}
+	k.sectors(do, dst, src, sectorSize, tweak)
 }
 
 func (k *assembled) decrypt(dst, src []byte, sectorSize int, tweak uint64) {
-	k.sectors(&k.decryption, false, dst, src, sectorSize, tweak)
+	k.sectors(decrypting, dst, src, sectorSize, tweak)
 }
 
-func (k *assembled) sectors(s *schedule, encrypt bool, dst, src []byte, sectorSize int, tweak uint64) {
+func (k *assembled) sectors(do operation, dst, src []byte, sectorSize int, tweak uint64) {
 	for len(src) > 0 {
 		var first tweaks
 		n := min(batchSectors, len(src)/sectorSize)
@@ -52,7 +76,14 @@ func (k *assembled) sectors(s *schedule, encrypt bool, dst, src []byte, sectorSi
 			tweak += uint64(sectorSize) / tweakUnit
 		}
 		k.isa.encryptBlocks(&k.tweak, &first, n)
-		k.isa.crypt(s, encrypt, &dst[0], &src[0], &first, n, sectorSize)
+		switch do {
+		case encrypting:
+			k.isa.encrypt(&k.encryption, &dst[0], &src[0], &first, n, sectorSize)
+		case streaming:
+			k.isa.stream(&k.encryption, &dst[0], &src[0], &first, n, sectorSize)
+		case decrypting:
+			k.isa.decrypt(&k.decryption, &dst[0], &src[0], &first, n, sectorSize)
+		}
 		dst, src = dst[n*sectorSize:], src[n*sectorSize:]
 	}
 }

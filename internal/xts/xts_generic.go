@@ -29,6 +29,10 @@ func (p *portable) encrypt(dst, src []byte, sectorSize int, tweak uint64) {
 	p.sectors(p.data.Encrypt, dst, src, sectorSize, tweak)
 }
 
+func (p *portable) stream(dst, src []byte, sectorSize int, tweak uint64) {
+	p.encrypt(dst, src, sectorSize, tweak)
+}
+
 func (p *portable) decrypt(dst, src []byte, sectorSize int, tweak uint64) {
 	p.sectors(p.data.Decrypt, dst, src, sectorSize, tweak)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"crypto/aes"
 
@@ -142,6 +143,13 @@ func compare(t *testing.T, impl implementation, rng *rand.Rand, keySize, sectorS
 	if !bytes.Equal(apart.inner, want) {
 		t.Fatalf("encrypt %s: differs from the reference", where)
 	}
+	for _, to := range []guard{guarded(rng, size), aligned(size)} {
+		c.Stream(to.inner, plain, sectorSize, tweak)
+		to.check(t, where)
+		if !bytes.Equal(to.inner, want) {
+			t.Fatalf("stream %s: differs from the reference", where)
+		}
+	}
 	c.Decrypt(apart.inner, apart.inner, sectorSize, tweak)
 	apart.check(t, where)
 	if !bytes.Equal(apart.inner, plain) {
@@ -170,6 +178,13 @@ const mark = 0xa5
 func guarded(rng *rand.Rand, size int) guard {
 	start := 64 + rng.IntN(64)
 	b := bytes.Repeat([]byte{mark}, start+size+64)
+	return guard{inner: b[start : start+size : start+size], before: b[:start], after: b[start+size:]}
+}
+
+// aligned is one at a multiple of 64.
+func aligned(size int) guard {
+	b := bytes.Repeat([]byte{mark}, size+192)
+	start := 64 + int(-uintptr(unsafe.Pointer(unsafe.SliceData(b)))%64)
 	return guard{inner: b[start : start+size : start+size], before: b[:start], after: b[start+size:]}
 }
 
@@ -219,6 +234,7 @@ func TestMisusePanics(t *testing.T) {
 		"short destination":  func() { c.Decrypt(buf[:511], buf[:512], 512, 0) },
 		"overlap forward":    func() { c.Encrypt(buf[1:], buf[:4096], 512, 0) },
 		"overlap backward":   func() { c.Decrypt(buf[:4096], buf[512:4608], 512, 0) },
+		"overlap, streamed":  func() { c.Stream(buf[64:], buf[:4096], 512, 0) },
 		"use after the wipe": func() { w, _ := New(repeated(32)); w.Wipe(); w.Encrypt(buf, buf, 512, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
