@@ -11,7 +11,7 @@ import (
 
 // batchSize is how many bytes are read and hashed at a time: enough for the disk
 // to be fast, little enough to be in the CPU's cache still when they are hashed.
-const batchSize = 256 << 10
+const batchSize = 512 << 10
 
 // maxBatches bounds the memory on a machine of very many CPUs.
 const maxBatches = 64
