@@ -21,6 +21,7 @@ type OpenOptions struct {
 // be called from several goroutines at once; Grow and Close may not.
 type File struct {
 	file       *os.File
+	direct     *os.File // a block device once more, past the page cache; else nil
 	disk       *os.File // the whole disk of a partition, open only for its lock; else nil
 	size       disk.Bytes
 	sectorSize disk.Bytes
@@ -91,6 +92,7 @@ func (f *File) prepare() error {
 	}
 	if f.block {
 		f.sectorSize, err = logicalBlockSize(f.file)
+		f.direct = f.openDirect()
 	}
 	f.windows = newWindows(f)
 	return err
@@ -115,7 +117,7 @@ func (f *File) Fd() int { return int(f.file.Fd()) }
 // io.ReaderAt, and with io.ErrUnexpectedEOF where the file became shorter than it
 // was when it was opened.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.file.ReadAt(p, off)
+	n, err := f.directly(p, off, func(file *os.File) (int, error) { return file.ReadAt(p, off) })
 	if errors.Is(err, io.EOF) && disk.Bytes(off)+disk.Bytes(n) < f.size {
 		err = fmt.Errorf("%s ends at byte %d, and was %d bytes long when it was opened: %w", f.Name(), off+int64(n), f.size, io.ErrUnexpectedEOF)
 	}
@@ -127,7 +129,7 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || disk.Bytes(off) > f.size-disk.Bytes(len(p)) {
 		return 0, fmt.Errorf("%s: write of %d bytes at %d is beyond its end at %d", f.Name(), len(p), off, f.size)
 	}
-	n, err := f.file.WriteAt(p, off)
+	n, err := f.directly(p, off, func(file *os.File) (int, error) { return file.WriteAt(p, off) })
 	if err == nil && n < len(p) {
 		err = fmt.Errorf("%s: wrote %d of %d bytes at %d: %w", f.Name(), n, len(p), off, io.ErrShortWrite)
 	}
@@ -174,8 +176,10 @@ func (f *File) Close() error {
 		f.windows.close()
 	}
 	err := f.file.Close()
-	if f.disk != nil {
-		err = errors.Join(err, f.disk.Close())
+	for _, more := range []*os.File{f.direct, f.disk} {
+		if more != nil {
+			err = errors.Join(err, more.Close())
+		}
 	}
 	return err
 }

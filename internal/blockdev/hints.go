@@ -30,6 +30,9 @@ func WriteSoon(dev any, e disk.Extent) {
 
 // WillNeed starts reading e into the page cache.
 func (f *File) WillNeed(e disk.Extent) {
+	if f.direct != nil {
+		return // it would be read twice
+	}
 	_ = unix.Fadvise(f.Fd(), int64(e.Offset), int64(e.Size), unix.FADV_WILLNEED)
 }
 

@@ -115,6 +115,13 @@ func (c change) tell(fd int) error {
 		return nil // the kernel does not have it
 	case c.op == unix.BLKPG_RESIZE_PARTITION && errors.Is(err, unix.ENXIO):
 		return blkpg(fd, unix.BLKPG_ADD_PARTITION, c.entry)
+	case c.op == unix.BLKPG_RESIZE_PARTITION && errors.Is(err, unix.EINVAL):
+		// The kernel's begins elsewhere: it is of an older table, or of another image that
+		// was attached to the same loop device.
+		if err := blkpg(fd, unix.BLKPG_DEL_PARTITION, c.entry); err != nil {
+			return err
+		}
+		return blkpg(fd, unix.BLKPG_ADD_PARTITION, c.entry)
 	case c.op == unix.BLKPG_ADD_PARTITION && errors.Is(err, unix.EBUSY):
 		// The number is taken. A resize succeeds only where the start is the same.
 		if blkpg(fd, unix.BLKPG_RESIZE_PARTITION, c.entry) == nil {

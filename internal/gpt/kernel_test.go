@@ -129,6 +129,16 @@ func TestTellKernel(t *testing.T) {
 	moved.Offset += disk.MiB
 	must(tell([]disk.Entry{three}, []disk.Entry{moved}, "1:2048+4096 3:18432+2048"))
 	must(tell([]disk.Entry{two, moved}, []disk.Entry{moved}, "1:2048+4096 3:18432+2048")) // 2 is gone already
+	stale := one
+	stale.Offset += 4096 // the table says so, and the kernel never heard of it
+	grown := stale
+	grown.Size += 4096
+	err = tell([]disk.Entry{stale}, []disk.Entry{grown}, "1:2048+4096 3:18432+2048")
+	if err == nil || err.Error() != "resize partition 1: device or resource busy" {
+		t.Errorf("a partition in use that the kernel has elsewhere: %v", err)
+	}
+	must(held.Close())
+	must(tell([]disk.Entry{stale}, []disk.Entry{grown}, "1:2056+2056 3:18432+2048"))
 	if err := gpt.TellKernel(dev.Fd(), nil, []disk.Entry{two}, 4096); err == nil || err.Error() != "the table is for sectors of 4096 bytes, and the kernel uses 512 on this disk" {
 		t.Errorf("other sectors: %v", err)
 	}
