@@ -77,7 +77,7 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *run {
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	return &run{
-		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: newPipeline(env.Workers),
+		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: pipelineFor(dev, env.Workers),
 		volumes: map[int]*volume{}, resumed: map[int]dataKeys{}, derived: map[int]uuid.UUID{}, left: map[int]bool{},
 	}
 }

@@ -27,7 +27,7 @@ type Env struct {
 	// (SOURCE_DATE_EPOCH), nil for now.
 	Epoch   *time.Time
 	Report  func(Event)
-	Workers int // goroutines that encrypt; 0 means one a core
+	Workers int // goroutines that encrypt; 0 means one a core, and more for block devices
 }
 
 // Sealer guards the passphrase of a keyslot by one kind of key.

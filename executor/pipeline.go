@@ -30,6 +30,19 @@ func newPipeline(n int) *pipeline {
 	return &pipeline{workers: n}
 }
 
+// queueDepth is how many pieces are on their way to and from a block device at once: a
+// transfer past the page cache waits for the disk, which with fewer would be idle.
+const queueDepth = 8
+
+// pipelineFor returns the pipeline of a run over a disk.
+func pipelineFor(dev Target, n int) *pipeline {
+	p := newPipeline(n)
+	if d, ok := dev.(interface{ IsBlockDevice() bool }); ok && n <= 0 && d.IsBlockDevice() {
+		p.workers = max(p.workers, queueDepth)
+	}
+	return p
+}
+
 // each calls do for every piece of size bytes, in parallel, and returns the first
 // error. No call begins after ctx is done or another failed.
 func (p *pipeline) each(ctx context.Context, size disk.Bytes, do func(off, n disk.Bytes) error) error {
