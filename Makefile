@@ -22,6 +22,10 @@ install: build
 	install -D -m 644 -t $(LIBDIR)/systemd/system initramfs/systemd/sealpart.service
 	install -D -m 755 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/module-setup.sh
 	install -m 644 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/device-timeout.conf
+	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/hooks initramfs/initramfs-tools/hooks/sealpart
+	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/scripts/local-top initramfs/initramfs-tools/scripts/local-top/sealpart
+	install -D -m 644 -t $(LIBDIR)/initcpio/install initramfs/mkinitcpio/install/sealpart
+	install -D -m 644 -t $(LIBDIR)/initcpio/hooks initramfs/mkinitcpio/hooks/sealpart
 
 # The foreign programs that judge the tests (as root; else it says what to install).
 tools:
@@ -37,7 +41,7 @@ test-boot: tools
 
 # The same with twenty power cuts, and under UEFI: half an hour.
 test-boot-long: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -cuts 20 -timeout 2h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -uefi -cuts 20 -timeout 2h
 
 # The linter is a tool of its own module, so that ours does not inherit its modules.
 lint:

@@ -11,10 +11,13 @@ missing() {
 		command -v "$program" >/dev/null || printf '%s ' "$package"
 	done < <(grep -v '^#' packages)
 	# Without a program: what lets tpm2-tools and systemd talk to swtpm, what lets them
-	# talk to a TPM device, and the kernel of the machines that are booted.
+	# talk to a TPM device, and the kernel, the firmware
+	# and the boot stub of the machines that are booted.
 	compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so*' >/dev/null || printf 'libtss2-tcti-swtpm0 '
 	compgen -G '/usr/lib/*/libtss2-tcti-device.so*' >/dev/null || printf 'libtss2-tcti-device0 '
-	compgen -G '/boot/vmlinuz-*-cloud-amd64' >/dev/null || printf 'linux-image-cloud-amd64'
+	compgen -G '/boot/vmlinuz-*-cloud-amd64' >/dev/null || printf 'linux-image-cloud-amd64 '
+	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || printf 'ovmf '
+	compgen -G '/usr/lib/systemd/boot/efi/linux*.efi.stub' >/dev/null || printf 'systemd-boot-efi'
 }
 
 packages=$(missing)

@@ -17,6 +17,9 @@ import (
 // bootTime is how long a boot may take. It takes 20 seconds where nothing else runs.
 const bootTime = 4 * time.Minute
 
+// consoleOptions are what every kernel gets. A root that is mounted must not change by it.
+const consoleOptions = "console=ttyS0 panic=-1 quiet ro fsck.mode=skip systemd.show_status=1"
+
 // machine is a computer with one disk and a TPM.
 type machine struct {
 	dir     string
@@ -126,7 +129,7 @@ func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *bytes.Bu
 	if m.initrd != "" {
 		version := kernelVersion(t)
 		args = append(args, "-kernel", "/boot/vmlinuz-"+version, "-initrd", m.initrd,
-			"-append", "console=ttyS0 panic=-1 quiet ro rootfstype=ext4 rootflags=noload fsck.mode=skip systemd.show_status=1 "+m.cmdline)
+			"-append", consoleOptions+" rootfstype=ext4 rootflags=noload "+m.cmdline)
 	}
 	console := &bytes.Buffer{}
 	cmd := exec.CommandContext(ctx, testenv.Need(t, "qemu-system-x86_64"), args...)
