@@ -170,16 +170,23 @@ func (f *File) Grow(size disk.Bytes) error {
 	return f.file.Sync() // not fdatasync: the size is all that changed
 }
 
-// Close gives the lock back and closes the file. It does not sync.
+// Close gives the lock back and closes the file. It does not sync. For a disk that was
+// open for writing it waits until udev has looked at it.
 func (f *File) Close() error {
 	if f.windows != nil {
 		f.windows.close()
 	}
+	keeper := f.keep()
 	err := f.file.Close()
-	for _, more := range []*os.File{f.direct, f.disk} {
-		if more != nil {
-			err = errors.Join(err, more.Close())
-		}
+	if f.direct != nil {
+		err = errors.Join(err, f.direct.Close())
+	}
+	if keeper != nil {
+		awaitUdev()
+		err = errors.Join(err, keeper.Close())
+	}
+	if f.disk != nil {
+		err = errors.Join(err, f.disk.Close())
 	}
 	return err
 }

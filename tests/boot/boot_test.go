@@ -6,6 +6,7 @@ package boot
 
 import (
 	"flag"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,7 +35,9 @@ func TestFirstBoot(t *testing.T) {
 	m := newMachine(t)
 	m.initrd = systemdInitrd(t, m.dir, convertRoot)
 	m.cmdline = m.unlock()
-	m.mustMount(t, "/dev/mapper/root")
+	if log := m.mustMount(t, "/dev/mapper/root"); !strings.Contains(log, "CHECK the table was read 1 times") {
+		t.Errorf("partitions went and came back:\n%s", log)
+	}
 	m.plain.CheckFiles(t, m.disk)
 	if tokens := rig.Run(t, "cryptsetup", "luksDump", rig.Extract(t, m.disk, "root", m.disk+".root")); !strings.Contains(tokens, "systemd-tpm2") {
 		t.Errorf("the volume has no token of systemd's:\n%s", tokens)
@@ -46,6 +49,28 @@ func TestFirstBoot(t *testing.T) {
 	}
 	if rig.Sum(t, m.disk, m.size(t)) != before {
 		t.Error("the second boot wrote to the disk")
+	}
+}
+
+// TestExample boots with the definitions of examples/first-boot: beside the root that is
+// encrypted a new partition is made, by programs that the initramfs has because the
+// definitions call for them.
+func TestExample(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd = systemdInitrd(t, m.dir, "../../examples/first-boot")
+	if err := os.Truncate(m.disk, 400<<20); err != nil { // a larger disk than the image was made for
+		t.Fatal(err)
+	}
+	m.cmdline = m.unlock()
+	m.mustMount(t, "/dev/mapper/root")
+	for _, name := range []string{"root", "data"} {
+		if dump := rig.Run(t, "cryptsetup", "luksDump", rig.Extract(t, m.disk, name, m.disk+"."+name)); !strings.Contains(dump, "systemd-tpm2") || strings.Contains(dump, "reencrypt") {
+			t.Errorf("%s is not encrypted and sealed:\n%s", name, dump)
+		}
+	}
+	if log := m.mustMount(t, "/dev/mapper/root"); strings.Contains(log, "sealpart[") {
+		t.Errorf("the second boot had something to say:\n%s", log)
 	}
 }
 

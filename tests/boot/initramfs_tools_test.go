@@ -47,7 +47,7 @@ func TestInitramfsTools(t *testing.T) {
 
 	m.cmdline = "root=/dev/mapper/root sealpart.device=/dev/vda"
 	m.mustMount(t, "/dev/mapper/root")
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 	before := rig.Sum(t, m.disk, m.size(t))
 	m.mustMount(t, "/dev/mapper/root")
 	if rig.Sum(t, m.disk, m.size(t)) != before {

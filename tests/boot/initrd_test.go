@@ -30,13 +30,17 @@ type = "file"
 path = "/etc/sealpart.d/spare.key"
 `
 
-// install installs sealpart as a package would, with a definition in /etc, and returns
-// the tree.
+// install installs sealpart as a package would, with a definition in /etc, or all of a
+// folder of them, and returns the tree.
 func install(t *testing.T, dir, definition string) string {
 	t.Helper()
 	tree := filepath.Join(dir, "installed")
 	rig.Run(t, "make", "-s", "-C", "../..", "install", "DESTDIR="+tree, "BUILD="+filepath.Join(dir, "build"))
-	put(t, tree, "etc/sealpart.d/10-root.toml", definition)
+	if strings.Contains(definition, "\n") {
+		put(t, tree, "etc/sealpart.d/10-root.toml", definition)
+		return tree
+	}
+	rig.Run(t, "sh", "-c", fmt.Sprintf("mkdir -p %[1]s && cp %[2]s/*.toml %[1]s", filepath.Join(tree, "etc/sealpart.d"), definition))
 	return tree
 }
 

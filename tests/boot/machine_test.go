@@ -15,7 +15,7 @@ import (
 )
 
 // bootTime is how long a boot may take. It takes 20 seconds where nothing else runs.
-const bootTime = 4 * time.Minute
+const bootTime = 3 * time.Minute
 
 // consoleOptions are what every kernel gets. A root that is mounted must not change by it.
 const consoleOptions = "console=ttyS0 panic=-1 quiet ro fsck.mode=skip systemd.show_status=1"
@@ -40,6 +40,7 @@ exec >/dev/console 2>&1 </dev/null
 $b mount -t proc proc /proc; [ -d /sys/block ] || $b mount -t sysfs sys /sys
 echo "CHECK root $($b awk '$2 == "/" { print $1, $3 }' /proc/mounts | $b tail -n 1)"
 for d in /sys/block/dm-*; do echo "CHECK mapping $($b cat $d/dm/uuid) over" $($b ls $d/slaves); done
+echo "CHECK the table was read $($b dmesg | $b grep -c '\] *vda: vda1') times"
 (cd /deep && $b sha256sum -c ../sums >/dev/null) && echo "CHECK files are whole"
 $b poweroff -f
 `

@@ -30,7 +30,7 @@ func TestUEFI(t *testing.T) {
 		"-drive", "if=pflash,unit=1,format=raw,file=" + vars,
 	}
 	m.mustMount(t, "/dev/mapper/root")
-	m.plain.Check(t, m.disk)
+	m.plain.CheckFiles(t, m.disk)
 	before := rig.Sum(t, m.disk, m.size(t))
 	m.mustMount(t, "/dev/mapper/root")
 	if rig.Sum(t, m.disk, m.size(t)) != before {
