@@ -52,6 +52,15 @@ func TreeSize(dataSize int64, dataBlockSize, hashBlockSize int, algorithm string
 	return sb.TreeSize()
 }
 
+// DigestSize returns the size in bytes of a digest, and so of the root hash.
+func (sb Superblock) DigestSize() (int, error) {
+	newHash, err := algorithm(sb.Algorithm)
+	if err != nil {
+		return 0, err
+	}
+	return newHash().Size(), nil
+}
+
 // TreeSize returns the size in bytes of the hash device, superblock and all.
 func (sb Superblock) TreeSize() (int64, error) {
 	if err := sb.validate(); err != nil {

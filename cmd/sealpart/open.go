@@ -16,16 +16,21 @@ import (
 func openCommand() *cobra.Command {
 	var keys keyFlags
 	var readOnly bool
+	var rootHash string
 	cmd := &cobra.Command{
 		Use:   "open [flags] NAME DISK#PART",
-		Short: "Open an encrypted partition as /dev/mapper/NAME, by the first token or key that works",
+		Short: "Open an encrypted partition as /dev/mapper/NAME, by the first token or key that works; or one under dm-verity",
 		Args:  exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if rootHash != "" {
+				return openVerity(args[0], args[1], rootHash, cmd.OutOrStdout())
+			}
 			return open(cmd.Context(), keys, args[0], args[1], readOnly, cmd.OutOrStdout())
 		},
 	}
 	keys.register(cmd)
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "let nothing be written to it")
+	cmd.Flags().StringVar(&rootHash, "root-hash", "", "PART is the data of a dm-verity device with this root hash; the hash partition is found by its UUID")
 	return cmd
 }
 

@@ -37,6 +37,19 @@ $s open --key-file $key vol %[1]q#root && test $(dmsetup table vol | wc -l) -gt 
 ! $s open --key-file $key vol %[2]q#root 2>crash && grep -q "in the middle of a hot zone; apply finishes it" crash && ! test -e /dev/mapper/vol && echo crash >>good
 `
 
+// verityOpened is the script of a verity pair that we open and veritysetup looks at: on a
+// disk with partitions, as an image file, and with a root hash that is another's.
+const verityOpened = `
+image=%[1]q root=%[2]s; loop=$(losetup -f --show -P $image)
+$s open --root-hash $root vol $loop#usr && veritysetup status vol >verity && same vol "-o ro" && dmsetup table vol >ours && dmsetup info -c --noheadings -o uuid vol | sed 's/[^-]*$//' >>ours && $s close vol \
+	&& veritysetup open ${loop}p2 vol ${loop}p3 $root && dmsetup table vol >theirs && dmsetup info -c --noheadings -o uuid vol | sed 's/[^-]*$//' >>theirs && veritysetup close vol && cmp ours theirs \
+	&& grep -q "type: *VERITY" verity && grep -q "status: *verified" verity && echo verity-device >>good
+losetup -d $loop
+$s open --root-hash $root vol $image#usr && same vol "-o ro" && $s close vol && test -z "$(losetup -j $image)" && echo verity-file >>good
+other=$(echo $root | cut -c 3-); ! $s open --root-hash 00$other vol $image#usr 2>wrong && grep -q "not what the root hash promises" wrong && ! test -e /dev/mapper/vol && echo verity-wrong >>good
+! $s open --root-hash ${root}00 vol $image#usr 2>wrong && grep -q "has no partition with the UUID" wrong && ! $s open --root-hash ab vol $image#usr 2>wrong && grep -q "at least 64" wrong && echo verity-usage >>good
+`
+
 // TestOpen opens and closes volumes by our own device-mapper calls.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
@@ -45,10 +58,13 @@ func TestOpen(t *testing.T) {
 	clean := stopped(t, plain, filepath.Join(dir, "clean.img"), syscall.SIGINT)
 	crash := stopped(t, plain, filepath.Join(dir, "crash.img"), syscall.SIGKILL)
 	rig.Must(t, plain.Apply(plain.Path)...)
-	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums) + fmt.Sprintf(pending, clean, crash)
+	fresh := newFresh(t, dir, plain.Key)
+	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums) + fmt.Sprintf(pending, clean, crash) +
+		fmt.Sprintf(verityOpened, fresh, rootHashOf(t, fresh))
 	good, log := boot(t, dir, script)
 	for _, name := range []string{
 		"device", "cryptsetup-closes", "we-close", "busy", "read-only", "stranger", "file", "wrong-key", "name", "no-key-left", "clean", "crash",
+		"verity-device", "verity-file", "verity-wrong", "verity-usage",
 	} {
 		if !slices.Contains(good, name) {
 			t.Errorf("the kernel is not content with %q", name)

@@ -71,14 +71,18 @@ func newFresh(t *testing.T, dir, key string) string {
 	return image
 }
 
-// verityOf is the script of an image's verity pair. The root hash is what the UUIDs
-// of the two partitions say.
+// verityOf is the script of an image's verity pair.
 func verityOf(t *testing.T, dir, image, sums string) string {
 	t.Helper()
-	data, hash := rig.Find(t, image, "usr"), rig.Find(t, image, "usr-verity")
-	root := strings.ToLower(strings.ReplaceAll(data.UUID+hash.UUID, "-", ""))
 	return verity("verity", rig.Extract(t, image, "usr", filepath.Join(dir, "usr")),
-		rig.Extract(t, image, "usr-verity", filepath.Join(dir, "usr-verity")), root, sums)
+		rig.Extract(t, image, "usr-verity", filepath.Join(dir, "usr-verity")), rootHashOf(t, image), sums)
+}
+
+// rootHashOf returns the root hash that the UUIDs of an image's verity pair say.
+func rootHashOf(t *testing.T, image string) string {
+	t.Helper()
+	data, hash := rig.Find(t, image, "usr"), rig.Find(t, image, "usr-verity")
+	return strings.ToLower(strings.ReplaceAll(data.UUID+hash.UUID, "-", ""))
 }
 
 // sumsOf lists the sums of the files that every file system here holds.
