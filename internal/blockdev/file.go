@@ -91,11 +91,28 @@ func (f *File) prepare() error {
 		return err
 	}
 	if f.block {
-		f.sectorSize, err = logicalBlockSize(f.file)
+		if f.sectorSize, err = logicalBlockSize(f.file); err != nil {
+			return err
+		}
+		if err := f.checkWritable(); err != nil {
+			return err
+		}
 		f.direct = f.openDirect()
 	}
 	f.windows = newWindows(f)
 	return err
+}
+
+// checkWritable refuses to write to a device that the kernel lets one open for that, and
+// then refuses every write.
+func (f *File) checkWritable() error {
+	if !f.write {
+		return nil
+	}
+	if readOnly, err := unix.IoctlGetInt(f.Fd(), unix.BLKROGET); err != nil || readOnly == 0 {
+		return err
+	}
+	return fmt.Errorf("%s is read-only: look for a write-protect switch, or at \"blockdev --getro\"", f.Name())
 }
 
 // Name returns the path that the file was opened by.
