@@ -2,6 +2,7 @@ package boot
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,23 +13,27 @@ import (
 
 // busyboxModules are what the cloud kernel needs for the machine, in the order in which
 // they are loaded.
-var busyboxModules = []string{"virtio_pci", "virtio_blk", "ext4", "tpm_crb", "ecb", "xts", "aesni_intel", "dm_crypt"}
+var busyboxModules = []string{"virtio_pci", "virtio_blk", "ext4", "tpm_crb", "ecb", "xts", "aesni_intel", "dm_crypt", "dm_verity"}
 
-// busyboxInitrd makes the initramfs of initramfs/busybox.
-func busyboxInitrd(t *testing.T, dir string) string {
+// busyboxInitrd makes the initramfs of initramfs/busybox, for a definition or a folder of
+// them.
+func busyboxInitrd(t *testing.T, dir, definition string) string {
 	t.Helper()
-	tree, version := install(t, dir, convertRoot), kernelVersion(t)
+	tree, version := install(t, dir, definition), kernelVersion(t)
 	put(t, tree, "etc/sealpart.d/spare.key", "a key file of the tests")
 	put(t, tree, "etc/modules", strings.Join(busyboxModules, "\n"))
 	path := filepath.Join(dir, "initrd.img")
 	rig.Run(t, "sh", "-ec", fmt.Sprintf(`
 cp ../../initramfs/busybox/init %[1]s/init
+for program in $(%[1]s/usr/bin/sealpart doctor --programs --definitions %[1]s/etc/sealpart.d); do
+	cp --parents $(command -v $program) $(ldd $(command -v $program) | grep -o '/[^ ]*') %[1]s
+done
 mkdir -p %[1]s/bin && cp %[2]s %[1]s/bin/
 for m in %[3]s; do modprobe -S %[4]s --show-depends $m; done | awk '$1 == "insmod" { print $2 }' | sort -u | while read -r file; do
 	mkdir -p %[1]s${file%%/*} && cp $file %[1]s$file
 done
 cp /lib/modules/%[4]s/modules.order /lib/modules/%[4]s/modules.builtin %[1]s/lib/modules/%[4]s/ && depmod -b %[1]s %[4]s
-rm -rf %[1]s/usr/lib %[1]s/usr/share
+rm -rf %[1]s/usr/lib/systemd %[1]s/usr/lib/dracut %[1]s/usr/share
 (cd %[1]s && find . | cpio --quiet -o -H newc) | zstd -1 -q >%[5]s`,
 		tree, testenv.Need(t, "busybox"), strings.Join(busyboxModules, " "), version, path))
 	return path
@@ -38,7 +43,7 @@ rm -rf %[1]s/usr/lib %[1]s/usr/share
 func TestBusybox(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
-	m.initrd = busyboxInitrd(t, m.dir)
+	m.initrd = busyboxInitrd(t, m.dir, convertRoot)
 	m.cmdline = "sealpart.device=/dev/vda"
 	m.mustMount(t, "/dev/mapper/root")
 	m.plain.CheckFiles(t, m.disk)
@@ -46,5 +51,69 @@ func TestBusybox(t *testing.T) {
 	m.mustMount(t, "/dev/mapper/root")
 	if rig.Sum(t, m.disk, m.size(t)) != before {
 		t.Error("the second boot wrote to the disk")
+	}
+}
+
+// TestFieldUpdate boots examples/field-update on a device with two plain roots: both are
+// encrypted. The version that is fallen back to boots the other one, and leaves all as it is.
+func TestFieldUpdate(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.twoRoots(t)
+	m.initrd = busyboxInitrd(t, t.TempDir(), "../../examples/field-update")
+	m.cmdline = "sealpart.device=/dev/vda root=PARTLABEL=root-b"
+	m.mustMount(t, "/dev/mapper/root")
+	for _, name := range []string{"root-a", "root-b"} {
+		if dump := rig.Run(t, "cryptsetup", "luksDump", rig.Extract(t, m.disk, name, m.disk+"."+name)); !strings.Contains(dump, "systemd-tpm2") || strings.Contains(dump, "reencrypt") {
+			t.Errorf("%s is not encrypted and sealed:\n%s", name, dump)
+		}
+	}
+	m.initrd = busyboxInitrd(t, t.TempDir(), "../../examples/field-update/fallback")
+	m.cmdline = "sealpart.device=/dev/vda root=PARTLABEL=root-a"
+	before := rig.Sum(t, m.disk, m.size(t))
+	m.mustMount(t, "/dev/mapper/root")
+	if rig.Sum(t, m.disk, m.size(t)) != before {
+		t.Error("the version that is fallen back to wrote to the disk")
+	}
+}
+
+// twoRoots makes a disk of two partitions with the root file system, and room behind each.
+func (m *machine) twoRoots(t *testing.T) {
+	t.Helper()
+	const root = "type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
+	rig.File(t, m.dir, "disk.img", "")
+	if err := os.Truncate(m.disk, 210<<20); err != nil {
+		t.Fatal(err)
+	}
+	rig.RunIn(t, "label: gpt\nstart=1MiB, size=104MiB, "+root+", name=root-a\nstart=105MiB, size=104MiB, "+root+", name=root-b\n", "sfdisk", "-q", m.disk)
+	for _, seek := range []string{"seek=1", "seek=105"} {
+		rig.Run(t, "dd", "if="+m.plain.Root, "of="+m.disk, "bs=1M", seek, "conv=notrunc,sparse", "status=none")
+	}
+}
+
+// TestVerityRoot boots the image of examples/verity-root: its first boot makes var, sealed
+// to the TPM, and the kernel checks root against the hash on its command line.
+func TestVerityRoot(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	build := t.TempDir()
+	rig.Run(t, "cp", "-r", filepath.Join(m.dir, "tree"), filepath.Join(build, "rootfs"))
+	if err := os.Remove(m.disk); err != nil {
+		t.Fatal(err)
+	}
+	rig.Must(t, "apply", "--definitions", "../../examples/verity-root", "--root", build, "--seed", rig.Seed, "--empty=create", "--size=256M", m.disk)
+	if err := os.Truncate(m.disk, 400<<20); err != nil { // the device has more
+		t.Fatal(err)
+	}
+	data, hash := rig.Find(t, m.disk, "root-x86-64"), rig.Find(t, m.disk, "root-x86-64-verity")
+	m.initrd = busyboxInitrd(t, m.dir, "../../examples/verity-root/device")
+	m.cmdline = "sealpart.device=/dev/vda sealpart.open=var roothash=" + strings.ToLower(strings.ReplaceAll(data.UUID+hash.UUID, "-", ""))
+	for boots := range 2 {
+		log := m.mustMount(t, "/dev/mapper/root")
+		for _, said := range []string{"CHECK mapping CRYPT-VERITY-", "CHECK mapping CRYPT-LUKS2-"} {
+			if !strings.Contains(log, said) {
+				t.Errorf("boot %d: the console does not say %q:\n%s", boots+1, said, log)
+			}
+		}
 	}
 }
