@@ -63,6 +63,7 @@ func (b *builder) key(at place, set settings) Key {
 	b.checkFields(k.Type, set)
 	k.PCRs = b.pcrs(set)
 	k.Bank = b.oneOf(set, "bank", banks, "")
+	k.PIN = b.keySourceIn(set, "pin")
 	k.Path = b.keyPath(k.Type, set)
 	k.Offset, k.Size = b.keyPart(set)
 	k.Escrow = b.escrow(set)

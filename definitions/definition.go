@@ -146,6 +146,9 @@ type Key struct {
 	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
 	Bank string `json:"bank,omitempty"`
+	// PIN is the key source that the PIN of a tpm2 key is read from when it is made;
+	// "": it has none.
+	PIN string `json:"pin,omitempty"`
 	// Path is the key file of a file key, or "credential:NAME" or "socket:PATH"; ""
 	// means the one of --key-file. A recovery key is written there.
 	Path string `json:"path,omitempty"`

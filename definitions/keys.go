@@ -107,7 +107,7 @@ var keys = []known{
 	{"encryption.key", "public_key", kindText, later, false},
 	{"encryption.key", "public_key_pcrs", kindPCRs, later, false},
 	{"encryption.key", "pcrlock", kindText, later, false},
-	{"encryption.key", "pin", kindText, later, false},
+	{"encryption.key", "pin", kindText, ready, false},
 	{"encryption.key", "srk", kindText, later, false},
 	{"encryption.key", "device_key", kindText, later, false},
 	{"encryption.key", "format", kindText, later, false},
@@ -166,7 +166,7 @@ var (
 	}, nil}
 	// keyTypesFor says which types of key a field is for; those not listed are for all.
 	keyTypesFor = map[string][]string{
-		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "pin": {KeyTPM2}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
 	}
 )

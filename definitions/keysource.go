@@ -54,7 +54,12 @@ func checkDescriptor(text string) error {
 
 // keySource returns a key source as it is written, "" where it is not set.
 func (b *builder) keySource(path string) string {
-	text, s, ok := value[string](b.set, path)
+	return b.keySourceIn(b.set, path)
+}
+
+// keySourceIn is keySource of one of several like tables.
+func (b *builder) keySourceIn(set settings, path string) string {
+	text, s, ok := value[string](set, path)
 	if !ok {
 		return ""
 	}

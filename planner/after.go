@@ -120,7 +120,7 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 	token := disk.Token{ID: id, Keyslots: []int{id}}
 	switch {
 	case k.Type == definitions.KeyTPM2:
-		token.Type, token.PCRs, token.Bank = "systemd-tpm2", k.PCRs, k.Bank
+		token.Type, token.PCRs, token.Bank, token.PIN = "systemd-tpm2", k.PCRs, k.Bank, k.PIN != ""
 	case mark:
 		token.Type = FileToken
 	default:

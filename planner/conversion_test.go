@@ -243,6 +243,8 @@ func TestRekey(t *testing.T) {
 		{"enrolled beside the vendor's", luks(root, 1, tpmToken), both[:1], true},
 		{"other PCRs", luks(root, 0, disk.Token{Type: "systemd-tpm2", PCRs: []int{7, 11}, Bank: "sha256"}), both[:1], true},
 		{"with a PIN", luks(root, 0, disk.Token{Type: "systemd-tpm2", PCRs: []int{7}, PIN: true}), both[:1], true},
+		{"signed policy", luks(root, 0, disk.Token{Type: "systemd-tpm2", PCRs: []int{7}, Bank: "sha256", PublicKeyPCRs: []int{11}}), both[:1], true},
+		{"without the PIN", luks(root, 0, tpmToken), []definitions.Key{{Type: definitions.KeyTPM2, PCRs: tpmToken.PCRs, PIN: "ask"}}, true},
 		{"one key too few", luks(root, 0, tpmToken), both, true},
 		{"one token for two keys", luks(root, 0, fileToken), []definitions.Key{fileKey, {Type: definitions.KeyFile}}, true},
 		{"done", luks(root, 0, tpmToken), both[:1], false},

@@ -77,7 +77,7 @@ func RotateKey(l *disk.LUKS, slot int, key *definitions.Key) (KeyChange, error) 
 func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 	t, found := tokenOf(l, slot)
 	switch {
-	case found && t.Type == "systemd-tpm2" && !t.PIN:
+	case found && literalPCRs(t) && !t.PIN:
 		return definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank}, nil
 	case found && t.Type == "systemd-recovery":
 		return definitions.Key{Type: definitions.KeyRecovery}, nil

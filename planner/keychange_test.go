@@ -59,6 +59,8 @@ func TestRotateKey(t *testing.T) {
 	other := &definitions.Key{Type: definitions.KeyFile, Path: "/k"}
 	pin := keyed()
 	pin.Tokens[0].PIN = true
+	signed, locked := keyed(), keyed()
+	signed.Tokens[0].PublicKeyPCRs, locked.Tokens[0].PCRLock = []int{11}, true
 	for _, c := range []struct {
 		name string
 		l    *disk.LUKS
@@ -72,6 +74,8 @@ func TestRotateKey(t *testing.T) {
 		{"passphrase", keyed(), 1, nil, nil},
 		{"unknown token", keyed(), 3, nil, nil},
 		{"PIN", pin, 0, nil, nil},
+		{"signed policy", signed, 0, nil, nil},
+		{"pcrlock", locked, 0, nil, nil},
 		{"none", keyed(), 9, other, nil},
 	} {
 		change, err := RotateKey(c.l, c.slot, c.key)

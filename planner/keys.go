@@ -50,7 +50,13 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 	case definitions.KeyRecovery:
 		return t.Type == "systemd-recovery"
 	}
-	return t.Type == "systemd-tpm2" && !t.PIN && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
+	return literalPCRs(t) && t.PIN == (k.PIN != "") && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
+}
+
+// literalPCRs tells whether a token binds to a TPM in no way that a definition cannot
+// say: there are signed policies and those of systemd-pcrlock besides.
+func literalPCRs(t disk.Token) bool {
+	return t.Type == "systemd-tpm2" && len(t.PublicKeyPCRs) == 0 && !t.PCRLock
 }
 
 // opensSlot tells whether a token has keyslots and all of them are there.
@@ -134,6 +140,9 @@ func spokenKeys(keys []definitions.Key) string {
 		name := k.Type
 		if len(k.PCRs) > 0 {
 			name += fmt.Sprintf(" with PCRs %v", k.PCRs)
+		}
+		if k.PIN != "" {
+			name += " and a PIN"
 		}
 		names = append(names, name)
 	}

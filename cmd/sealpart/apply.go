@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,6 +50,7 @@ func applyCommand() *cobra.Command {
 	}
 	flags.planFlags.register(cmd)
 	flags.keyFlags.register(cmd)
+	flags.keyFlags.registerPIN(cmd)
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the plan; open the disk read-only")
 	cmd.Flags().StringVar(&flags.fstab, "generate-fstab", "", "write the new file `PATH`, below --root, from each mount_point")
 	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|lines|json|none`")
@@ -237,7 +239,7 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers:   []executor.Sealer{tpm2.Sealer{Device: f.tpm2}, f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
+		Sealers:   []executor.Sealer{f.tpm(defs), f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
 		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}
@@ -255,6 +257,27 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 		}
 	}
 	return env
+}
+
+// tpm opens tokens with the PIN of --pin, or the one that all definitions name. Where
+// they name several, nobody knows which is a token's, and to try costs.
+func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
+	var sources []string
+	for _, d := range defs {
+		if d.Encryption == nil {
+			continue
+		}
+		for _, k := range d.Encryption.Keys {
+			if k.PIN != "" && !slices.Contains(sources, k.PIN) {
+				sources = append(sources, k.PIN)
+			}
+		}
+	}
+	sealer := tpm2.Sealer{Device: f.tpm2, PIN: f.pin, ReadPIN: new(keyfile.PINs).Read}
+	if f.pin == "" && len(sources) == 1 {
+		sealer.PIN = sources[0]
+	}
+	return sealer
 }
 
 // files reads key files, and standard input where one is named "-".

@@ -31,6 +31,7 @@ func exportCommand() *cobra.Command {
 		},
 	}
 	keys.register(cmd)
+	keys.registerPIN(cmd)
 	return cmd
 }
 

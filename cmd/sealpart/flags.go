@@ -112,6 +112,7 @@ func (f *planFlags) seedUUID(facts host.Facts) (uuid.UUID, error) {
 type keyFlags struct {
 	keyFile string
 	tpm2    string
+	pin     string // a key source
 }
 
 // tpm2Usage says what --tpm2-device takes.
@@ -121,6 +122,11 @@ const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:ho
 func (f *keyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` (\"-\": standard input) for keys of type file, and to open volumes")
 	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", tpm2Usage)
+}
+
+// registerPIN adds the flag for a PIN, which not every command with keys may try.
+func (f *keyFlags) registerPIN(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.pin, "pin", "", "the PIN of TPM keys: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of the TPM's tries")
 }
 
 // parsePart splits DISK#PART.

@@ -147,9 +147,32 @@ func spokenToken(t disk.Token) string {
 		return "opened by a key file"
 	case t.Type != "systemd-tpm2":
 		return "opened by a token of type " + printable(t.Type)
-	case len(t.PCRs) == 0:
-		return "sealed to a TPM"
-	default:
-		return fmt.Sprintf("sealed to a TPM and its PCRs %s (%s)", joinInts(t.PCRs), printable(t.Bank))
 	}
+	return "sealed to a TPM" + and(spokenTerms(t))
+}
+
+// spokenTerms says what a TPM asks for before it opens a key.
+func spokenTerms(t disk.Token) (terms []string) {
+	if len(t.PCRs) > 0 {
+		terms = append(terms, fmt.Sprintf("its PCRs %s (%s)", joinInts(t.PCRs), printable(t.Bank)))
+	}
+	if len(t.PublicKeyPCRs) > 0 {
+		terms = append(terms, fmt.Sprintf("a signed policy of its PCRs %s", joinInts(t.PublicKeyPCRs)))
+	}
+	if t.PCRLock {
+		terms = append(terms, "the policy of systemd-pcrlock")
+	}
+	if t.PIN {
+		terms = append(terms, "a PIN")
+	}
+	return terms
+}
+
+// and puts an "and" before each.
+func and(terms []string) string {
+	text := ""
+	for _, term := range terms {
+		text += " and " + term
+	}
+	return text
 }

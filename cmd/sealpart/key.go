@@ -80,6 +80,7 @@ func keyAddCommand() *cobra.Command {
 		},
 	}
 	unlock.register(cmd)
+	unlock.registerPIN(cmd)
 	fresh.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
@@ -138,6 +139,7 @@ func keyRotateCommand() *cobra.Command {
 		},
 	}
 	unlock.register(cmd)
+	unlock.registerPIN(cmd)
 	fresh.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
@@ -195,7 +197,7 @@ func luksOf(arg string, section *blockdev.Section) (*disk.LUKS, error) {
 // volumeEnv is for commands on one volume, in which --key-file opens it and is no
 // definition's key.
 func (f keyFlags) volumeEnv() executor.Env {
-	env := (&keyFlags{tpm2: f.tpm2}).env(nil)
+	env := (&keyFlags{tpm2: f.tpm2, pin: f.pin}).env(nil)
 	if f.keyFile != "" {
 		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})
 	}

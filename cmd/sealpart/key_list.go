@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/recovery"
+	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/spf13/cobra"
 )
@@ -67,7 +68,7 @@ func (v *keyVolume) try(ctx context.Context, slot int) keyRow {
 		row.Kind, row.Escrow = test.Token.Type, recovery.Escrow(test.Token.Raw)
 	}
 	opens := test.Err == nil
-	if !errors.Is(test.Err, executor.ErrNotGiven) {
+	if !errors.Is(test.Err, executor.ErrNotGiven) && !errors.Is(test.Err, tpm2.ErrNoPIN) {
 		row.Opens = &opens
 	}
 	if test.Err != nil {
@@ -122,6 +123,7 @@ func keyTestCommand() *cobra.Command {
 		},
 	}
 	unlock.register(cmd)
+	unlock.registerPIN(cmd)
 	cmd.Flags().IntVar(&slot, "keyslot", slot, "try only the keyslot `N`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd

@@ -29,6 +29,7 @@ func openCommand() *cobra.Command {
 		},
 	}
 	keys.register(cmd)
+	keys.registerPIN(cmd)
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "let nothing be written to it")
 	cmd.Flags().StringVar(&rootHash, "root-hash", "", "PART is the data of a dm-verity device with this root hash; the hash partition is found by its UUID")
 	return cmd

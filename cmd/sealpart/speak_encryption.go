@@ -81,10 +81,8 @@ func spokenKeys(keys []definitions.Key) string {
 // spokenKey names a key, never its content.
 func spokenKey(k definitions.Key) string {
 	switch {
-	case k.Type == definitions.KeyTPM2 && len(k.PCRs) > 0:
-		return fmt.Sprintf("a key sealed to the TPM and its PCRs %s", joinInts(k.PCRs))
 	case k.Type == definitions.KeyTPM2:
-		return "a key sealed to the TPM"
+		return spokenTPMKey(k)
 	case k.Type == definitions.KeyRecovery && len(k.Escrow) > 0:
 		return "a recovery key, encrypted to " + strings.Join(k.Escrow, " and ")
 	case k.Type == definitions.KeyRecovery && k.Path != "":
@@ -96,4 +94,15 @@ func spokenKey(k definitions.Key) string {
 	default:
 		return "the key file of --key-file"
 	}
+}
+
+func spokenTPMKey(k definitions.Key) string {
+	name := "a key sealed to the TPM"
+	if len(k.PCRs) > 0 {
+		name += " and its PCRs " + joinInts(k.PCRs)
+	}
+	if k.PIN != "" {
+		name += " and a PIN (" + k.PIN + ")"
+	}
+	return name
 }

@@ -59,6 +59,9 @@ type Token struct {
 	PCRs     []int  `json:"pcrs,omitempty"` // systemd-tpm2
 	Bank     string `json:"bank,omitempty"` // systemd-tpm2
 	PIN      bool   `json:"pin,omitempty"`  // systemd-tpm2
+	// PublicKeyPCRs are bound by signatures, not by their values.
+	PublicKeyPCRs []int `json:"public_key_pcrs,omitempty"` // systemd-tpm2
+	PCRLock       bool  `json:"pcrlock,omitempty"`         // systemd-tpm2
 }
 
 // ReencryptionState tells how a volume in conversion was left.

@@ -187,8 +187,13 @@ func describeToken(t luks2.Token) disk.Token {
 	token.PCRs = decoded[[]int](fields["tpm2-pcrs"])
 	token.Bank = decoded[string](fields["tpm2-pcr-bank"])
 	token.PIN = decoded[bool](fields["tpm2-pin"])
+	token.PublicKeyPCRs = decoded[[]int](fields["tpm2_pubkey_pcrs"])
+	token.PCRLock = decoded[bool](fields["tpm2_pcrlock"])
 	if len(token.PCRs) == 0 {
 		token.PCRs = nil // as it comes back from JSON
+	}
+	if len(token.PublicKeyPCRs) == 0 {
+		token.PublicKeyPCRs = nil
 	}
 	return token
 }

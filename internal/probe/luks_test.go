@@ -39,7 +39,7 @@ func TestLUKS2(t *testing.T) {
 	key := filepath.Join(filepath.Dir(path), "key")
 	cryptsetup(t, "", path, "luksAddKey", "--key-file", key, "--new-keyfile", key, "--key-slot", "5", "--pbkdf", "argon2id",
 		"--pbkdf-force-iterations", "4", "--pbkdf-memory", "64", "--pbkdf-parallel", "1")
-	cryptsetup(t, `{"type":"systemd-tpm2","keyslots":["5"],"tpm2-blob":"AA==","tpm2-pcrs":[7,11],"tpm2-pcr-bank":"sha256","tpm2-policy-hash":"00","tpm2-pin":true}`,
+	cryptsetup(t, `{"type":"systemd-tpm2","keyslots":["5"],"tpm2-blob":"AA==","tpm2-pcrs":[7,11],"tpm2-pcr-bank":"sha256","tpm2-policy-hash":"00","tpm2-pin":true,"tpm2_pubkey_pcrs":[11],"tpm2_pcrlock":true}`,
 		path, "token", "import", "--token-id", "2")
 	cryptsetup(t, `{"type":"systemd-recovery","keyslots":["0"]}`, path, "token", "import", "--token-id", "4")
 	got := judged(t, path)
@@ -48,7 +48,7 @@ func TestLUKS2(t *testing.T) {
 		Cipher: "aes-xts-plain64", KeyBits: 512, SectorSize: 4096,
 		Keyslots: []disk.Keyslot{{ID: 0, KDF: "pbkdf2"}, {ID: 5, KDF: "argon2id"}},
 		Tokens: []disk.Token{
-			{ID: 2, Type: "systemd-tpm2", Keyslots: []int{5}, PCRs: []int{7, 11}, Bank: "sha256", PIN: true},
+			{ID: 2, Type: "systemd-tpm2", Keyslots: []int{5}, PCRs: []int{7, 11}, Bank: "sha256", PIN: true, PublicKeyPCRs: []int{11}, PCRLock: true},
 			{ID: 4, Type: "systemd-recovery", Keyslots: []int{0}},
 		},
 	}

@@ -45,7 +45,7 @@ func TestSecretIsNotOnTheBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(traffic.Bytes(), tok.PolicyHashes[0]) {
@@ -78,7 +78,7 @@ func TestUnsealWithTamperedResponses(t *testing.T) {
 			}
 			return response
 		}}
-		if got, err := tpm.Unseal(tok); err == nil && !bytes.Equal(got, secret) {
+		if got, err := tpm.Unseal(tok, nil); err == nil && !bytes.Equal(got, secret) {
 			t.Error("another secret came back, without an error")
 		}
 	}
@@ -106,7 +106,7 @@ func TestUnsealWithTamperedResponses(t *testing.T) {
 		}
 	}
 	tpm.link.channel = direct
-	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Errorf("unsealed after all that: %v", err)
 	}
 }
@@ -132,7 +132,7 @@ func TestUnsealWhilePCRsChange(t *testing.T) {
 				extendDirectly(t, other, 8)
 			}
 		}}
-		got, err := tpm.Unseal(tok)
+		got, err := tpm.Unseal(tok, nil)
 		if disturbed == 1 && (err != nil || !bytes.Equal(got, secret) || tries != 2) {
 			t.Errorf("after %d tries: %v", tries, err)
 		}

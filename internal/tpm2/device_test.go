@@ -78,7 +78,7 @@ func TestDeviceNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Error(err)
 	}
 }

@@ -13,10 +13,11 @@
 //
 // What is written is the form every systemd since 250 reads: the storage key is
 // made anew each time (no tpm2_srk), one blob as a string, the bank and the kind
-// of storage key named, literal PCRs, no PIN. What is read is that, the older
-// form without bank and key kind, and the newer form whose storage key is
-// persistent (tpm2_srk). Signed PCR policies, pcrlock, PINs and sharded or
-// offline-made objects are parsed and named, and refused with ErrUnsupported.
+// of storage key named, literal PCRs, a PIN without salt. What is read is that, the older
+// form without bank and key kind, and the newer forms whose storage key is
+// persistent (tpm2_srk) and whose PIN is salted (tpm2_salt). Signed PCR policies,
+// pcrlock, PINs hardened with Argon2id, and sharded or offline-made objects are
+// parsed and named, and refused with ErrUnsupported.
 //
 // # Who listens on the bus
 //
@@ -24,7 +25,9 @@
 // session whose key is salted with the storage key's public half. With tpm2_srk
 // the token pins that public half, so a device between us and the TPM cannot
 // replace it. Without tpm2_srk nobody vouches for it: an active attacker on the
-// bus can answer with a key of his own, a passive one learns nothing.
+// bus can answer with a key of his own, a passive one learns nothing. A PIN goes
+// over the bus once, when it is set, encrypted; afterwards it is a part of the key
+// of an HMAC, in such a session.
 //
 // # Where copies of a secret stay
 //

@@ -24,7 +24,11 @@ var (
 	ErrForeignTPM = errors.New("sealed by another TPM, or before this one was cleared")
 	// ErrLockout: the TPM refuses after too many failed authorizations. Wait (the
 	// TPM forgets them one by one) or reset the lockout with its password.
-	ErrLockout = errors.New("the TPM is locked out after too many failed authorizations")
+	ErrLockout = errors.New("the TPM is locked out after too many failed authorizations: wait, or reset it (tpm2_dictionarylockout --clear-lockout)")
+	// ErrNoPIN: the token wants a PIN, and none was given. The TPM was not asked.
+	ErrNoPIN = errors.New("it wants a PIN, and none was given")
+	// ErrPIN: the PIN is wrong, and the TPM has counted that.
+	ErrPIN = errors.New("the PIN is wrong")
 	// ErrUnsupported: the token is bound in a way that is not built yet, or the
 	// TPM lacks what is asked for. Use another key, or systemd's own tools.
 	ErrUnsupported = errors.New("not supported")

@@ -2,7 +2,6 @@ package tpm2
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,14 +51,14 @@ func TestUnsealWhatSystemdEnrolled(t *testing.T) {
 				t.Fatal(err)
 			}
 			tpm := open(t, device)
-			secret, err := tpm.Unseal(tok)
+			secret, err := tpm.Unseal(tok, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !opens(t, image, Passphrase(secret)) {
 				t.Error("cryptsetup does not take the passphrase")
 			}
-			if ours, err := tpm.currentPolicy(banks[0], tok.PCRs); err != nil || !bytes.Equal(ours, tok.PolicyHashes[0]) {
+			if ours, err := tpm.currentPolicy(terms{bank: banks[0], pcrs: tok.PCRs}); err != nil || !bytes.Equal(ours, tok.PolicyHashes[0]) {
 				t.Errorf("policy: systemd's is %x, ours %x: %v", tok.PolicyHashes[0], ours, err)
 			}
 		})
@@ -84,21 +82,18 @@ func TestUnsealTokenOfOldSystemd(t *testing.T) {
 	if err != nil || tok.Bank != "" || tok.PrimaryAlg != "" {
 		t.Fatalf("%+v, %v", tok, err)
 	}
-	if secret, err := open(t, device).Unseal(tok); err != nil || !opens(t, image, Passphrase(secret)) {
+	if secret, err := open(t, device).Unseal(tok, nil); err != nil || !opens(t, image, Passphrase(secret)) {
 		t.Error(err)
 	}
 }
 
-// What we do not build yet must be said before the TPM is asked: a PIN guessed by
-// omission would cost one of its few tries.
+// What we do not build yet must be said before the TPM is asked.
 func TestUnsealRefusesByName(t *testing.T) {
 	device := testenv.StartSWTPM(t)
-	t.Setenv("NEWPIN", "1234")
 	dir := t.TempDir()
 	run(t, "", "openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", dir+"/private.pem")
 	run(t, "", "openssl", "pkey", "-in", dir+"/private.pem", "-pubout", "-out", dir+"/public.pem")
 	for name, c := range map[string]struct{ option, want string }{
-		"pin":       {"--tpm2-with-pin=yes", "tpm2-pin"},
 		"signature": {"--tpm2-public-key=" + dir + "/public.pem", "tpm2_pubkey"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +103,7 @@ func TestUnsealRefusesByName(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := open(t, device).Unseal(tok); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
+			if _, err := open(t, device).Unseal(tok, nil); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
 				t.Error(err)
 			}
 		})
@@ -178,15 +173,15 @@ func TestUnsealUnderPersistentKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	tpm := open(t, device)
-	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Fatalf("unsealed %d bytes: %v", len(got), err)
 	}
-	if _, err := open(t, testenv.StartSWTPM(t)).Unseal(tok); !errors.Is(err, ErrForeignTPM) {
+	if _, err := open(t, testenv.StartSWTPM(t)).Unseal(tok, nil); !errors.Is(err, ErrForeignTPM) {
 		t.Errorf("a TPM without the key: %v", err)
 	}
 	other := testenv.StartSWTPM(t)
 	sealUnderSRK(t, other, t.TempDir(), secret)
-	if _, err := open(t, other).Unseal(tok); !errors.Is(err, ErrForeignTPM) {
+	if _, err := open(t, other).Unseal(tok, nil); !errors.Is(err, ErrForeignTPM) {
 		t.Errorf("a TPM with another key: %v", err)
 	}
 }
@@ -219,46 +214,12 @@ func sealUnderSRK(t *testing.T, device, dir string, secret []byte) Token {
 	}
 }
 
-// systemd-cryptsetup 252 unseals ours from a real header. Where there is no device
-// mapper it stops right after that; commas cut the option, so only the default port
-// can be named.
+// systemd-cryptsetup 252 unseals ours from a real header.
 func TestSystemdUnsealsOurs(t *testing.T) {
-	program := testenv.Need(t, "systemd-cryptsetup")
-	device := testenv.StartSWTPMDefaultPort(t)
-	image, keyFile := volume(t)
-	secret := newSecret(t)
-	tok, err := open(t, device).Seal(secret, Binding{PCRs: []int{7}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	passphrase := filepath.Join(t.TempDir(), "passphrase")
-	if err := os.WriteFile(passphrase, Passphrase(secret), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "", "cryptsetup", "luksAddKey", "-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", keyFile, image, passphrase)
-	run(t, "", "cryptsetup", "luksKillSlot", "-q", "--key-file", passphrase, image, "0")
-	tok.Keyslots = []int{1}
-	raw, err := json.Marshal(tok)
-	if err != nil {
-		t.Fatal(err)
-	}
-	imported := exec.Command(testenv.Need(t, "cryptsetup"), "token", "import", "--token-id", "0", image)
-	imported.Stdin = bytes.NewReader(raw)
-	if message, err := imported.CombinedOutput(); err != nil {
-		t.Fatalf("token import: %v\n%s", err, message)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	const name = "sealpart-tpm2-test"
-	attach := exec.CommandContext(ctx, program, "attach", name, image, "-", "tpm2-device=swtpm:host=127.0.0.1,headless=true")
-	attach.Env = append(attach.Environ(), "SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console")
-	log, err := attach.CombinedOutput()
-	if err == nil {
-		run(t, "", "systemd-cryptsetup", "detach", name)
-	}
+	log := attach(t, sealedVolume(t, testenv.StartSWTPMDefaultPort(t), Binding{PCRs: []int{7}}))
 	for _, want := range []string{"Completed TPM2 key unsealing", "[keyslot 1] using passphrase"} {
 		if !bytes.Contains(log, []byte(want)) {
-			t.Errorf("systemd-cryptsetup: %v: it does not say %q:\n%s", err, want, log)
+			t.Errorf("systemd-cryptsetup does not say %q:\n%s", want, log)
 		}
 	}
 }

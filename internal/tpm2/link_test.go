@@ -175,7 +175,7 @@ func FuzzHostileTPM(f *testing.F) {
 		case 1:
 			_, _ = tpm.PCRs("sha256", []int{0, 7})
 		case 2:
-			_, _ = tpm.Unseal(tok)
+			_, _ = tpm.Unseal(tok, nil)
 		case 3:
 			_, _ = tpm.Seal([]byte{1}, Binding{PCRs: []int{7}})
 		}

@@ -9,17 +9,37 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// pcrPolicy is the policy digest of an object that opens when the PCRs have these
-// values: SHA-256 over 32 zero bytes, TPM_CC_PolicyPCR, the selection, and the
-// SHA-256 of the values in ascending order; without PCRs, the zero bytes alone.
-// TPM 2.0 Library Part 3, 23.7.
-func pcrPolicy(b bank, values map[int][]byte) ([]byte, error) {
+// terms are what a policy asks for, in the order in which it does.
+type terms struct {
+	bank bank
+	pcrs []int
+	auth []byte // the PIN's authorization; nil: there is no PIN
+}
+
+// digest is the policy digest of an object with these terms that opens when the PCRs
+// have these values. It begins with 32 zero bytes.
+func (want terms) digest(values map[int][]byte) ([]byte, error) {
 	calculator, err := tpm2.NewPolicyCalculator(tpm2.TPMAlgSHA256)
 	if err != nil {
 		return nil, err
 	}
+	if err := addPCRs(calculator, want.bank, values); err != nil {
+		return nil, err
+	}
+	if want.auth != nil {
+		if err := (tpm2.PolicyAuthValue{}).Update(calculator); err != nil {
+			return nil, err
+		}
+	}
+	return calculator.Hash().Digest, nil
+}
+
+// addPCRs takes a digest through TPM2_PolicyPCR: SHA-256 over it, TPM_CC_PolicyPCR, the
+// selection, and the SHA-256 of the values in ascending order; without PCRs it stays.
+// TPM 2.0 Library Part 3, 23.7.
+func addPCRs(calculator *tpm2.PolicyCalculator, b bank, values map[int][]byte) error {
 	if len(values) == 0 {
-		return calculator.Hash().Digest, nil
+		return nil
 	}
 	pcrs := slices.Sorted(maps.Keys(values))
 	h := sha256.New()
@@ -27,41 +47,53 @@ func pcrPolicy(b bank, values map[int][]byte) ([]byte, error) {
 		h.Write(values[pcr])
 	}
 	step := tpm2.PolicyPCR{PcrDigest: tpm2.TPM2BDigest{Buffer: h.Sum(nil)}, Pcrs: selection(b, pcrs)}
-	if err := step.Update(calculator); err != nil {
-		return nil, err
-	}
-	return calculator.Hash().Digest, nil
+	return step.Update(calculator)
 }
 
-// currentPolicy is pcrPolicy of the values that the PCRs have now.
-func (t *TPM) currentPolicy(b bank, pcrs []int) ([]byte, error) {
-	values, err := t.PCRs(b.name, pcrs)
+// currentPolicy is the digest for the values that the PCRs have now.
+func (t *TPM) currentPolicy(want terms) ([]byte, error) {
+	values, err := t.PCRs(want.bank.name, want.pcrs)
 	if err != nil {
 		return nil, err
 	}
-	return pcrPolicy(b, values)
+	return want.digest(values)
 }
 
 // walkPolicy starts a policy session under the storage key, takes it through the
 // policy, and returns it with the digest that the TPM has come to. What the
-// session authorizes comes back encrypted.
-func (t *TPM) walkPolicy(parent storageKey, b bank, pcrs []int) (tpm2.Session, []byte, error) {
+// session authorizes comes back encrypted. A PIN does not go over the bus: its
+// authorization is a part of the key of the command's HMAC, beside the session's, whose
+// salt only the storage key can read; so who listens has nothing to guess it by.
+func (t *TPM) walkPolicy(parent storageKey, want terms) (tpm2.Session, []byte, error) {
 	session, _, err := tpm2.PolicySession(t.link, tpm2.TPMAlgSHA256, nonceSize,
-		tpm2.Salted(parent.handle, parent.public), tpm2.AESEncryption(128, tpm2.EncryptOut))
+		tpm2.Salted(parent.handle, parent.public), tpm2.AESEncryption(128, tpm2.EncryptOut), tpm2.Auth(want.auth))
 	if err != nil {
 		return nil, nil, failed("start a policy session", err)
 	}
-	if len(pcrs) > 0 {
-		step := tpm2.PolicyPCR{PolicySession: session.Handle(), Pcrs: selection(b, pcrs)}
-		if _, err := step.Execute(t.link); err != nil {
-			return nil, nil, failed("bind a policy session to PCRs "+pcrList(pcrs), err)
-		}
+	if err := t.takeSteps(session, want); err != nil {
+		return nil, nil, err
 	}
 	rsp, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(t.link)
 	if err != nil {
 		return nil, nil, failed("ask for a policy digest", err)
 	}
 	return session, rsp.PolicyDigest.Buffer, nil
+}
+
+// takeSteps takes a policy session through the terms.
+func (t *TPM) takeSteps(session tpm2.Session, want terms) error {
+	if len(want.pcrs) > 0 {
+		step := tpm2.PolicyPCR{PolicySession: session.Handle(), Pcrs: selection(want.bank, want.pcrs)}
+		if _, err := step.Execute(t.link); err != nil {
+			return failed("bind a policy session to PCRs "+pcrList(want.pcrs), err)
+		}
+	}
+	if want.auth != nil {
+		if _, err := (tpm2.PolicyAuthValue{PolicySession: session.Handle()}).Execute(t.link); err != nil {
+			return failed("bind a policy session to a PIN", err)
+		}
+	}
+	return nil
 }
 
 // policyMismatch says which PCRs may have changed. The digest does not tell one of

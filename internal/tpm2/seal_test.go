@@ -73,7 +73,7 @@ func TestSealUnseal(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+				if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 					t.Fatalf("unsealed %d bytes, equal %v: %v", len(got), bytes.Equal(got, secret), err)
 				}
 			})
@@ -85,7 +85,7 @@ func TestSealUnseal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+		if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 			t.Fatalf("secret of %d bytes came back as %d bytes: %v", size, len(got), err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
-// The policy digest by hand, by pcrPolicy and by the TPM (Seal compares) must be
+// The policy digest by hand, by terms.digest and by the TPM (Seal compares) must be
 // one. TestUnsealWhatSystemdEnrolled compares it with systemd's.
 func TestPolicyDigest(t *testing.T) {
 	inner := sha256.Sum256(make([]byte, 32))
@@ -117,9 +117,9 @@ func TestPolicyDigest(t *testing.T) {
 	hand = append(hand, 0, 0, 0x01, 0x7f) // TPM_CC_PolicyPCR
 	hand = append(hand, 0, 0, 0, 1, 0x00, 0x0b, 3, 0x80, 0, 0)
 	byHand := sha256.Sum256(append(hand, inner[:]...))
-	byCalculator, err := pcrPolicy(banks[0], map[int][]byte{7: make([]byte, 32)})
+	byCalculator, err := terms{bank: banks[0]}.digest(map[int][]byte{7: make([]byte, 32)})
 	if err != nil || !bytes.Equal(byCalculator, byHand[:]) {
-		t.Fatalf("by pcrPolicy: %x, %v", byCalculator, err)
+		t.Fatalf("by terms.digest: %x, %v", byCalculator, err)
 	}
 	tok, err := open(t, testenv.StartSWTPM(t)).Seal(newSecret(t), Binding{PCRs: []int{7}})
 	if err != nil || !bytes.Equal(tok.PolicyHashes[0], byHand[:]) {
@@ -143,7 +143,7 @@ func TestUnsealAfterPCRChange(t *testing.T) {
 		tok  Token
 		want string
 	}{{one, "PCR 7 (sha256)"}, {two, "PCRs 7+11 (sha256)"}} {
-		secret, err := tpm.Unseal(c.tok)
+		secret, err := tpm.Unseal(c.tok, nil)
 		if !errors.Is(err, ErrPolicy) || secret != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("secret %x, error %v", secret, err)
 		}
@@ -173,9 +173,9 @@ func TestTPMEnforcesPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, _ := pcrPolicy(banks[0], values)
+	now, _ := terms{bank: banks[0]}.digest(values)
 	tok.PolicyHashes[0] = now
-	if secret, err := tpm.openItem(parent, item, tok); !errors.Is(err, ErrPolicy) || !errors.Is(err, tpm2.TPMRCPolicyFail) {
+	if secret, err := tpm.openItem(parent, item, tok, nil); !errors.Is(err, ErrPolicy) || !errors.Is(err, tpm2.TPMRCPolicyFail) {
 		t.Errorf("secret %x, error %v", secret, err)
 	}
 	tpm.release()
@@ -187,7 +187,7 @@ func TestUnsealOnAnotherTPM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := there.Unseal(tok); !errors.Is(err, ErrForeignTPM) || errors.Is(err, ErrPolicy) {
+	if _, err := there.Unseal(tok, nil); !errors.Is(err, ErrForeignTPM) || errors.Is(err, ErrPolicy) {
 		t.Error(err)
 	}
 }
@@ -202,7 +202,7 @@ func TestUnsealAfterReboot(t *testing.T) {
 	}
 	stop()
 	device, _ = testenv.StartSWTPMPersistent(t, dir)
-	if got, err := open(t, device).Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := open(t, device).Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Error(err)
 	}
 }
@@ -220,16 +220,16 @@ func TestNothingStaysInTheTPM(t *testing.T) {
 	broken.Blobs = [][]byte{bytes.Clone(tok.Blobs[0])}
 	broken.Blobs[0][10] ^= 1
 	for range 5 {
-		if _, err := tpm.Unseal(tok); err != nil {
+		if _, err := tpm.Unseal(tok, nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tpm.Unseal(broken); !errors.Is(err, ErrForeignTPM) {
+		if _, err := tpm.Unseal(broken, nil); !errors.Is(err, ErrForeignTPM) {
 			t.Fatalf("damaged blob: %v", err)
 		}
 	}
 	extend(t, device, "7")
 	for range 5 {
-		if _, err := tpm.Unseal(tok); !errors.Is(err, ErrPolicy) {
+		if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrPolicy) {
 			t.Fatal(err)
 		}
 	}
@@ -259,7 +259,7 @@ func TestLockout(t *testing.T) {
 		t.Fatal("a wrong authorization was taken")
 	}
 	run(t, device, "tpm2_flushcontext", "-t")
-	if _, err := tpm.Unseal(tok); !errors.Is(err, ErrLockout) {
+	if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrLockout) {
 		t.Error(err)
 	}
 	if _, err := tpm.Seal(newSecret(t), Binding{}); !errors.Is(err, ErrLockout) {
@@ -318,7 +318,7 @@ func TestBankSwitchedOff(t *testing.T) {
 	if _, err := tpm.Seal(newSecret(t), Binding{PCRs: []int{7}, Bank: "sha256"}); !errors.Is(err, ErrUnsupported) {
 		t.Error(err)
 	}
-	if _, err := tpm.Unseal(tok); !errors.Is(err, ErrPolicy) {
+	if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrPolicy) {
 		t.Error(err)
 	}
 }
@@ -337,7 +337,7 @@ func TestRSAWhereThereIsNoECC(t *testing.T) {
 	if err != nil || tok.PrimaryAlg != algRSA {
 		t.Fatalf("storage key %q, %v", tok.PrimaryAlg, err)
 	}
-	if got, err := tpm.Unseal(tok); err != nil || !bytes.Equal(got, secret) {
+	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Error(err)
 	}
 }
@@ -382,7 +382,7 @@ func TestMismatchNamesUnknownFields(t *testing.T) {
 	}
 	tok.Extra = map[string]json.RawMessage{"tpm2_new": nil}
 	extend(t, device, "7")
-	if _, err := tpm.Unseal(tok); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "tpm2_new") {
+	if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "tpm2_new") {
 		t.Error(err)
 	}
 }

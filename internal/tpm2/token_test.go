@@ -165,12 +165,14 @@ func FuzzParseToken(f *testing.F) {
 	f.Add(tokenText(members()))
 	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":["1"],"tpm2-blob":["AAGqAAG7","AAGqAAG7AAHM"],"tpm2-pcrs":[],"tpm2-pcr-bank":"sha256","tpm2-primary-alg":"ecc","tpm2-policy-hash":["00","11"],"tpm2-pin":true,"tpm2_salt":"AA==","tpm2_pcrlock":true,"x":null}`))
 	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":[],"tpm2-blob":"AAGqAAoACAALAAAAAAAA","tpm2-pcrs":[7,7],"tpm2-policy-hash":"","tpm2_srk":"gQAAAQAA"}`))
+	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":["1"],"tpm2-blob":"AAGqAAG7","tpm2-pcrs":[],"tpm2-policy-hash":"","tpm2-pin":true,"tpm2_salt":"","tpm2_argon2id_memcost":1}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tok, err := ParseToken(raw)
 		if err != nil {
 			return
 		}
 		_, _ = tok.plainObject()
+		_, _ = tok.authorization([]byte("1234"))
 		written, err := json.Marshal(tok)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +201,9 @@ func TestPlainObjectRefuses(t *testing.T) {
 		want   string
 		is     error
 	}{
-		"pin":       {func(tok *Token) { tok.PIN = true }, "tpm2-pin", ErrUnsupported},
+		"hardened": {func(tok *Token) {
+			tok.PIN, tok.Extra = true, map[string]json.RawMessage{"tpm2_argon2id_memcost": json.RawMessage("1")}
+		}, "tpm2_argon2id_memcost", ErrUnsupported},
 		"pcrlock":   {func(tok *Token) { tok.PCRLock = true }, "tpm2_pcrlock", ErrUnsupported},
 		"signed":    {func(tok *Token) { tok.PublicKeyPCRs = []int{11} }, "tpm2_pubkey", ErrUnsupported},
 		"shards":    {func(tok *Token) { tok.Blobs = append(tok.Blobs, blob) }, "2 shards", ErrUnsupported},

@@ -6,13 +6,24 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // Unseal returns the secret of a token, for the caller to wipe; Passphrase makes
-// of it what opens the keyslot. The errors to act on are ErrPolicy, ErrForeignTPM,
-// ErrLockout and ErrUnsupported.
-func (t *TPM) Unseal(tok Token) ([]byte, error) {
+// of it what opens the keyslot. The PIN is for tokens that want one; a wrong one costs one
+// of the TPM's tries, and only one. The errors to act on are ErrPolicy, ErrForeignTPM,
+// ErrNoPIN, ErrPIN, ErrLockout and ErrUnsupported.
+func (t *TPM) Unseal(tok Token, pin []byte) ([]byte, error) {
 	defer t.release()
+	plain, err := t.unseal(tok, pin)
+	if errors.Is(err, ErrLockout) {
+		err = fmt.Errorf("%w%s", err, t.lockedFor())
+	}
+	return plain, err
+}
+
+func (t *TPM) unseal(tok Token, pin []byte) ([]byte, error) {
 	if err := tok.check(); err != nil {
 		return nil, fmt.Errorf("token of type %s: %w", tokenType, err)
 	}
@@ -20,6 +31,11 @@ func (t *TPM) Unseal(tok Token) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	auth, err := tok.authorization(pin)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe(auth)
 	parent, err := t.parentOf(tok)
 	if err != nil {
 		return nil, err
@@ -29,20 +45,20 @@ func (t *TPM) Unseal(tok Token) ([]byte, error) {
 		return nil, err
 	}
 	for range pcrAttempts {
-		secret, err := t.openItem(parent, item, tok)
+		plain, err := t.openItem(parent, item, tok, auth)
 		if !errors.Is(err, tpm2.TPMRCPCRChanged) {
-			return secret, err
+			return plain, err
 		}
 	}
 	return nil, fmt.Errorf("unseal: PCRs %s kept changing", pcrList(tok.PCRs))
 }
 
 // plainObject is the sealed object of a token that is bound by nothing but PCR
-// values. Everything else is refused by name, before a TPM is asked.
+// values and a PIN. Everything else is refused by name, before a TPM is asked.
 func (tok Token) plainObject() (sealedObject, error) {
 	switch {
-	case tok.PIN:
-		return sealedObject{}, unsupported("it wants a PIN (tpm2-pin)")
+	case tok.Extra["tpm2_argon2id_memcost"] != nil:
+		return sealedObject{}, unsupported("its PIN is hardened with Argon2id (tpm2_argon2id_memcost)")
 	case tok.PCRLock:
 		return sealedObject{}, unsupported("it is bound to a pcrlock policy (tpm2_pcrlock)")
 	case len(tok.PublicKey) > 0 || len(tok.PublicKeyPCRs) > 0:
@@ -106,12 +122,13 @@ func (t *TPM) load(parent storageKey, object sealedObject) (tpm2.NamedHandle, er
 
 // openItem walks the policy and unseals. TPM_RC_PCR_CHANGED is returned as it is:
 // the same can be tried again with a new session.
-func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token) ([]byte, error) {
+func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token, auth []byte) ([]byte, error) {
 	b, err := t.tokenBank(tok)
 	if err != nil {
 		return nil, err
 	}
-	session, digest, err := t.walkPolicy(parent, b, tok.PCRs)
+	want := terms{bank: b, pcrs: tok.PCRs, auth: auth}
+	session, digest, err := t.walkPolicy(parent, want)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +136,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token) ([]b
 	// fails, the ledger still has the session.
 	defer tpm2.FlushContext{FlushHandle: session.Handle()}.Execute(t.link)
 	if !bytes.Equal(digest, tok.PolicyHashes[0]) {
-		return nil, t.explainMismatch(b, tok, digest)
+		return nil, t.explainMismatch(want, tok, digest)
 	}
 	rsp, err := tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
 		Handle: item.Handle, Name: item.Name, Auth: session,
@@ -128,7 +145,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token) ([]b
 		return nil, fmt.Errorf("%w: %w", policyMismatch(b, tok.PCRs), err)
 	}
 	if err != nil {
-		return nil, failed("unseal", err)
+		return nil, t.refusedPIN(err)
 	}
 	return rsp.OutData.Buffer, nil
 }
@@ -144,9 +161,9 @@ func (t *TPM) tokenBank(tok Token) (bank, error) {
 
 // explainMismatch tells a changed PCR from a TPM that does not compute what it
 // should, and from a policy of more steps than this version knows.
-func (t *TPM) explainMismatch(b bank, tok Token, digest []byte) error {
-	mismatch := policyMismatch(b, tok.PCRs)
-	ours, err := t.currentPolicy(b, tok.PCRs)
+func (t *TPM) explainMismatch(want terms, tok Token, digest []byte) error {
+	mismatch := policyMismatch(want.bank, tok.PCRs)
+	ours, err := t.currentPolicy(want)
 	if err != nil {
 		return fmt.Errorf("%w, and they cannot be read: %w", mismatch, err)
 	}
