@@ -20,10 +20,7 @@ const pinRounds = 10000
 // authValue is the authorization that systemd makes of a PIN: its SHA-256, and with
 // tpm2_salt (253 and later) that of the base64 of its PBKDF2. The caller wipes it. A TPM
 // leaves zero bytes at its end away. TPM 2.0 Library Part 1, 19.6.4.3.
-//
-// go-tpm 0.9.8 takes a zero byte inside a value for its end (hmacKeyFromAuthValue), and
-// the TPM then counts a wrong PIN. One in eight values has such a byte: they are refused.
-func authValue(pin, salt []byte) ([]byte, error) {
+func authValue(pin, salt []byte) []byte {
 	hashed := pin
 	if len(salt) > 0 {
 		derived := pbkdf2.Key(pin, salt, pinRounds, sha256.Size, sha256.New)
@@ -32,12 +29,7 @@ func authValue(pin, salt []byte) ([]byte, error) {
 		defer secret.Wipe(hashed)
 	}
 	sum := sha256.Sum256(hashed)
-	value := bytes.TrimRight(sum[:], "\x00")
-	if bytes.IndexByte(value, 0) >= 0 {
-		secret.Wipe(value)
-		return nil, fmt.Errorf("this PIN, of all: %w by the library that talks to the TPM; choose another", ErrUnsupported)
-	}
-	return value, nil
+	return bytes.TrimRight(sum[:], "\x00")
 }
 
 // authorization is what a token's PIN gives, nil where it wants none.
@@ -48,7 +40,7 @@ func (tok Token) authorization(pin []byte) ([]byte, error) {
 	case len(pin) == 0:
 		return nil, ErrNoPIN
 	}
-	return authValue(pin, tok.Salt)
+	return authValue(pin, tok.Salt), nil
 }
 
 // refusedPIN marks what the TPM says to a wrong PIN. It is not tried again: each try is

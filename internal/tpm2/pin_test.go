@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,8 +47,8 @@ func pinOpens(t *testing.T, tpm *TPM, tok Token, pin string) []byte {
 }
 
 func TestPINOfSystemd(t *testing.T) {
-	t.Setenv("NEWPIN", "päss 1234")
-	for _, pcrs := range []string{"0+7", ""} {
+	for pin, pcrs := range map[string]string{"päss 1234": "0+7", "1234": "", zeroPIN(20): "7", zeroPIN(0): "7"} {
+		t.Setenv("NEWPIN", pin)
 		device := testenv.StartSWTPM(t) // each its own: systemd 252 leaves its sessions behind
 		image, keyFile := volume(t)
 		run(t, device, "systemd-cryptenroll", "--unlock-key-file="+keyFile, "--tpm2-device="+device, "--tpm2-pcrs="+pcrs, "--tpm2-with-pin=yes", image)
@@ -55,7 +56,7 @@ func TestPINOfSystemd(t *testing.T) {
 		if err != nil || !tok.PIN {
 			t.Fatalf("%+v, %v", tok, err)
 		}
-		if !opens(t, image, Passphrase(pinOpens(t, open(t, device), tok, "päss 1234"))) {
+		if !opens(t, image, Passphrase(pinOpens(t, open(t, device), tok, pin))) {
 			t.Error("cryptsetup does not take the passphrase")
 		}
 	}
@@ -138,39 +139,43 @@ func TestPINIsNotOnTheBus(t *testing.T) {
 	if _, err := tpm.Unseal(tok, pin); err != nil || walked != 2 {
 		t.Fatalf("%v: PolicyAuthValue %d times", err, walked)
 	}
-	value, err := authValue(pin, nil)
-	if err != nil || bytes.Contains(traffic.Bytes(), pin) || bytes.Contains(traffic.Bytes(), value[:8]) {
+	if bytes.Contains(traffic.Bytes(), pin) || bytes.Contains(traffic.Bytes(), authValue(pin, nil)[:8]) {
 		t.Error("the PIN is on the bus in plain text")
 	}
 }
 
-// A PIN that go-tpm would get wrong costs no try: it is refused before the TPM is asked.
+// zeroPIN is a PIN whose authorization has a zero byte at this place. One at the end the
+// TPM leaves away (and systemd 252 does not, and fails); before that, go-tpm's own
+// sessions take the HMAC's key to end there.
+func zeroPIN(at int) string {
+	pin := 0
+	for ; sha256.Sum256(fmt.Append(nil, pin))[at] != 0; pin++ {
+	}
+	return fmt.Sprint(pin)
+}
+
 func TestPINWithZeroByte(t *testing.T) {
-	pin := []byte("1")
-	for sum := sha256.Sum256(pin); bytes.IndexByte(sum[:31], 0) < 0; sum = sha256.Sum256(pin) {
-		pin = append(pin, '1')
-	}
 	tpm := open(t, testenv.StartSWTPM(t))
-	if _, err := tpm.Seal(newSecret(t), Binding{PIN: pin}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "choose another") {
-		t.Error(err)
-	}
-	tok, err := tpm.Seal(newSecret(t), Binding{PIN: []byte("1234")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = tpm.Unseal(tok, pin)
-	if failures, _, _, counted := tpm.lockout(); !errors.Is(err, ErrUnsupported) || failures != 0 || counted != nil {
-		t.Errorf("%v, %d tries, %v", err, failures, counted)
+	for _, at := range []int{31, 20, 0} {
+		secret, pin := newSecret(t), []byte(zeroPIN(at))
+		tok, err := tpm.Seal(secret, Binding{PIN: pin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpm.Unseal(tok, pin); err != nil || !bytes.Equal(got, secret) {
+			t.Errorf("PIN %s: %v", pin, err)
+		}
 	}
 }
 
-// A token of 253 and later has a salted PIN: openssl derives it, tpm2-tools seal.
+// A token of 253 and later has a salted PIN: openssl derives it, tpm2-tools seal. That of
+// this salt has a zero byte inside.
 func TestSaltedPIN(t *testing.T) {
 	device, dir := testenv.StartSWTPM(t), t.TempDir()
 	secret := newSecret(t)
-	auth := run(t, "", "sh", "-ec", `openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt pass:1234 -kdfopt hexsalt:00ff11 -kdfopt iter:10000 -binary PBKDF2 |
-		base64 -w0 | openssl dgst -sha256 -binary`)
-	if err := errors.Join(os.WriteFile(dir+"/secret", secret, 0o600), os.WriteFile(dir+"/auth", auth, 0o600)); err != nil {
+	auth := run(t, "", "sh", "-ec", `openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt pass:1234 -kdfopt hexsalt:00ff10 -kdfopt iter:10000 -binary PBKDF2 |
+		base64 -w0 | openssl dgst -sha256 -r | cut -d' ' -f1`)
+	if err := os.WriteFile(dir+"/secret", secret, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, device, "tpm2_createprimary", "-Q", "-C", "o", "-g", "sha256", "-G", "ecc256:null:aes128cfb",
@@ -180,7 +185,7 @@ func TestSaltedPIN(t *testing.T) {
 	run(t, device, "tpm2_policyauthvalue", "-Q", "-S", dir+"/session", "-L", dir+"/policy")
 	run(t, device, "tpm2_flushcontext", dir+"/session")
 	run(t, device, "tpm2_create", "-Q", "-C", dir+"/primary", "-i", dir+"/secret", "-L", dir+"/policy", "-a", "fixedtpm|fixedparent",
-		"-p", "file:"+dir+"/auth", "-r", dir+"/private", "-u", dir+"/public")
+		"-p", "hex:"+strings.TrimSpace(string(auth)), "-r", dir+"/private", "-u", dir+"/public")
 	run(t, device, "tpm2_flushcontext", "-t")
 	private, err1 := os.ReadFile(dir + "/private")
 	public, err2 := os.ReadFile(dir + "/public")
@@ -189,7 +194,7 @@ func TestSaltedPIN(t *testing.T) {
 		t.Fatal(err)
 	}
 	tok := Token{
-		Keyslots: []int{1}, PCRs: []int{7}, Bank: "sha256", PIN: true, Salt: []byte{0x00, 0xff, 0x11},
+		Keyslots: []int{1}, PCRs: []int{7}, Bank: "sha256", PIN: true, Salt: []byte{0x00, 0xff, 0x10},
 		Blobs: [][]byte{append(private, public...)}, PolicyHashes: [][]byte{policy},
 	}
 	tpm := open(t, device)

@@ -64,36 +64,38 @@ func (t *TPM) currentPolicy(want terms) ([]byte, error) {
 // session authorizes comes back encrypted. A PIN does not go over the bus: its
 // authorization is a part of the key of the command's HMAC, beside the session's, whose
 // salt only the storage key can read; so who listens has nothing to guess it by.
-func (t *TPM) walkPolicy(parent storageKey, want terms) (tpm2.Session, []byte, error) {
-	session, _, err := tpm2.PolicySession(t.link, tpm2.TPMAlgSHA256, nonceSize,
-		tpm2.Salted(parent.handle, parent.public), tpm2.AESEncryption(128, tpm2.EncryptOut), tpm2.Auth(want.auth))
+func (t *TPM) walkPolicy(parent storageKey, want terms) (*policySession, []byte, error) {
+	session, err := t.startSession(parent, want.auth)
 	if err != nil {
 		return nil, nil, failed("start a policy session", err)
 	}
-	if err := t.takeSteps(session, want); err != nil {
+	digest, err := t.takeSteps(session, want)
+	if err != nil {
+		session.wipe()
 		return nil, nil, err
 	}
-	rsp, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(t.link)
-	if err != nil {
-		return nil, nil, failed("ask for a policy digest", err)
-	}
-	return session, rsp.PolicyDigest.Buffer, nil
+	return session, digest, nil
 }
 
-// takeSteps takes a policy session through the terms.
-func (t *TPM) takeSteps(session tpm2.Session, want terms) error {
+// takeSteps takes a policy session through the terms, and returns the digest that the TPM
+// has come to.
+func (t *TPM) takeSteps(session *policySession, want terms) ([]byte, error) {
 	if len(want.pcrs) > 0 {
 		step := tpm2.PolicyPCR{PolicySession: session.Handle(), Pcrs: selection(want.bank, want.pcrs)}
 		if _, err := step.Execute(t.link); err != nil {
-			return failed("bind a policy session to PCRs "+pcrList(want.pcrs), err)
+			return nil, failed("bind a policy session to PCRs "+pcrList(want.pcrs), err)
 		}
 	}
 	if want.auth != nil {
 		if _, err := (tpm2.PolicyAuthValue{PolicySession: session.Handle()}).Execute(t.link); err != nil {
-			return failed("bind a policy session to a PIN", err)
+			return nil, failed("bind a policy session to a PIN", err)
 		}
 	}
-	return nil
+	rsp, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(t.link)
+	if err != nil {
+		return nil, failed("ask for a policy digest", err)
+	}
+	return rsp.PolicyDigest.Buffer, nil
 }
 
 // policyMismatch says which PCRs may have changed. The digest does not tell one of

@@ -25,12 +25,12 @@ type Binding struct {
 
 // terms are what the binding asks for, with the PIN as every systemd since 251 reads it:
 // without salt.
-func (b Binding) terms(kept bank) (want terms, err error) {
-	want = terms{bank: kept, pcrs: normalPCRs(b.PCRs)}
+func (b Binding) terms(kept bank) terms {
+	want := terms{bank: kept, pcrs: normalPCRs(b.PCRs)}
 	if len(b.PIN) > 0 {
-		want.auth, err = authValue(b.PIN, nil)
+		want.auth = authValue(b.PIN, nil)
 	}
-	return want, err
+	return want
 }
 
 // Seal binds a secret of 1 to 128 bytes to this TPM and to the values that the
@@ -57,10 +57,7 @@ func (t *TPM) sealUnder(alg string, plain []byte, b Binding) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	want, err := b.terms(kept)
-	if err != nil {
-		return Token{}, err
-	}
+	want := b.terms(kept)
 	defer secret.Wipe(want.auth)
 	policy, err := t.agreedPolicy(parent, want)
 	if err != nil {
@@ -101,10 +98,11 @@ func (t *TPM) agreedPolicy(parent storageKey, want terms) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, theirs, err := t.walkPolicy(parent, want)
+	session, theirs, err := t.walkPolicy(parent, want)
 	if err != nil {
 		return nil, err
 	}
+	session.wipe()
 	if !bytes.Equal(ours, theirs) {
 		return nil, fmt.Errorf("seal to PCRs %s (%s): the TPM's policy digest is %x, ours %x: did a PCR change in between?",
 			pcrList(want.pcrs), want.bank.name, theirs, ours)

@@ -132,6 +132,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token, auth
 	if err != nil {
 		return nil, err
 	}
+	defer session.wipe()
 	// Not left to release: this may be tried again, and sessions are few. Where it
 	// fails, the ledger still has the session.
 	defer tpm2.FlushContext{FlushHandle: session.Handle()}.Execute(t.link)
