@@ -4,6 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 30s
 PAIRS ?= 5
 ROWS ?= .
+CGO ?= 0
 
 # Where "make install" puts things; a package has DESTDIR=its tree.
 DESTDIR ?=
@@ -12,9 +13,10 @@ LIBDIR = $(DESTDIR)/usr/lib
 
 .PHONY: build install tools test test-boot test-boot-long lint fuzz crash bench demo clean
 
-# A static program; it needs none of the C library's name services.
+# A static program; it needs none of the C library's name services. With CGO=1 one that
+# can load PKCS#11 modules, and needs the C library.
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BUILD)/sealpart ./cmd/sealpart
+	CGO_ENABLED=$(CGO) go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BUILD)/sealpart ./cmd/sealpart
 
 # The program, and what each kind of initramfs finds by itself (see initramfs/README.md).
 install: build

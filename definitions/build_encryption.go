@@ -67,6 +67,7 @@ func (b *builder) key(at place, set settings) Key {
 	k.Path = b.keyPath(k.Type, set)
 	k.Offset, k.Size = b.keyPart(set)
 	k.Escrow = b.escrow(set)
+	b.tokenURI(&k, at, set)
 	return k
 }
 

@@ -135,6 +135,7 @@ const (
 // The kinds of key.
 const (
 	KeyTPM2     = "tpm2"
+	KeyPKCS11   = "pkcs11"
 	KeyFile     = "file"
 	KeyRecovery = "recovery"
 )
@@ -159,6 +160,11 @@ type Key struct {
 	// Escrow is the age recipients that a recovery key is encrypted to. Without them
 	// and without a path it is shown on the terminal.
 	Escrow []string `json:"escrow,omitempty"`
+	// URI (RFC 7512, without a query) is the private key of a pkcs11 key, Module the
+	// path or p11-kit's name of the module that has it, "" for any configured one. Its PIN
+	// is wanted to open; "" means the credential, or whoever can be asked.
+	URI    string `json:"uri,omitempty"`
+	Module string `json:"module,omitempty"`
 }
 
 // The roles in a verity set.

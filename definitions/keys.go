@@ -111,8 +111,8 @@ var keys = []known{
 	{"encryption.key", "srk", kindText, later, false},
 	{"encryption.key", "device_key", kindText, later, false},
 	{"encryption.key", "format", kindText, later, false},
-	{"encryption.key", "uri", kindText, later, false},
-	{"encryption.key", "module", kindText, later, false},
+	{"encryption.key", "uri", kindText, ready, false},
+	{"encryption.key", "module", kindText, ready, false},
 	{"encryption.key", "provision", kindBoolean, later, false},
 	{"encryption.key", "escrow", kindTexts, ready, false},
 	{"encryption.key", "path", kindText, ready, false},
@@ -153,7 +153,7 @@ var (
 	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
 	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
-	keyTypes   = choice{[]string{KeyTPM2, KeyFile, KeyRecovery}, []string{"pkcs11", "command", "secure-key"}}
+	keyTypes   = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery}, []string{"command", "secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
 	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
 	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
@@ -166,8 +166,9 @@ var (
 	}, nil}
 	// keyTypesFor says which types of key a field is for; those not listed are for all.
 	keyTypesFor = map[string][]string{
-		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "pin": {KeyTPM2}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
+		"uri": {KeyPKCS11}, "module": {KeyPKCS11},
 	}
 )
 

@@ -121,6 +121,8 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 	switch {
 	case k.Type == definitions.KeyTPM2:
 		token.Type, token.PCRs, token.Bank, token.PIN = "systemd-tpm2", k.PCRs, k.Bank, k.PIN != ""
+	case k.Type == definitions.KeyPKCS11:
+		token.Type, token.URI = PKCS11Token, k.URI
 	case mark:
 		token.Type = FileToken
 	default:

@@ -79,6 +79,8 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 	switch {
 	case found && literalPCRs(t) && !t.PIN:
 		return definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank}, nil
+	case found && t.Type == PKCS11Token && t.URI != "":
+		return definitions.Key{Type: definitions.KeyPKCS11, URI: t.URI}, nil
 	case found && t.Type == "systemd-recovery":
 		return definitions.Key{Type: definitions.KeyRecovery}, nil
 	}

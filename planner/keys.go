@@ -16,6 +16,9 @@ import (
 // keys are marked. The token holds no secret, and other programs pass it over.
 const FileToken = "sealpart-file"
 
+// PKCS11Token is the type of the token of pkcs11 keys, systemd's.
+const PKCS11Token = "systemd-pkcs11"
+
 // bound says which keys of a definition a volume has.
 type bound struct {
 	missing []definitions.Key
@@ -47,6 +50,8 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 	switch k.Type {
 	case definitions.KeyFile:
 		return t.Type == FileToken
+	case definitions.KeyPKCS11:
+		return t.Type == PKCS11Token && t.URI == k.URI
 	case definitions.KeyRecovery:
 		return t.Type == "systemd-recovery"
 	}
@@ -140,6 +145,9 @@ func spokenKeys(keys []definitions.Key) string {
 		name := k.Type
 		if len(k.PCRs) > 0 {
 			name += fmt.Sprintf(" with PCRs %v", k.PCRs)
+		}
+		if k.URI != "" {
+			name += " " + k.URI
 		}
 		if k.PIN != "" {
 			name += " and a PIN"

@@ -15,8 +15,10 @@ import (
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/doctor"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/pkcs11"
 	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
@@ -239,7 +241,7 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers:   []executor.Sealer{f.tpm(defs), f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
+		Sealers:   []executor.Sealer{f.tpm(defs), pkcs11.NewSealer(tokenKeys(defs), f.pin, keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
 		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}
@@ -268,7 +270,7 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 			continue
 		}
 		for _, k := range d.Encryption.Keys {
-			if k.PIN != "" && !slices.Contains(sources, k.PIN) {
+			if k.Type == definitions.KeyTPM2 && k.PIN != "" && !slices.Contains(sources, k.PIN) {
 				sources = append(sources, k.PIN)
 			}
 		}
@@ -278,6 +280,14 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 		sealer.PIN = sources[0]
 	}
 	return sealer
+}
+
+// tokenKeys returns the keys of definitions that are on PKCS#11 tokens.
+func tokenKeys(defs []definitions.Definition) (keys []definitions.Key) {
+	for _, d := range defs {
+		keys = append(keys, doctor.KeysOf(d, definitions.KeyPKCS11)...)
+	}
+	return keys
 }
 
 // files reads key files, and standard input where one is named "-".

@@ -126,7 +126,7 @@ func (f *keyFlags) register(cmd *cobra.Command) {
 
 // registerPIN adds the flag for a PIN, which not every command with keys may try.
 func (f *keyFlags) registerPIN(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.pin, "pin", "", "the PIN of TPM keys: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of the TPM's tries")
+	cmd.Flags().StringVar(&f.pin, "pin", "", "the PIN of TPM keys and PKCS#11 tokens: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
 }
 
 // parsePart splits DISK#PART.

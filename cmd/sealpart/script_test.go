@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sealpart/sealpart/internal/pkcs11"
 	"github.com/sealpart/sealpart/internal/testenv"
 )
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a user could type, in testdata/script. What the scripts use
 // beside sealpart and a shell must be installed.
 func TestScripts(t *testing.T) {
-	for _, program := range []string{"sfdisk", "sgdisk", "mkfs.ext4", "mkfs.vfat", "fsck.vfat", "e2fsck", "debugfs", "cryptsetup", "veritysetup", "mcopy", "swtpm", "tpm2_unseal", "jq"} {
+	for _, program := range []string{"sfdisk", "sgdisk", "mkfs.ext4", "mkfs.vfat", "fsck.vfat", "e2fsck", "debugfs", "cryptsetup", "veritysetup", "mcopy", "swtpm", "tpm2_unseal", "jq", "openssl", "softhsm2-util", "pkcs11-tool"} {
 		testenv.Need(t, program)
 	}
 	examples, err := filepath.Abs("../../examples")
@@ -41,10 +42,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
-			if condition != "root" {
-				return false, fmt.Errorf("unknown condition %q", condition)
+			switch condition {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "pkcs11":
+				return pkcs11.Built, nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("unknown condition %q", condition)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"tpm": startTPM, "loop": attachLoop},
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/sealpart/sealpart/internal/pkcs11"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/verity"
 	"github.com/spf13/cobra"
@@ -19,9 +20,17 @@ func versionCommand() *cobra.Command {
 		Short: "Say what this binary is and which encryption and hashing code it uses on this machine",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpart %s (%s, %s/%s)\naes-xts: %s\nsha256: %s\n",
-				version, runtime.Version(), runtime.GOOS, runtime.GOARCH, xts.Implementation(), verity.Implementation())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpart %s (%s, %s/%s)\naes-xts: %s\nsha256: %s\npkcs11: %s\n",
+				version, runtime.Version(), runtime.GOOS, runtime.GOARCH, xts.Implementation(), verity.Implementation(), pkcs11Support())
 			return err
 		},
 	}
+}
+
+// pkcs11Support says whether keys of type pkcs11 can be used.
+func pkcs11Support() string {
+	if pkcs11.Built {
+		return "yes"
+	}
+	return "no, built without cgo"
 }

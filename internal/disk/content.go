@@ -60,8 +60,9 @@ type Token struct {
 	Bank     string `json:"bank,omitempty"` // systemd-tpm2
 	PIN      bool   `json:"pin,omitempty"`  // systemd-tpm2
 	// PublicKeyPCRs are bound by signatures, not by their values.
-	PublicKeyPCRs []int `json:"public_key_pcrs,omitempty"` // systemd-tpm2
-	PCRLock       bool  `json:"pcrlock,omitempty"`         // systemd-tpm2
+	PublicKeyPCRs []int  `json:"public_key_pcrs,omitempty"` // systemd-tpm2
+	PCRLock       bool   `json:"pcrlock,omitempty"`         // systemd-tpm2
+	URI           string `json:"uri,omitempty"`             // systemd-pkcs11, without its query, which may hold a PIN
 }
 
 // ReencryptionState tells how a volume in conversion was left.

@@ -65,7 +65,7 @@ func readPIN(ctx context.Context, from pinFrom) (*secret.Buffer, error) {
 
 // onePIN reads a PIN. The end of a line is none of it, as nobody can type it later.
 func onePIN(ctx context.Context, source, prompt string) (*secret.Buffer, error) {
-	pin, err := fromSource(ctx, source, prompt)
+	pin, err := Prompted(ctx, source, prompt)
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,11 @@ import (
 // descriptor or a socket has to read, or a line typed at the terminal. A pipe gives it
 // once only. It ends when ctx is done.
 func Source(ctx context.Context, source string) (*secret.Buffer, error) {
-	return fromSource(ctx, source, "passphrase of the existing key: ")
+	return Prompted(ctx, source, "passphrase of the existing key: ")
 }
 
-// fromSource is Source with what is asked at a terminal.
-func fromSource(ctx context.Context, source, prompt string) (*secret.Buffer, error) {
+// Prompted is Source, with another question at the terminal.
+func Prompted(ctx context.Context, source, prompt string) (*secret.Buffer, error) {
 	kind, where, err := definitions.ParseKeySource(source)
 	if err != nil {
 		return nil, fmt.Errorf("key source %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
@@ -177,11 +178,17 @@ func reencryptionState(s luks2.State) disk.ReencryptionState {
 // is sound is for the room that uses it; here a field of the wrong type is absent.
 func describeToken(t luks2.Token) disk.Token {
 	token := disk.Token{ID: t.ID, Type: t.Type, Keyslots: t.Keyslots}
-	if t.Type != "systemd-tpm2" {
-		return token
-	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(t.Raw, &fields) != nil {
+		return token
+	}
+	switch t.Type {
+	case "systemd-pkcs11":
+		// A URI's query may hold a PIN.
+		token.URI, _, _ = strings.Cut(decoded[string](fields["pkcs11-uri"]), "?")
+		return token
+	case "systemd-tpm2":
+	default:
 		return token
 	}
 	token.PCRs = decoded[[]int](fields["tpm2-pcrs"])

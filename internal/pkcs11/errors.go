@@ -1,0 +1,51 @@
+package pkcs11
+
+import "errors"
+
+// What can be wrong with a token, for callers to act on; every Error has one of them.
+var (
+	ErrNotBuilt = errors.New("this sealpart was built without cgo, and cannot use keys of type pkcs11")
+	ErrNoModule = errors.New("no PKCS#11 module")
+	ErrNoToken  = errors.New("no token that the URI fits")
+	ErrSeveral  = errors.New("the URI fits more than one")
+	ErrNoObject = errors.New("the token has no key that the URI fits")
+	ErrPIN      = errors.New("the token refuses the PIN")
+	ErrLocked   = errors.New("the token's PIN is locked")
+	ErrLastTry  = errors.New("one more wrong PIN locks the token")
+	ErrKey      = errors.New("the token's key cannot be used")
+)
+
+// hints say what to do next.
+var hints = map[error]string{
+	ErrNotBuilt: "build it with cgo (make build CGO=1), or use another key of the volume",
+	ErrNoModule: "name the module with module = \"/path/to/module.so\", or install its p11-kit configuration",
+	ErrNoToken:  "put the token in, or compare the URI with \"p11tool --list-tokens\"",
+	ErrSeveral:  "say more in the URI: serial= of the token, id= of the key",
+	ErrNoObject: "compare the URI with \"pkcs11-tool --list-objects\"; to enrol takes a certificate or public key, to open the private key",
+	ErrPIN:      "it is not tried again in this run; give the right one with pin = \"…\", or type it",
+	ErrLocked:   "its security officer can set a new one; until then another key of the volume must do",
+	ErrLastTry:  "type it yourself, with pin = \"ask\"",
+	ErrKey:      "it takes RSA of 2048 bits or more for decryption, or P-256, P-384 or P-521 for derivation",
+}
+
+// Error is what went wrong with the token of a URI. It never holds a PIN.
+type Error struct {
+	URI    string
+	Reason error // one of the above
+	Detail string
+}
+
+// Error names the URI, the reason and the detail.
+func (e *Error) Error() string {
+	text := e.URI + ": " + e.Reason.Error()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Reason }
+
+// Hint says what to do next.
+func (e *Error) Hint() string { return hints[e.Reason] }

@@ -1,0 +1,72 @@
+package pkcs11
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/secret"
+)
+
+// pinCredential is where systemd-cryptsetup, too, finds the PIN of a token.
+const pinCredential = definitions.SourceCredential + ":cryptsetup.pkcs11-pin"
+
+// tries is what a token says of the PINs it still takes.
+type tries struct{ last, locked, fewer bool }
+
+// spoken names them, "" where it says nothing.
+func (t tries) spoken() string {
+	switch {
+	case t.locked:
+		return "the token is locked now"
+	case t.last:
+		return "one try is left"
+	case t.fewer:
+		return "fewer tries are left than there were"
+	}
+	return ""
+}
+
+// allow says whether a PIN may be tried; the last try is a person's.
+func (t tries) allow(p place, typed bool) error {
+	switch {
+	case t.locked:
+		return p.fail(ErrLocked, "")
+	case t.last && !typed:
+		return p.fail(ErrLastTry, "it was not given by a person")
+	}
+	return nil
+}
+
+// pin is a PIN and whether a person has just typed it.
+type pin struct {
+	text  *secret.Buffer
+	typed bool
+}
+
+// readPIN gets the PIN of a token: from where the definition says, from the credential, or
+// from whoever sits at the terminal.
+func (s *Sealer) readPIN(ctx context.Context, p place, source string) (pin, error) {
+	prompt := "PIN of the token " + strings.ToValidUTF8(p.uri, "?") + ": "
+	if source != "" {
+		text, err := s.secret(ctx, source, prompt)
+		return pin{withoutEnd(text), source == definitions.SourceAsk}, err
+	}
+	if text, err := s.secret(ctx, pinCredential, prompt); err == nil {
+		return pin{text: withoutEnd(text)}, nil
+	}
+	text, err := s.secret(ctx, definitions.SourceAsk, prompt)
+	return pin{text, true}, err
+}
+
+// withoutEnd cuts a line's end off, which files have and PINs do not.
+func withoutEnd(text *secret.Buffer) *secret.Buffer {
+	if text == nil {
+		return nil
+	}
+	n := len(text.Bytes())
+	for n > 0 && (text.Bytes()[n-1] == '\n' || text.Bytes()[n-1] == '\r') {
+		n--
+	}
+	return text.Cut(n)
+}

@@ -1,0 +1,180 @@
+package pkcs11
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
+)
+
+// Sealer is the executor.Sealer of keys of type pkcs11.
+type Sealer struct {
+	known   []definitions.Key
+	pin     string // key source of the PIN, "" for that of the definition
+	secret  func(ctx context.Context, source, prompt string) (*secret.Buffer, error)
+	refused map[string]bool // URIs whose PIN was wrong
+}
+
+// NewSealer returns one that takes the module and the PIN of a token on a disk from the
+// definition with the same URI; pin, where it is set, is the source of every PIN. source reads key sources; it asks with the prompt.
+func NewSealer(known []definitions.Key, pin string, source func(ctx context.Context, source, prompt string) (*secret.Buffer, error)) *Sealer {
+	return &Sealer{known: known, pin: pin, secret: source, refused: map[string]bool{}}
+}
+
+// Kind returns "pkcs11".
+func (*Sealer) Kind() string { return definitions.KeyPKCS11 }
+
+// TokenType returns "systemd-pkcs11".
+func (*Sealer) TokenType() string { return tokenType }
+
+// Seal makes a secret that the token's private key brings back.
+func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
+	where, err := parsePlace(key.URI)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	c, err := s.open(where, key)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	defer c.close()
+	w, err := s.wrap(ctx, c, where, key)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	defer w.secret.Wipe()
+	raw, err := json.Marshal(token{Type: tokenType, Keyslots: []string{}, URI: where.uri, Key: w.key, Padding: w.padding})
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	passphrase, err := w.secret.Base64()
+	return executor.Sealed{Passphrase: passphrase, Token: raw, KDF: luks2.TokenKDF()}, err
+}
+
+// wrap finds the public key, without the PIN where the token shows it to everybody.
+func (s *Sealer) wrap(ctx context.Context, c *card, where place, key definitions.Key) (wrapped, error) {
+	public, err := c.public()
+	if err != nil && c.wantsPIN() {
+		if err := s.login(ctx, c, where, key); err != nil {
+			return wrapped{}, err
+		}
+		public, err = c.public()
+	}
+	if err != nil {
+		return wrapped{}, err
+	}
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return wrapRSA(k, c.padding())
+	case *ecdh.PublicKey:
+		return wrapEC(k)
+	}
+	return wrapped{}, where.fail(ErrKey, "%T", public)
+}
+
+// Unseal has the token bring back the passphrase that a LUKS2 token guards.
+func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*secret.Buffer, error) {
+	t, where, err := parseToken(raw)
+	if err != nil {
+		return nil, err
+	}
+	if key.URI == "" {
+		key = s.definitionOf(where)
+	}
+	c, err := s.open(where, key)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if c.wantsPIN() {
+		if err := s.login(ctx, c, where, key); err != nil {
+			return nil, err
+		}
+	}
+	plain, err := c.unwrap(t)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := secret.Take(plain)
+	if err != nil {
+		return nil, err
+	}
+	defer taken.Wipe()
+	return taken.Base64()
+}
+
+// definitionOf returns the key of the definitions that has the same URI, or one that
+// says nothing else.
+func (s *Sealer) definitionOf(where place) definitions.Key {
+	for _, k := range s.known {
+		if k.URI == where.uri {
+			return k
+		}
+	}
+	return definitions.Key{Type: definitions.KeyPKCS11, URI: where.uri}
+}
+
+// open finds the token.
+func (s *Sealer) open(where place, key definitions.Key) (*card, error) {
+	if !Built {
+		return nil, where.fail(ErrNotBuilt, "")
+	}
+	modules, err := findModules(configDirs, key.Module)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where.uri, err)
+	}
+	if len(modules) == 0 {
+		return nil, where.fail(ErrNoModule, "p11-kit has none configured%s", named(key.Module))
+	}
+	return openCard(where, modules)
+}
+
+func named(module string) string {
+	if module == "" {
+		return ""
+	}
+	return fmt.Sprintf(" of the name %q", module)
+}
+
+// login gives the token its PIN, once. One that is typed on the token itself is asked
+// for there.
+func (s *Sealer) login(ctx context.Context, c *card, where place, key definitions.Key) error {
+	if s.refused[where.uri] {
+		return where.fail(ErrPIN, "it was refused before")
+	}
+	from := key.PIN
+	if s.pin != "" {
+		from = s.pin
+	}
+	if from == "" && c.hasPINPad() {
+		if err := c.tries().allow(where, true); err != nil {
+			return err
+		}
+		return s.noted(where, c.login(nil))
+	}
+	// Asked first, so that nobody types what would not be used.
+	if err := c.tries().allow(where, true); err != nil {
+		return err
+	}
+	given, err := s.readPIN(ctx, where, from)
+	if err != nil {
+		return fmt.Errorf("%s: PIN: %w", where.uri, err)
+	}
+	defer given.text.Wipe()
+	if err := c.tries().allow(where, given.typed); err != nil {
+		return err
+	}
+	return s.noted(where, c.login(given.text.Bytes()))
+}
+
+// noted remembers that a token has refused its PIN.
+func (s *Sealer) noted(where place, err error) error {
+	s.refused[where.uri] = err != nil
+	return err
+}
