@@ -41,9 +41,10 @@ test: tools
 test-boot: tools
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -timeout 40m
 
-# The same with twenty power cuts, and under UEFI: half an hour.
+# The same with twenty power cuts, under UEFI, and on arm64: half an hour.
 test-boot-long: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -uefi -cuts 20 -timeout 2h
+	tools/arm64.sh build/arm64
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -uefi -arm64 $(CURDIR)/build/arm64 -cuts 20 -timeout 2h
 
 # The linter is a tool of its own module, so that ours does not inherit its modules.
 lint:

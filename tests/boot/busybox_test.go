@@ -7,43 +7,45 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/tests/rig"
 )
 
-// busyboxModules are what the cloud kernel needs for the machine, in the order in which
-// they are loaded.
-var busyboxModules = []string{"virtio_pci", "virtio_blk", "ext4", "tpm_crb", "ecb", "xts", "aesni_intel", "dm_crypt", "dm_verity"}
-
 // busyboxInitrd makes the initramfs of initramfs/busybox, for a definition or a folder of
 // them.
-func busyboxInitrd(t *testing.T, dir, definition string) string {
+func (m *machine) busyboxInitrd(t *testing.T, definition string) string {
 	t.Helper()
-	tree, version := install(t, dir, definition), kernelVersion(t)
+	dir := t.TempDir()
+	tree := installFor(t, m.goarch, dir, definition)
 	put(t, tree, "etc/sealpart.d/spare.key", "a key file of the tests")
-	put(t, tree, "etc/modules", strings.Join(busyboxModules, "\n"))
+	put(t, tree, "etc/modules", strings.Join(m.modules, "\n"))
 	path := filepath.Join(dir, "initrd.img")
 	rig.Run(t, "sh", "-ec", fmt.Sprintf(`
 cp ../../initramfs/busybox/init %[1]s/init
-for program in $(%[1]s/usr/bin/sealpart doctor --programs --definitions %[1]s/etc/sealpart.d); do
+for program in $(%[6]s doctor --programs --definitions %[1]s/etc/sealpart.d); do
 	cp --parents $(command -v $program) $(ldd $(command -v $program) | grep -o '/[^ ]*') %[1]s
 done
 mkdir -p %[1]s/bin && cp %[2]s %[1]s/bin/
-for m in %[3]s; do modprobe -S %[4]s --show-depends $m; done | awk '$1 == "insmod" { print $2 }' | sort -u | while read -r file; do
-	mkdir -p %[1]s${file%%/*} && cp $file %[1]s$file
+depmod -b %[7]s %[4]s
+for m in %[3]s; do modprobe -d %[7]s -S %[4]s --show-depends $m; done | awk '$1 == "insmod" { print $2 }' | sort -u | while read -r file; do
+	to=%[1]s/${file#%[7]s} && mkdir -p ${to%%/*} && cp $file $to
 done
-cp /lib/modules/%[4]s/modules.order /lib/modules/%[4]s/modules.builtin %[1]s/lib/modules/%[4]s/ && depmod -b %[1]s %[4]s
+cp %[7]s/lib/modules/%[4]s/modules.order %[7]s/lib/modules/%[4]s/modules.builtin %[1]s/lib/modules/%[4]s/ && depmod -b %[1]s %[4]s
 rm -rf %[1]s/usr/lib/systemd %[1]s/usr/lib/dracut %[1]s/usr/share
 (cd %[1]s && find . | cpio --quiet -o -H newc) | zstd -1 -q >%[5]s`,
-		tree, testenv.Need(t, "busybox"), strings.Join(busyboxModules, " "), version, path))
+		tree, m.busybox, strings.Join(m.modules, " "), m.version, path, rig.Sealpart(t).Path, m.root))
 	return path
 }
 
 // TestBusybox is the first boot and the second where there is neither systemd nor udev.
 func TestBusybox(t *testing.T) {
 	needAll(t)
-	m := newMachine(t)
-	m.initrd = busyboxInitrd(t, m.dir, convertRoot)
+	newMachine(t).bootTwice(t, convertRoot)
+}
+
+// bootTwice boots by busybox: root is encrypted, and opened.
+func (m *machine) bootTwice(t *testing.T, definition string) {
+	t.Helper()
+	m.initrd = m.busyboxInitrd(t, definition)
 	m.cmdline = "sealpart.device=/dev/vda"
 	m.mustMount(t, "/dev/mapper/root")
 	m.plain.CheckFiles(t, m.disk)
@@ -60,7 +62,7 @@ func TestFieldUpdate(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
 	m.twoRoots(t)
-	m.initrd = busyboxInitrd(t, t.TempDir(), "../../examples/field-update")
+	m.initrd = m.busyboxInitrd(t, "../../examples/field-update")
 	m.cmdline = "sealpart.device=/dev/vda root=PARTLABEL=root-b"
 	m.mustMount(t, "/dev/mapper/root")
 	for _, name := range []string{"root-a", "root-b"} {
@@ -68,7 +70,7 @@ func TestFieldUpdate(t *testing.T) {
 			t.Errorf("%s is not encrypted and sealed:\n%s", name, dump)
 		}
 	}
-	m.initrd = busyboxInitrd(t, t.TempDir(), "../../examples/field-update/fallback")
+	m.initrd = m.busyboxInitrd(t, "../../examples/field-update/fallback")
 	m.cmdline = "sealpart.device=/dev/vda root=PARTLABEL=root-a"
 	before := rig.Sum(t, m.disk, m.size(t))
 	m.mustMount(t, "/dev/mapper/root")
@@ -106,7 +108,7 @@ func TestVerityRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, hash := rig.Find(t, m.disk, "root-x86-64"), rig.Find(t, m.disk, "root-x86-64-verity")
-	m.initrd = busyboxInitrd(t, m.dir, "../../examples/verity-root/device")
+	m.initrd = m.busyboxInitrd(t, "../../examples/verity-root/device")
 	m.cmdline = "sealpart.device=/dev/vda sealpart.open=var roothash=" + strings.ToLower(strings.ReplaceAll(data.UUID+hash.UUID, "-", ""))
 	for boots := range 2 {
 		log := m.mustMount(t, "/dev/mapper/root")

@@ -34,8 +34,14 @@ path = "/etc/sealpart.d/spare.key"
 // folder of them, and returns the tree.
 func install(t *testing.T, dir, definition string) string {
 	t.Helper()
+	return installFor(t, "amd64", dir, definition)
+}
+
+// installFor does that for an architecture, in Go's words.
+func installFor(t *testing.T, goarch, dir, definition string) string {
+	t.Helper()
 	tree := filepath.Join(dir, "installed")
-	rig.Run(t, "make", "-s", "-C", "../..", "install", "DESTDIR="+tree, "BUILD="+filepath.Join(dir, "build"))
+	rig.Run(t, "env", "GOARCH="+goarch, "make", "-s", "-C", "../..", "install", "DESTDIR="+tree, "BUILD="+filepath.Join(dir, "build"))
 	if strings.Contains(definition, "\n") {
 		put(t, tree, "etc/sealpart.d/10-root.toml", definition)
 		return tree

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 const bootTime = 3 * time.Minute
 
 // consoleOptions are what every kernel gets. A root that is mounted must not change by it.
-const consoleOptions = "console=ttyS0 panic=-1 quiet ro fsck.mode=skip systemd.show_status=1"
+const consoleOptions = "panic=-1 quiet ro fsck.mode=skip systemd.show_status=1"
 
 // machine is a computer with one disk and a TPM.
 type machine struct {
@@ -30,6 +31,31 @@ type machine struct {
 	initrd  string
 	cmdline string
 	options []string // further options of qemu
+	board
+}
+
+// board is the kind of a machine: what qemu emulates, and what runs on it.
+type board struct {
+	qemu    string   // program
+	options []string // of the machine without a disk
+	tpm     string   // device
+	root    string   // folder under which the kernel and its modules are: boot/ and lib/modules/
+	version string   // of the kernel
+	modules []string // what it needs for this machine, in the order in which they are loaded
+	busybox string   // path
+	console string
+	goarch  string
+}
+
+// pc is a PC with Debian's kernel for clouds, as it is installed here.
+func pc(t *testing.T) board {
+	t.Helper()
+	return board{
+		qemu:    testenv.Need(t, "qemu-system-x86_64"),
+		options: []string{"-accel", "tcg,thread=multi", "-cpu", "max", "-m", "768", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none"},
+		tpm:     "tpm-crb", root: "/", version: kernelVersion(t), busybox: testenv.Need(t, "busybox"), console: "ttyS0", goarch: "amd64",
+		modules: []string{"virtio_pci", "virtio_blk", "ext4", "tpm_crb", "ecb", "xts", "aesni_intel", "dm_crypt", "dm_verity"},
+	}
 }
 
 // rootInit is the first program of the root file system. It mounts nothing writable, so
@@ -45,10 +71,16 @@ echo "CHECK the table was read $($b dmesg | $b grep -c '\] *vda: vda1') times"
 $b poweroff -f
 `
 
-// newMachine makes a machine as the factory delivers it.
+// newMachine makes a PC as the factory delivers it.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{dir: t.TempDir()}
+	return newMachineOf(t, pc(t))
+}
+
+// newMachineOf makes a machine of another kind.
+func newMachineOf(t *testing.T, b board) *machine {
+	t.Helper()
+	m := &machine{dir: t.TempDir(), board: b}
 	m.disk, m.tpm = filepath.Join(m.dir, "disk.img"), filepath.Join(m.dir, "tpm")
 	tree := filepath.Join(m.dir, "tree")
 	for _, dir := range []string{"bin", "dev", "etc", "proc", "run", "sbin", "sys", "tmp", "usr/lib"} {
@@ -56,7 +88,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	rig.Run(t, "cp", testenv.Need(t, "busybox"), filepath.Join(tree, "bin/busybox"))
+	rig.Run(t, "cp", b.busybox, filepath.Join(tree, "bin/busybox"))
 	rig.File(t, tree, "sbin/init", rootInit)
 	rig.Run(t, "chmod", "755", filepath.Join(tree, "sbin/init"))
 	rig.File(t, tree, "usr/lib/os-release", "ID=boot-test\nNAME=boot-test\nVERSION_ID=1\n") // or systemd does not switch to it
@@ -118,22 +150,17 @@ func (m *machine) boot(t *testing.T) (log string) {
 // start starts the machine with its TPM, which goes with it.
 func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	args := []string{
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-m", "768", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
-		"-drive", "file=" + m.disk + ",if=virtio,format=raw",
-	}
-	args = append(args, m.options...)
+	args := slices.Concat(m.board.options, []string{"-drive", "file=" + m.disk + ",if=virtio,format=raw"}, m.options)
 	if m.tpm != "" {
 		socket := startTPM(ctx, t, m.tpm)
-		args = append(args, "-chardev", "socket,id=c,path="+socket, "-tpmdev", "emulator,id=t,chardev=c", "-device", "tpm-crb,tpmdev=t")
+		args = append(args, "-chardev", "socket,id=c,path="+socket, "-tpmdev", "emulator,id=t,chardev=c", "-device", m.board.tpm+",tpmdev=t")
 	}
 	if m.initrd != "" {
-		version := kernelVersion(t)
-		args = append(args, "-kernel", "/boot/vmlinuz-"+version, "-initrd", m.initrd,
-			"-append", consoleOptions+" rootfstype=ext4 rootflags=noload "+m.cmdline)
+		args = append(args, "-kernel", filepath.Join(m.root, "boot/vmlinuz-"+m.version), "-initrd", m.initrd,
+			"-append", "console="+m.console+" "+consoleOptions+" rootfstype=ext4 rootflags=noload "+m.cmdline)
 	}
 	console := &bytes.Buffer{}
-	cmd := exec.CommandContext(ctx, testenv.Need(t, "qemu-system-x86_64"), args...)
+	cmd := exec.CommandContext(ctx, m.qemu, args...)
 	cmd.Stdout, cmd.Stderr = console, console
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

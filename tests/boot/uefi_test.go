@@ -45,7 +45,7 @@ func (m *machine) unifiedKernel(t *testing.T, initrd string) string {
 	args := []string{}
 	for _, section := range []struct{ name, file, address string }{
 		{".osrel", filepath.Join(m.dir, "tree/usr/lib/os-release"), "0x20000"},
-		{".cmdline", rig.File(t, m.dir, "cmdline", consoleOptions), "0x30000"},
+		{".cmdline", rig.File(t, m.dir, "cmdline", "console="+m.console+" "+consoleOptions), "0x30000"},
 		{".linux", "/boot/vmlinuz-" + kernelVersion(t), "0x2000000"},
 		{".initrd", initrd, "0x3000000"},
 	} {
