@@ -1,3 +1,6 @@
+// Package blklog records what the built program writes and flushes, as a disk would
+// see it, and cuts the power in between. Nothing of the program knows about it: it
+// works on a file of FUSE, behind which qemu-storage-daemon writes a log.
 package blklog
 
 import (
@@ -87,7 +90,7 @@ func recordRun(t *testing.T, image string, run func(mounted string)) *simdev.Dev
 	}
 	defer log.Close()
 	dev := simdev.New(before)
-	if err := replay(log, dev); err != nil {
+	if err := rig.Replay(log, dev); err != nil {
 		t.Fatal(err)
 	}
 	return dev

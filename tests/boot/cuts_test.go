@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/tests/rig"
 )
 
@@ -20,7 +21,7 @@ var (
 // TestPowerCuts pulls the plug of machines in their first boot, at random instants from
 // the first write to the disk on. The next boot alone finishes what was begun: nobody
 // tells it anything. (What a disk loses of unflushed writes, tests/blklog shows; what
-// was written is in the image here however qemu ends.)
+// was written is in the image here however qemu ends. TestHonestCuts does it here.)
 func TestPowerCuts(t *testing.T) {
 	needAll(t)
 	s := *seed
@@ -55,6 +56,61 @@ func TestPowerCuts(t *testing.T) {
 	if *cuts > 3 && unfinished < *cuts/2 {
 		t.Error("that shows little")
 	}
+}
+
+// TestHonestCuts records what a first boot writes to its disk and flushes, and boots from
+// states that a power cut could have left: what was not flushed is there or lost by a seed.
+func TestHonestCuts(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd, m.cmdline = m.busyboxInitrd(t, convertRoot), "sealpart.device=/dev/vda"
+	m.log = rig.File(t, m.dir, "log", "")
+	if err := os.Truncate(m.log, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	m.mustMount(t, "/dev/mapper/root")
+	dev := m.recorded(t)
+	m.log = ""
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("seed %d, %d operations", s, len(dev.Log()))
+	rng, sealed := rand.New(rand.NewPCG(s, 1)), m.tpm
+	for range *cuts {
+		k := rng.IntN(len(dev.Log()) + 1)
+		state := make([]byte, dev.Size())
+		if _, err := dev.CrashAfter(k, rng).ReadAt(state, 0); err != nil {
+			t.Fatal(err)
+		}
+		rig.File(t, m.dir, filepath.Base(m.disk), string(state))
+		m.tpm = filepath.Join(t.TempDir(), "tpm") // it counts how often it lost its power
+		rig.Run(t, "cp", "-r", sealed, m.tpm)
+		m.mustMount(t, "/dev/mapper/root")
+		m.plain.CheckFiles(t, m.disk)
+		if t.Failed() {
+			t.Fatalf("after operation %d of %d", k, len(dev.Log()))
+		}
+	}
+}
+
+// recorded returns the disk that saw what the log has.
+func (m *machine) recorded(t *testing.T) *simdev.Device {
+	t.Helper()
+	before, err := os.ReadFile(m.plain.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Open(m.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	dev := simdev.New(before)
+	if err := rig.Replay(log, dev); err != nil {
+		t.Fatal(err)
+	}
+	return dev
 }
 
 // writing is about how long a first boot writes to the disk.

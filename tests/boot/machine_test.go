@@ -31,6 +31,7 @@ type machine struct {
 	initrd  string
 	cmdline string
 	options []string // further options of qemu
+	log     string   // file that takes every write and flush of the disk, "" for none
 	board
 }
 
@@ -150,7 +151,7 @@ func (m *machine) boot(t *testing.T) (log string) {
 // start starts the machine with its TPM, which goes with it.
 func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	args := slices.Concat(m.board.options, []string{"-drive", "file=" + m.disk + ",if=virtio,format=raw"}, m.options)
+	args := slices.Concat(m.board.options, m.drive(), m.options)
 	if m.tpm != "" {
 		socket := startTPM(ctx, t, m.tpm)
 		args = append(args, "-chardev", "socket,id=c,path="+socket, "-tpmdev", "emulator,id=t,chardev=c", "-device", m.board.tpm+",tpmdev=t")
@@ -166,6 +167,18 @@ func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *bytes.Bu
 		t.Fatal(err)
 	}
 	return cmd, console
+}
+
+// drive returns the options for the disk.
+func (m *machine) drive() []string {
+	if m.log == "" {
+		return []string{"-drive", "file=" + m.disk + ",if=virtio,format=raw"}
+	}
+	return []string{
+		"-blockdev", "driver=file,node-name=disk,filename=" + m.disk, "-blockdev", "driver=file,node-name=log,filename=" + m.log,
+		"-blockdev", "driver=blklogwrites,node-name=logged,file=disk,log=log,log-sector-size=512,log-super-update-interval=1",
+		"-device", "virtio-blk-pci,drive=logged",
+	}
 }
 
 // startTPM starts a TPM for one boot and returns its control socket. It ends when qemu
