@@ -28,6 +28,7 @@ $s open --key-file $key vol $image#root && same vol && $s close vol && test -z "
 ! $s open --key-file $sums vol $image#root 2>wrong && grep -q "no key opens this volume" wrong && ! test -e /dev/mapper/vol && echo wrong-key >>good
 ! $s open --key-file $key a/b $image#root 2>name && grep -q "no name for a device" name && echo name >>good
 keyctl show @t 2>/dev/null | grep -q cryptsetup || echo no-key-left >>good
+(export TMPDIR=/run PATH=$PATH:${s%%/*}; sh %[5]q/try.sh | grep -q "it is still here") && ! test -e /dev/mapper/sealpart-try && echo example >>good
 `
 
 // pending is the script of a volume in conversion: between two zones it is several
@@ -59,12 +60,16 @@ func TestOpen(t *testing.T) {
 	crash := stopped(t, plain, filepath.Join(dir, "crash.img"), syscall.SIGKILL)
 	rig.Must(t, plain.Apply(plain.Path)...)
 	fresh := newFresh(t, dir, plain.Key)
-	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums) + fmt.Sprintf(pending, clean, crash) +
+	example, err := filepath.Abs("../../examples/loop-device")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums, example) + fmt.Sprintf(pending, clean, crash) +
 		fmt.Sprintf(verityOpened, fresh, rootHashOf(t, fresh))
 	good, log := boot(t, dir, script)
 	for _, name := range []string{
 		"device", "cryptsetup-closes", "we-close", "busy", "read-only", "stranger", "file", "wrong-key", "name", "no-key-left", "clean", "crash",
-		"verity-device", "verity-file", "verity-wrong", "verity-usage",
+		"verity-device", "verity-file", "verity-wrong", "verity-usage", "example",
 	} {
 		if !slices.Contains(good, name) {
 			t.Errorf("the kernel is not content with %q", name)
