@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	cuts = flag.Int("cuts", 2, "how many first boots to cut off")
+	cuts = flag.Int("cuts", 1, "how many first boots to cut off, of each kind")
 	seed = flag.Uint64("seed", 0, "seed of the instants; 0 means a new one")
 )
 
