@@ -19,6 +19,9 @@
 // pcrlock, PINs hardened with Argon2id, and sharded or offline-made objects are
 // parsed and named, and refused with ErrUnsupported.
 //
+// Beside systemd's fields a token of ours has the values of its PCRs, so that Unseal can
+// say which has changed. They are believed only where the policy is made of them.
+//
 // # Who listens on the bus
 //
 // Both the secret's way in and its way out are encrypted with AES-128-CFB, in a

@@ -50,15 +50,6 @@ func addPCRs(calculator *tpm2.PolicyCalculator, b bank, values map[int][]byte) e
 	return step.Update(calculator)
 }
 
-// currentPolicy is the digest for the values that the PCRs have now.
-func (t *TPM) currentPolicy(want terms) ([]byte, error) {
-	values, err := t.PCRs(want.bank.name, want.pcrs)
-	if err != nil {
-		return nil, err
-	}
-	return want.digest(values)
-}
-
 // walkPolicy starts a policy session under the storage key, takes it through the
 // policy, and returns it with the digest that the TPM has come to. What the
 // session authorizes comes back encrypted. A PIN does not go over the bus: its

@@ -59,7 +59,11 @@ func (t *TPM) sealUnder(alg string, plain []byte, b Binding) (Token, error) {
 	}
 	want := b.terms(kept)
 	defer secret.Wipe(want.auth)
-	policy, err := t.agreedPolicy(parent, want)
+	values, err := t.PCRs(kept.name, want.pcrs)
+	if err != nil {
+		return Token{}, err
+	}
+	policy, err := t.agreedPolicy(parent, want, values)
 	if err != nil {
 		return Token{}, err
 	}
@@ -67,10 +71,11 @@ func (t *TPM) sealUnder(alg string, plain []byte, b Binding) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	return Token{
+	tok := Token{
 		Blobs: [][]byte{blob}, PolicyHashes: [][]byte{policy},
 		PCRs: want.pcrs, Bank: kept.name, PrimaryAlg: alg, PIN: want.auth != nil,
-	}, nil
+	}
+	return tok, tok.noteValues(values)
 }
 
 func (t *TPM) bindingBank(b Binding) (bank, error) {
@@ -93,8 +98,8 @@ func (t *TPM) bindingBank(b Binding) (bank, error) {
 // agreedPolicy is the policy of the PCRs' current values as we compute it, once
 // the TPM has come to the same: a secret must not be sealed to a digest that this
 // TPM never reaches.
-func (t *TPM) agreedPolicy(parent storageKey, want terms) ([]byte, error) {
-	ours, err := t.currentPolicy(want)
+func (t *TPM) agreedPolicy(parent storageKey, want terms, values map[int][]byte) ([]byte, error) {
+	ours, err := want.digest(values)
 	if err != nil {
 		return nil, err
 	}

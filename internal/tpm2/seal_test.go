@@ -138,13 +138,16 @@ func TestUnsealAfterPCRChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	forged, silent := two, two
+	forged.Extra = map[string]json.RawMessage{valuesField: json.RawMessage(`{"7":"ff","99":"00"}`)}
+	silent.Extra = nil
 	extend(t, device, "7")
 	for _, c := range []struct {
 		tok  Token
 		want string
-	}{{one, "PCR 7 (sha256)"}, {two, "PCRs 7+11 (sha256)"}} {
+	}{{one, "PCR 7 (sha256) was 00"}, {two, "PCR 7 (sha256) was 00"}, {forged, "PCRs 7+11 (sha256)"}, {silent, "PCRs 7+11 (sha256)"}} {
 		secret, err := tpm.Unseal(c.tok, nil)
-		if !errors.Is(err, ErrPolicy) || secret != nil || !strings.Contains(err.Error(), c.want) {
+		if !errors.Is(err, ErrPolicy) || secret != nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PCR 11 ") {
 			t.Errorf("secret %x, error %v", secret, err)
 		}
 	}
@@ -380,9 +383,18 @@ func TestMismatchNamesUnknownFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok.Extra = map[string]json.RawMessage{"tpm2_new": nil}
+	tok.Extra = map[string]json.RawMessage{"tpm2_new": nil} // and no values of the PCRs
 	extend(t, device, "7")
 	if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "tpm2_new") {
 		t.Error(err)
 	}
+}
+
+// currentPolicy is the digest for the values that the PCRs have now.
+func (t *TPM) currentPolicy(want terms) ([]byte, error) {
+	values, err := t.PCRs(want.bank.name, want.pcrs)
+	if err != nil {
+		return nil, err
+	}
+	return want.digest(values)
 }

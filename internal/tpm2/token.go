@@ -183,7 +183,8 @@ func put(out map[string]any, name string, value any, present bool) {
 	}
 }
 
-// unknownFields are the names in Extra, for a message.
+// unknownFields are the names in Extra that are not ours, for a message.
 func (tok Token) unknownFields() string {
-	return strings.Join(slices.Sorted(maps.Keys(tok.Extra)), ", ")
+	names := slices.Sorted(maps.Keys(tok.Extra))
+	return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == valuesField }), ", ")
 }

@@ -166,6 +166,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":["1"],"tpm2-blob":["AAGqAAG7","AAGqAAG7AAHM"],"tpm2-pcrs":[],"tpm2-pcr-bank":"sha256","tpm2-primary-alg":"ecc","tpm2-policy-hash":["00","11"],"tpm2-pin":true,"tpm2_salt":"AA==","tpm2_pcrlock":true,"x":null}`))
 	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":[],"tpm2-blob":"AAGqAAoACAALAAAAAAAA","tpm2-pcrs":[7,7],"tpm2-policy-hash":"","tpm2_srk":"gQAAAQAA"}`))
 	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":["1"],"tpm2-blob":"AAGqAAG7","tpm2-pcrs":[],"tpm2-policy-hash":"","tpm2-pin":true,"tpm2_salt":"","tpm2_argon2id_memcost":1}`))
+	f.Add([]byte(`{"type":"systemd-tpm2","keyslots":["1"],"tpm2-blob":"AAGqAAG7","tpm2-pcrs":[7],"tpm2-policy-hash":"","sealpart_pcr_values":{"7":"00","-1":"","24":"0"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		tok, err := ParseToken(raw)
 		if err != nil {
@@ -173,6 +174,7 @@ func FuzzParseToken(f *testing.F) {
 		}
 		_, _ = tok.plainObject()
 		_, _ = tok.authorization([]byte("1234"))
+		_ = tok.notedValues(terms{bank: banks[0], pcrs: tok.PCRs})
 		written, err := json.Marshal(tok)
 		if err != nil {
 			t.Fatal(err)

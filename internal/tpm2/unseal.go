@@ -164,14 +164,21 @@ func (t *TPM) tokenBank(tok Token) (bank, error) {
 // should, and from a policy of more steps than this version knows.
 func (t *TPM) explainMismatch(want terms, tok Token, digest []byte) error {
 	mismatch := policyMismatch(want.bank, tok.PCRs)
-	ours, err := t.currentPolicy(want)
+	now, err := t.PCRs(want.bank.name, want.pcrs)
 	if err != nil {
 		return fmt.Errorf("%w, and they cannot be read: %w", mismatch, err)
+	}
+	ours, err := want.digest(now)
+	if err != nil {
+		return err
 	}
 	if !bytes.Equal(ours, digest) {
 		return fmt.Errorf("%w: the TPM's digest is %x, ours of the same PCRs %x", ErrPolicy, digest, ours)
 	}
-	if len(tok.Extra) > 0 {
+	if changes := spokenChanges(want.bank, tok.notedValues(want), now); changes != "" {
+		return fmt.Errorf("%w: %s", ErrPolicy, changes)
+	}
+	if tok.unknownFields() != "" {
 		return fmt.Errorf("%w, or one of the token's unknown fields (%s) is a part of the policy", mismatch, tok.unknownFields())
 	}
 	return mismatch
