@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unsafe"
 
@@ -21,8 +22,8 @@ type card struct {
 	session pkcs11.SessionHandle
 }
 
-// openCard finds the one token that the URI fits. A module that cannot be loaded is an
-// error only where no other has the token.
+// openCard finds the one token that the URI fits. A module that cannot be loaded or
+// started, as one whose daemon does not run, is an error only where no other has it.
 func openCard(where place, modules []string) (*card, error) {
 	var broken []string
 	for _, file := range modules {
@@ -37,7 +38,10 @@ func openCard(where place, modules []string) (*card, error) {
 			return c, nil
 		}
 		c.end()
-		if !errors.Is(err, ErrNoToken) {
+		switch {
+		case errors.Is(err, ErrNoModule):
+			broken = append(broken, fmt.Sprintf("%s does not start (%v)", file, err))
+		case !errors.Is(err, ErrNoToken):
 			return nil, err
 		}
 	}
@@ -51,7 +55,7 @@ func openCard(where place, modules []string) (*card, error) {
 func (c *card) open() error {
 	err := c.module.Initialize()
 	if err != nil && !errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
-		return c.where.fail(ErrNoModule, "it does not start: %v", err)
+		return c.where.fail(ErrNoModule, "%v", err)
 	}
 	slots, err := c.module.GetSlotList(true)
 	if err != nil {

@@ -272,6 +272,25 @@ func TestWrongPIN(t *testing.T) {
 	}
 }
 
+// TestBrokenModule: one that cannot be loaded does not hide the token of another.
+func TestBrokenModule(t *testing.T) {
+	softToken(t, "RSA", "rsa_keygen_bits:2048", true)
+	where, err := parsePlace(tokenUR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := openCard(where, []string{"/nonexistent.so", softhsm})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.close()
+	// A configuration that is not there keeps SoftHSM from starting.
+	t.Setenv("SOFTHSM2_CONF", "/nonexistent")
+	if _, err := openCard(where, []string{softhsm}); !errors.Is(err, ErrNoModule) || !strings.Contains(err.Error(), "does not start") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestNotThere: each thing that is missing is told by name, with the URI and what to do.
 func TestNotThere(t *testing.T) {
 	softToken(t, "RSA", "rsa_keygen_bits:2048", true)
