@@ -87,7 +87,12 @@ func pointer[T any](set settings, path string) *T {
 
 // number returns a number in a range, and a default where it is not set.
 func (b *builder) number(path string, low, high, otherwise int64) int64 {
-	v, s, ok := value[int64](b.set, path)
+	return b.numberIn(b.set, path, low, high, otherwise)
+}
+
+// numberIn is that of some settings.
+func (b *builder) numberIn(set settings, path string, low, high, otherwise int64) int64 {
+	v, s, ok := value[int64](set, path)
 	if !ok {
 		return otherwise
 	}

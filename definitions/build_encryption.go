@@ -68,6 +68,7 @@ func (b *builder) key(at place, set settings) Key {
 	k.Offset, k.Size = b.keyPart(set)
 	k.Escrow = b.escrow(set)
 	b.tokenURI(&k, at, set)
+	b.keyModule(&k, at, set)
 	return k
 }
 

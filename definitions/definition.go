@@ -136,6 +136,7 @@ const (
 const (
 	KeyTPM2     = "tpm2"
 	KeyPKCS11   = "pkcs11"
+	KeyCommand  = "command"
 	KeyFile     = "file"
 	KeyRecovery = "recovery"
 )
@@ -165,6 +166,12 @@ type Key struct {
 	// is wanted to open; "" means the credential, or whoever can be asked.
 	URI    string `json:"uri,omitempty"`
 	Module string `json:"module,omitempty"`
+	// Program is the path of a command key's module. Arguments are for locking. Timeout is
+	// how long a try may take, in seconds, and Retries how many more are made.
+	Program   string   `json:"program,omitempty"`
+	Arguments []string `json:"arguments,omitempty"`
+	Timeout   int      `json:"timeout,omitempty"`
+	Retries   int      `json:"retries,omitempty"`
 }
 
 // The roles in a verity set.

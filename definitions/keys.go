@@ -118,10 +118,10 @@ var keys = []known{
 	{"encryption.key", "path", kindText, ready, false},
 	{"encryption.key", "offset", kindSize, ready, false},
 	{"encryption.key", "size", kindSize, ready, false},
-	{"encryption.key", "program", kindText, later, false},
-	{"encryption.key", "arguments", kindTexts, later, false},
-	{"encryption.key", "timeout", kindText, later, false},
-	{"encryption.key", "retries", kindNumber, later, false},
+	{"encryption.key", "program", kindText, ready, false},
+	{"encryption.key", "arguments", kindTexts, ready, false},
+	{"encryption.key", "timeout", kindText, ready, false},
+	{"encryption.key", "retries", kindNumber, ready, false},
 	{"encryption.key", "key_type", kindText, later, false},
 	{"encryption.key", "apqns", kindTexts, later, false},
 	{"encryption.key", "repository", kindText, later, false},
@@ -153,7 +153,7 @@ var (
 	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
 	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
-	keyTypes   = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery}, []string{"command", "secure-key"}}
+	keyTypes   = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand}, []string{"secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
 	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
 	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
@@ -169,6 +169,7 @@ var (
 		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
 		"uri": {KeyPKCS11}, "module": {KeyPKCS11},
+		"program": {KeyCommand}, "arguments": {KeyCommand}, "timeout": {KeyCommand}, "retries": {KeyCommand},
 	}
 )
 

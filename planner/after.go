@@ -2,6 +2,7 @@ package planner
 
 import (
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -123,6 +124,8 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 		token.Type, token.PCRs, token.Bank, token.PIN = "systemd-tpm2", k.PCRs, k.Bank, k.PIN != ""
 	case k.Type == definitions.KeyPKCS11:
 		token.Type, token.URI = PKCS11Token, k.URI
+	case k.Type == definitions.KeyCommand:
+		token.Type, token.Module = CommandToken, path.Base(k.Program)
 	case mark:
 		token.Type = FileToken
 	default:

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,6 +19,9 @@ const FileToken = "sealpart-file"
 
 // PKCS11Token is the type of the token of pkcs11 keys, systemd's.
 const PKCS11Token = "systemd-pkcs11"
+
+// CommandToken is the type of the token of command keys.
+const CommandToken = "sealpart-command"
 
 // bound says which keys of a definition a volume has.
 type bound struct {
@@ -52,6 +56,8 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 		return t.Type == FileToken
 	case definitions.KeyPKCS11:
 		return t.Type == PKCS11Token && t.URI == k.URI
+	case definitions.KeyCommand:
+		return t.Type == CommandToken && t.Module == path.Base(k.Program)
 	case definitions.KeyRecovery:
 		return t.Type == "systemd-recovery"
 	}
@@ -148,6 +154,9 @@ func spokenKeys(keys []definitions.Key) string {
 		}
 		if k.URI != "" {
 			name += " " + k.URI
+		}
+		if k.Program != "" {
+			name += " " + k.Program
 		}
 		if k.PIN != "" {
 			name += " and a PIN"

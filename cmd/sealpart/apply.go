@@ -18,6 +18,7 @@ import (
 	"github.com/sealpart/sealpart/internal/doctor"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/keymodule"
 	"github.com/sealpart/sealpart/internal/pkcs11"
 	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
@@ -241,7 +242,10 @@ func sourceDateEpoch() (*time.Time, error) {
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
-		Sealers:   []executor.Sealer{f.tpm(defs), pkcs11.NewSealer(tokenKeys(defs), f.pin, keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"}},
+		Sealers: []executor.Sealer{
+			f.tpm(defs), pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin, keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
+			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
+		},
 		Random:    rand.Reader,
 		KeySource: keyfile.Source,
 	}
@@ -282,10 +286,10 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 	return sealer
 }
 
-// tokenKeys returns the keys of definitions that are on PKCS#11 tokens.
-func tokenKeys(defs []definitions.Definition) (keys []definitions.Key) {
+// keysOf returns the keys of definitions that are of one kind.
+func keysOf(defs []definitions.Definition, kind string) (keys []definitions.Key) {
 	for _, d := range defs {
-		keys = append(keys, doctor.KeysOf(d, definitions.KeyPKCS11)...)
+		keys = append(keys, doctor.KeysOf(d, kind)...)
 	}
 	return keys
 }

@@ -145,6 +145,8 @@ func spokenToken(t disk.Token) string {
 		return "opened by a recovery key"
 	case t.Type == planner.FileToken:
 		return "opened by a key file"
+	case t.Type == planner.CommandToken:
+		return "opened by the key module " + printable(t.Module)
 	case t.Type == planner.PKCS11Token:
 		return "opened by the key " + printable(t.URI) + " of a PKCS#11 token"
 	case t.Type != "systemd-tpm2":

@@ -89,6 +89,8 @@ func spokenKey(k definitions.Key) string {
 		return "a recovery key, written to " + k.Path
 	case k.Type == definitions.KeyRecovery:
 		return "a recovery key, shown on the terminal"
+	case k.Type == definitions.KeyCommand:
+		return "the key module " + k.Program
 	case k.Type == definitions.KeyPKCS11:
 		return "the key " + k.URI + " of a PKCS#11 token"
 	case k.Path != "":

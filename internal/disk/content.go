@@ -62,6 +62,7 @@ type Token struct {
 	// PublicKeyPCRs are bound by signatures, not by their values.
 	PublicKeyPCRs []int  `json:"public_key_pcrs,omitempty"` // systemd-tpm2
 	PCRLock       bool   `json:"pcrlock,omitempty"`         // systemd-tpm2
+	Module        string `json:"module,omitempty"`          // sealpart-command
 	URI           string `json:"uri,omitempty"`             // systemd-pkcs11, without its query, which may hold a PIN
 }
 

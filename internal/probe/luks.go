@@ -187,6 +187,9 @@ func describeToken(t luks2.Token) disk.Token {
 		// A URI's query may hold a PIN.
 		token.URI, _, _ = strings.Cut(decoded[string](fields["pkcs11-uri"]), "?")
 		return token
+	case "sealpart-command":
+		token.Module = decoded[string](fields["module"])
+		return token
 	case "systemd-tpm2":
 	default:
 		return token
