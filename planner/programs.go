@@ -31,7 +31,8 @@ func (l *layout) checkPrograms(p *part, work string, programs []string) error {
 }
 
 // Programs lists the programs that the definitions can call for, whatever is on the
-// disk: what an initramfs with these definitions must hold. Each is named once.
+// disk: what an initramfs with these definitions must hold. Each is named once, key
+// modules by their paths.
 func Programs(defs []definitions.Definition) []string {
 	var programs []string
 	for i := range defs {
@@ -40,7 +41,20 @@ func Programs(defs []definitions.Definition) []string {
 		if d.Encryption != nil && slices.Contains(d.Encryption.HeaderRoom, definitions.RoomShrink) {
 			programs = append(programs, host.ShrinkPrograms()...)
 		}
+		if d.Encryption != nil {
+			programs = append(programs, keyModules(d.Encryption.Keys)...)
+		}
 	}
 	slices.Sort(programs)
 	return slices.Compact(programs)
+}
+
+// keyModules lists the programs of command keys.
+func keyModules(keys []definitions.Key) (programs []string) {
+	for _, k := range keys {
+		if k.Type == definitions.KeyCommand {
+			programs = append(programs, k.Program)
+		}
+	}
+	return programs
 }

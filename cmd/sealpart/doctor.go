@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -91,6 +93,9 @@ func (w *world) describe(r *doctor.Report) {
 	}
 	for _, program := range planner.Programs(w.definitions) {
 		r.Programs[program] = w.facts.Tools[program]
+		if _, err := os.Stat(program); filepath.IsAbs(program) && err == nil {
+			r.Programs[program] = program
+		}
 	}
 }
 

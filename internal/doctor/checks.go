@@ -13,10 +13,14 @@ import (
 // checkPrograms finds programs that are missing.
 func (r *Report) checkPrograms() {
 	for _, program := range slices.Sorted(maps.Keys(r.Programs)) {
-		if r.Programs[program] == "" {
-			r.stops(fmt.Sprintf("the definitions call for %s, which is not installed", program),
-				fmt.Sprintf("install it (in Debian it is in the package %s); in an initramfs, make that anew", host.PackageOf(program)))
+		if r.Programs[program] != "" {
+			continue
 		}
+		remedy := fmt.Sprintf("install it (in Debian it is in the package %s)", host.PackageOf(program))
+		if strings.HasPrefix(program, "/") {
+			remedy = "put the key module there"
+		}
+		r.stops(fmt.Sprintf("the definitions call for %s, which is not installed", program), remedy+"; in an initramfs, make that anew")
 	}
 }
 
