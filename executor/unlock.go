@@ -28,7 +28,7 @@ func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secr
 // unlock returns one of the volume's keys.
 func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what luks2.Holds) (*secret.Buffer, error) {
 	var reasons []error
-	slots := holding(h, what)
+	slots := unlocking(h, what)
 	for _, token := range openingTokens(h) {
 		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {
@@ -47,6 +47,15 @@ func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what l
 		return nil, fmt.Errorf("%w: it has no token, and no key was given", ErrNoKey)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrNoKey, errors.Join(reasons...))
+}
+
+// unlocking returns the keyslots that hold one of the volume's keys, but those that are to
+// be tried only when they are named (priority "ignore").
+func unlocking(h *luks2.Header, what luks2.Holds) []int {
+	ignored := func(id int) bool {
+		return slices.ContainsFunc(h.Keyslots(), func(s luks2.Keyslot) bool { return s.ID == id && s.Priority == luks2.PriorityIgnore })
+	}
+	return slices.DeleteFunc(holding(h, what), ignored)
 }
 
 // unlockByToken opens those of the keyslots that are a token's.

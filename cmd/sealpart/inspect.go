@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -129,14 +130,16 @@ func spokenResume(needs [][]int) string {
 
 // spokenBinding says what opens a keyslot.
 func spokenBinding(l disk.LUKS, slot int) string {
+	var ways []string
 	for _, token := range l.Tokens {
-		for _, id := range token.Keyslots {
-			if id == slot {
-				return spokenToken(token)
-			}
+		if slices.Contains(token.Keyslots, slot) {
+			ways = append(ways, spokenToken(token))
 		}
 	}
-	return "opened by a passphrase or key file"
+	if len(ways) == 0 {
+		return "opened by a passphrase or key file"
+	}
+	return strings.Join(ways, ", ")
 }
 
 func spokenToken(t disk.Token) string {
