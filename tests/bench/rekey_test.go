@@ -25,7 +25,7 @@ const luksHeader = 16 * disk.MiB
 
 // rekeyRow gives a volume of 2 GiB a new key, with checksums for resilience.
 var rekeyRow = row{
-	name: "rekey-tmpfs", work: "rekey 2 GiB on tmpfs", against: "cryptsetup reencrypt, checksum resilience",
+	name: "rekey-tmpfs", work: "rekey 2 GiB on tmpfs, zones journalled", against: "cryptsetup reencrypt, checksum resilience",
 	program: "cryptsetup", goal: goal{ratio: 4}, show: inSeconds,
 	prepare: func(t *testing.T, w *workshop) contest {
 		size := w.size(2*disk.GiB, 48*disk.MiB)
