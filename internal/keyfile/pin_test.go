@@ -47,7 +47,7 @@ func TestPINRefuses(t *testing.T) {
 	for _, content := range []string{"\n", "12\n34", "12\x0034", "1234\n\n"} {
 		write(t, path, []byte(content))
 		_, err := new(PINs).Read(t.Context(), "file:"+path, true)
-		if err == nil || !strings.Contains(err.Error(), "one line of text") || strings.Contains(err.Error(), "12") {
+		if err == nil || !strings.Contains(err.Error(), "one line of text") || strings.Contains(strings.ReplaceAll(err.Error(), path, ""), "12") {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
