@@ -11,7 +11,7 @@ DESTDIR ?=
 BUILD ?= build
 LIBDIR = $(DESTDIR)/usr/lib
 
-.PHONY: build install tools test test-boot test-boot-long lint fuzz crash bench demo clean
+.PHONY: build install tools test test-kernel test-boot test-boot-long lint fuzz crash bench demo clean
 
 # A static program; it needs none of the C library's name services. With CGO=1 one that
 # can load PKCS#11 modules, and needs the C library.
@@ -37,6 +37,10 @@ tools:
 # A test whose judge is missing fails, it is not skipped.
 test: tools
 	SEALPART_REQUIRE_TOOLS=1 go test ./...
+
+# What user-mode Linux says of volumes, devices and disks; "make test" has it, too.
+test-kernel: tools
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kernel -v -timeout 20m
 
 # Whole machines boot in qemu: some minutes. Of these, "make test" boots the first.
 test-boot: tools
