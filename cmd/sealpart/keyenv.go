@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/doctor"
+	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/keymodule"
+	"github.com/sealpart/sealpart/internal/pkcs11"
+	"github.com/sealpart/sealpart/internal/recovery"
+	"github.com/sealpart/sealpart/internal/tpm2"
+)
+
+// env lists the kinds of key this binary can use.
+func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
+	env := executor.Env{
+		Sealers: []executor.Sealer{
+			f.tpm(defs), pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin, keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
+			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
+		},
+		Random:    rand.Reader,
+		KeySource: keyfile.Source,
+	}
+	if f.keyFile != "" {
+		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})
+	}
+	for _, d := range defs {
+		if d.Encryption == nil {
+			continue
+		}
+		for _, k := range d.Encryption.Keys {
+			if k.Type == definitions.KeyFile && k.Path != "" && (f.keyFile == "" || k.Offset+k.Size > 0) {
+				env.Keys = append(env.Keys, k)
+			}
+		}
+	}
+	return env
+}
+
+// tpm opens tokens with the PIN of --pin, or the one that all definitions name. Where
+// they name several, nobody knows which is a token's, and to try costs.
+func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
+	var sources []string
+	for _, d := range defs {
+		if d.Encryption == nil {
+			continue
+		}
+		for _, k := range d.Encryption.Keys {
+			if k.Type == definitions.KeyTPM2 && k.PIN != "" && !slices.Contains(sources, k.PIN) {
+				sources = append(sources, k.PIN)
+			}
+		}
+	}
+	sealer := tpm2.Sealer{Device: f.tpm2, PIN: f.pin, ReadPIN: new(keyfile.PINs).Read}
+	if f.pin == "" && len(sources) == 1 {
+		sealer.PIN = sources[0]
+	}
+	return sealer
+}
+
+// keysOf returns the keys of definitions that are of one kind.
+func keysOf(defs []definitions.Definition, kind string) (keys []definitions.Key) {
+	for _, d := range defs {
+		keys = append(keys, doctor.KeysOf(d, kind)...)
+	}
+	return keys
+}
+
+// files reads key files, and standard input where one is named "-".
+func (f *keyFlags) files() keyfile.Sealer {
+	warn := func(text string) { fmt.Fprintf(os.Stderr, "sealpart: warning: %s\n", printable(text)) }
+	return keyfile.Sealer{Default: f.keyFile, Input: keyfile.NewInput(os.Stdin), Warn: once(warn)}
+}
+
+// once passes each text on once.
+func once(say func(string)) func(string) {
+	said := map[string]bool{}
+	return func(text string) {
+		if !said[text] {
+			said[text] = true
+			say(text)
+		}
+	}
+}
