@@ -96,9 +96,10 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir string) error) (e
 
 // backupAhead writes the copy of a header that is about to be committed. The run that
 // finds the header committed has nothing left to do, and would not write a copy that
-// a power cut after the commit left unwritten. Whoever restores this one before the
-// commit is refused: the data does not fit it yet. What goes wrong here is no reason
-// to leave the volume unfinished; backup will fail of it too, and say so.
+// a power cut after the commit left unwritten. Before the commit the copy is refused by
+// who would restore it where data does not fit it yet, and does no harm else. What goes
+// wrong here is no reason to leave the volume unfinished; backup will fail of it too, and
+// say so.
 func (x *run) backupAhead(action planner.Action, header *luks2.Header, areas io.ReaderAt) {
 	if b := backupOf(action); b.path != "" {
 		_ = x.writeBackup(b, func(file io.Writer) error { return header.Backup(areas, file) })

@@ -91,6 +91,29 @@ func TestHostileModules(t *testing.T) {
 	}
 }
 
+// TestNothingStays: what a module leaves running ends with it.
+func TestNothingStays(t *testing.T) {
+	key := module(t, `sleep 60 >/dev/null 2>&1 & echo $! >"$0.pid"; cat`)
+	sealed, err := Sealer{}.Seal(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed.Passphrase.Wipe()
+	pid, err := os.ReadFile(key.Program + ".pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		if err != nil || strings.Contains(string(state), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it still runs: %s", state)
+		}
+	}
+}
+
 // TestRetries: a module that fails twice is tried a third time, if the definition says so.
 func TestRetries(t *testing.T) {
 	const script = `n=$(cat "$0.n" 2>/dev/null); echo x$n >"$0.n"; [ "$n" = xx ] && cat`

@@ -105,6 +105,7 @@ func (p pipes) talk(cmd *exec.Cmd, input []byte, limit int) (*secret.Buffer, err
 	output, readErr := receive(p.ours[1], limit)
 	_ = p.ours[1].Close() // one that goes on writing is told that nobody reads
 	err = cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left running; mostly there is nothing
 	written.Wait()
 	if err == nil || !errors.Is(readErr, errNothing) && readErr != nil {
 		err = readErr // the end of one that wrote too much is ours
