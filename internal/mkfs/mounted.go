@@ -46,7 +46,11 @@ func mountPrivately(node, kind, dir string, flags uintptr, do func(root int) err
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("a mount namespace of its own: %w", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+	err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("keep mounts to ourselves: the root here is no mount point, as in a plain chroot (mount --bind ROOT ROOT before the chroot makes it one): %w", err)
+	}
+	if err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
 	if err := unix.Mount(node, dir, kind, flags|unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
