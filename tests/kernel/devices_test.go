@@ -34,11 +34,17 @@ TMPDIR=/run apply fresh.d --root . --empty=force $loop && test "$(blockdev --get
 	&& cryptsetup open --key-file $key ${loop}p1 vol && mount /dev/mapper/vol /run/dev && (cd /run/dev && sha256sum --quiet -c $sums) && umount /run/dev && cryptsetup close vol && echo sectors-4096 >>good
 mount -o ro ${loop}p2 /run/dev && apply more.d $loop && test "$(cat /sys/block/${loop#/dev/}/${loop#/dev/}p4/size)" = 8192 && mountpoint -q /run/dev && (cd /run/dev && sha256sum --quiet -c $sums) && umount /run/dev && echo held >>good
 losetup -d $loop
+
+truncate -s +32M before.img && sfdisk -q --relocate gpt-bak-std before.img && echo "start=106MiB, size=16MiB, type=L" | sfdisk -q --append before.img
+loop=$(losetup -f --show -P before.img); one=/sys/block/${loop#/dev/}/${loop#/dev/}p1/size; was=$(cat $one)
+mkfs.ext4 -q ${loop}p2 && mount ${loop}p2 /run/dev && echo held >/run/dev/held && apply $defs $loop && test $(cat $one) -gt $was && mountpoint -q /run/dev && echo still >>/run/dev/held && umount /run/dev \
+	&& e2fsck -fn ${loop}p2 && cryptsetup open --key-file $key ${loop}p1 vol && mount /dev/mapper/vol /run/dev && (cd /run/dev && sha256sum --quiet -c $sums) && umount /run/dev && cryptsetup close vol && echo resized >>good
+losetup -d $loop
 `
 
 // TestDevices: disks that cannot be written to, one that is gone in the middle of a
-// conversion and comes back, one with sectors of 4096 bytes, and one of which a partition
-// is mounted while another comes.
+// conversion and comes back, one with sectors of 4096 bytes, and those of which a partition
+// is mounted while another comes, or grows and is encrypted.
 func TestDevices(t *testing.T) {
 	dir := t.TempDir()
 	plain := rig.NewPlain(t, dir, 64)
@@ -55,7 +61,7 @@ func TestDevices(t *testing.T) {
 		}
 	}
 	good, log := boot(t, dir, fmt.Sprintf(devices, rig.Sealpart(t).Path, plain.Path, plain.Definitions, plain.Key, sums, rig.Seed))
-	for _, name := range []string{"read-only", "write-protected", "vanished", "back", "whole", "sectors-4096", "held"} {
+	for _, name := range []string{"read-only", "write-protected", "vanished", "back", "whole", "sectors-4096", "held", "resized"} {
 		if !slices.Contains(good, name) {
 			t.Errorf("the kernel is not content with %q", name)
 		}
