@@ -41,7 +41,7 @@ func (b *builder) keys() []Key {
 	var keys []Key
 	for i, table := range tables {
 		k := b.key(s.items[i], table)
-		if slices.ContainsFunc(keys, func(other Key) bool { return reflect.DeepEqual(k, other) }) {
+		if slices.ContainsFunc(keys, k.twin) {
 			b.errors = append(b.errors, s.items[i].errorf("encryption.key", "this [[encryption.key]] is the same as one before it"))
 		}
 		keys = append(keys, k)
@@ -61,6 +61,7 @@ func (b *builder) key(at place, set settings) Key {
 		return k
 	}
 	b.checkFields(k.Type, set)
+	k.Required, _, _ = value[bool](set, "required")
 	k.PCRs = b.pcrs(set)
 	k.Bank = b.oneOf(set, "bank", banks, "")
 	k.PIN = b.keySourceIn(set, "pin")
@@ -70,6 +71,12 @@ func (b *builder) key(at place, set settings) Key {
 	b.tokenURI(&k, at, set)
 	b.keyModule(&k, at, set)
 	return k
+}
+
+// twin tells whether another key is the same but for whether it is required.
+func (k Key) twin(other Key) bool {
+	other.Required = k.Required
+	return reflect.DeepEqual(k, other)
 }
 
 // relative gives the settings of one element the names of its keys for paths.

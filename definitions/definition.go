@@ -144,6 +144,9 @@ const (
 // Key is one [[encryption.key]]: one LUKS2 keyslot.
 type Key struct {
 	Type string `json:"type"`
+	// Required says that the volume is not to be made without this key. Of the others
+	// those that are not on the machine are left out.
+	Required bool `json:"required,omitempty"`
 	// PCRs, ascending and each once, and Bank bind a tpm2 key. Without PCRs it is
 	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
@@ -202,3 +205,7 @@ type Conditions struct {
 	Virtualization    string // "yes", "no", "vm", "container", or systemd-detect-virt's name
 	PathExists        string // absolute path, below --root
 }
+
+// ForPersons tells whether only people keep the key: once it is made, nothing on the
+// machine brings it back.
+func (k Key) ForPersons() bool { return k.Type == KeyRecovery }

@@ -100,7 +100,7 @@ var keys = []known{
 	{"encryption", "key", kindTables, ready, false},
 
 	{"encryption.key", "type", kindText, ready, false},
-	{"encryption.key", "required", kindBoolean, later, false},
+	{"encryption.key", "required", kindBoolean, ready, false},
 	{"encryption.key", "priority", kindNumber, later, false},
 	{"encryption.key", "pcrs", kindPCRs, ready, false},
 	{"encryption.key", "bank", kindText, ready, false},

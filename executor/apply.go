@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -22,7 +23,8 @@ var ErrStale = errors.New("the disk has changed since the plan was made")
 var ErrInterrupted = errors.New("interrupted; run again to go on")
 
 // UnavailableError says that the keys of a definition, or those of a conversion that
-// was begun, cannot be used on this machine. Nothing was written.
+// was begun, cannot be used on this machine, and that something is not encrypted, or not
+// by them alone, that should be. Nothing was written.
 type UnavailableError struct{ error }
 
 func (e *UnavailableError) Unwrap() error { return e.error }
@@ -102,8 +104,10 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.checkTable(); err != nil {
 		return err
 	}
-	if err := x.keys(ctx); err != nil {
+	if err := x.keys(ctx); err != nil && slices.ContainsFunc(x.plan.Actions, unguarded) {
 		return &UnavailableError{err}
+	} else if err != nil {
+		return err
 	}
 	if err := interrupted(ctx); err != nil {
 		return err
@@ -149,6 +153,7 @@ func (x *run) keys(ctx context.Context) error {
 		if err != nil || v == nil {
 			return err
 		}
+		x.reportAbsent(action, v)
 		x.volumes[action.Partition()] = v
 		return nil
 	})

@@ -117,8 +117,8 @@ func (x *run) backupCreated(_ context.Context, action planner.Action) error {
 
 // backup writes the copy of a finished header, now without what its commit wiped.
 func (x *run) backup(_ context.Context, action planner.Action) error {
-	b := backupOf(action)
-	if b.path == "" || x.left[action.Partition()] {
+	b, v := backupOf(action), x.volumes[action.Partition()]
+	if b.path == "" || x.left[action.Partition()] || v != nil && v.same {
 		return nil
 	}
 	home, closeHome, err := x.headerHome(action)

@@ -44,21 +44,24 @@ func openVolume(part blockdev.Device) (*volume, error) {
 	return &volume{header: header, device: over, over: over}, nil
 }
 
-// fillEnroll opens the volume, adds the missing keys and drops the existing one, in
-// memory. The slots to be dropped are found before the new ones are there: a new key
-// may be the same secret.
+// fillEnroll opens the volume, adds those of the missing keys that are there and drops the
+// existing one, in memory. Where none is there, all stays as it is. The slots to be
+// dropped are found before the new ones are there: a new key may be the same secret.
 func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) error {
 	slots, err := v.openExisting(ctx, env, a)
 	if err != nil {
 		return err
 	}
-	if err := v.enrollAll(ctx, env, a.Keys); err != nil {
+	added, err := v.enrollThere(ctx, env, a.Keys, a.Guarded)
+	if v.same = len(added) == 0; err != nil || v.same {
 		return err
 	}
-	if !a.DropExisting {
-		return nil
+	if a.DropExisting {
+		if err := dropKeyslots(v.header, slots); err != nil {
+			return err
+		}
 	}
-	return dropKeyslots(v.header, slots)
+	return v.noteAbsent(added)
 }
 
 // openExisting opens the volume, and returns the keyslots of the existing key. One
@@ -104,8 +107,11 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 	return slots, nil
 }
 
-// enroll brings the new header to the disk.
+// enroll brings the new header to the disk, if there is one.
 func (x *run) enroll(a planner.Enroll, v *volume) error {
+	if v.same {
+		return nil
+	}
 	part, err := blockdev.NewSection(x.dev, a.Extent)
 	if err != nil {
 		return err

@@ -36,7 +36,8 @@ type Sealer interface {
 	Kind() string
 	// TokenType is the type of the LUKS2 tokens it writes, "" for none.
 	TokenType() string
-	// Seal returns a passphrase and what brings it back.
+	// Seal returns a passphrase and what brings it back. Where what guards the key is not
+	// on this machine, the error is ErrAbsent.
 	Seal(ctx context.Context, key definitions.Key) (Sealed, error)
 	// Unseal returns the passphrase. The token is the JSON object that Seal
 	// returned or that another tool wrote; nil for kinds without tokens, which go
@@ -63,7 +64,8 @@ const (
 	Progress  Phase = "progress"
 	Committed Phase = "committed" // a commit point was reached
 	Done      Phase = "done"
-	Left      Phase = "left" // not done, because its keys cannot be used; Step says why
+	Left      Phase = "left"    // not done, because its keys cannot be used; Step says why
+	Skipped   Phase = "skipped" // a key was left out, because it is not there; Step says which
 )
 
 // Event tells how the work goes. Events are for screens and tests; nothing is

@@ -43,18 +43,24 @@ encryption = { existing = "convert", header_room = ["gap"], header_size = "2M", 
 // applyTo is one run of the command: probe, plan, apply.
 func applyTo(t testing.TB, dev *simdev.Device, files map[string]string, sealer Sealer) error {
 	t.Helper()
+	return applyWith(t, dev, files, nil, sealer)
+}
+
+// applyWith does that with several kinds of key, of which some are known to be absent.
+func applyWith(t testing.TB, dev *simdev.Device, files map[string]string, absent []definitions.Key, sealers ...Sealer) error {
+	t.Helper()
 	snapshot, err := probe.Disk(dev, 512)
 	if err != nil {
 		return err
 	}
 	plan, err := planner.Make(loadTOML(t, files), snapshot, host.Facts{}, planner.Options{
-		Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse,
+		Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse, Absent: absent,
 	})
 	if err != nil {
 		return err
 	}
 	env := testEnv(t)
-	env.Sealers, env.Keys = []Sealer{sealer}, []definitions.Key{{Type: definitions.KeyFile}}
+	env.Sealers, env.Keys = sealers, []definitions.Key{{Type: definitions.KeyFile}}
 	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
 		return secret.Take([]byte(vendorPassphrase))
 	}

@@ -19,6 +19,13 @@ func mayLeave(action planner.Action) bool {
 	}
 }
 
+// unguarded tells whether an action is more than to add keys to a volume that its
+// definition's keys guard already.
+func unguarded(action planner.Action) bool {
+	e, ok := action.(planner.Enroll)
+	return !ok || !e.Guarded
+}
+
 // leave notes that an action is not done, and why.
 func (x *run) leave(action planner.Action, why error) {
 	x.left[action.Partition()] = true

@@ -41,10 +41,14 @@ func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	if v.key, err = secret.Random(c.action.Encryption.KeyBits/8, c.env.Random); err != nil {
 		return err
 	}
-	if err := v.enrollAll(ctx, c.env, c.action.Encryption.Keys); err != nil {
+	added, err := v.enrollThere(ctx, c.env, c.action.Encryption.Keys, false)
+	if err != nil {
 		return err
 	}
 	if err := dropKeyslots(c.header, theirs); err != nil {
+		return err
+	}
+	if err := v.noteAbsent(added); err != nil {
 		return err
 	}
 	options := luks2.RekeyOptions{Cipher: c.action.Encryption.Cipher, SectorSize: int(c.action.Encryption.SectorSize)}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -24,10 +25,12 @@ type volume struct {
 	over     *overlay     // over one that was there before, else nil
 	replaced []int        // keyslots in whose place others come
 	mark     bool         // keyslots of file keys get a token: see planner.FileToken
+	absent   []absence    // keys that were left out
+	same     bool         // nothing was added, and nothing is to be written
 }
 
-// newVolume makes a volume key, seals it by every key of e, and proves each of
-// them by unsealing it again and opening its keyslot.
+// newVolume makes a volume key, seals it by every key of e that is there, and proves each
+// of them by unsealing it again and opening its keyslot.
 func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
 	if err := checkCiphers(e.Cipher); err != nil {
 		return nil, err
@@ -45,11 +48,14 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	}
 	image := &front{}
 	v := &volume{key: key, header: header, device: image, front: image, mark: e.MarkFileKeys}
-	if err := v.enrollAll(ctx, env, e.Keys); err != nil {
-		v.wipe()
-		return nil, err
+	added, err := v.enrollThere(ctx, env, e.Keys, false)
+	if err == nil {
+		err = v.noteAbsent(added)
 	}
-	if err := header.Commit(image); err != nil {
+	if err == nil {
+		err = header.Commit(image)
+	}
+	if err != nil {
 		v.wipe()
 		return nil, err
 	}
@@ -65,7 +71,7 @@ func (v *volume) wipe() {
 	v.header.Wipe()
 }
 
-// enrollAll adds the keyslots of all keys.
+// enrollAll adds the keyslots of all keys, each of which somebody has asked for by name.
 func (v *volume) enrollAll(ctx context.Context, env Env, keys []definitions.Key) error {
 	for i, k := range keys {
 		if err := v.enroll(ctx, env, k); err != nil {
@@ -84,6 +90,9 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		return fmt.Errorf("this machine has nothing that can use keys of type %q", k.Type)
 	}
 	sealed, err := sealer.Seal(ctx, k)
+	if errors.Is(err, ErrAbsent) {
+		err = &absentKeyError{err}
+	}
 	if err != nil {
 		return err
 	}

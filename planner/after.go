@@ -85,6 +85,11 @@ func enrolled(c disk.Content, a Enroll) disk.Content {
 			return !slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return slices.Contains(t.Keyslots, s.ID) })
 		})
 	}
+	for i, t := range l.Tokens {
+		l.Tokens[i].Awaits = slices.DeleteFunc(slices.Clone(t.Awaits), func(name string) bool {
+			return slices.ContainsFunc(a.Keys, func(k definitions.Key) bool { return AwaitName(k) == name })
+		})
+	}
 	for _, k := range a.Keys {
 		id := 0
 		for _, s := range l.Keyslots {
@@ -126,6 +131,8 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 		token.Type, token.URI = PKCS11Token, k.URI
 	case k.Type == definitions.KeyCommand:
 		token.Type, token.Module = CommandToken, path.Base(k.Program)
+	case k.Type == definitions.KeyRecovery:
+		token.Type = "systemd-recovery"
 	case mark:
 		token.Type = FileToken
 	default:

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -19,7 +18,10 @@ type Enroll struct {
 	ExistingKey string `json:"existing_key,omitempty"`
 	// DropExisting is set where the keyslots that ExistingKey opens go, in the same
 	// header write that brings the new ones.
-	DropExisting bool   `json:"drop_existing,omitempty"`
+	DropExisting bool `json:"drop_existing,omitempty"`
+	// Guarded is set where a key of the definition that a machine uses by itself is there
+	// already: then none of Keys has to be had.
+	Guarded      bool   `json:"guarded,omitempty"`
 	Unavailable  string `json:"unavailable,omitempty"`   // as in Encryption
 	HeaderBackup string `json:"header_backup,omitempty"` // this and the next as in Encryption
 
@@ -37,15 +39,17 @@ func (e Enroll) Partition() int { return e.Number }
 func (e Enroll) Reason() string { return e.Why }
 
 // planEnroll makes the action for a volume that lacks keys of its definition.
-func planEnroll(_ *layout, p *part) (Action, error) {
+func planEnroll(l *layout, p *part) (Action, error) {
 	if p.work != workEnroll || p.old == nil || p.foreign() {
 		return nil, nil
 	}
-	d := p.def.Encryption
+	d, luks := p.def.Encryption, p.old.Content.LUKS
 	a := Enroll{
-		Number: p.number, Extent: p.extent, Keys: slices.Clone(toEnroll(d, p.old.Content.LUKS)),
-		ExistingKey: d.ExistingKey, DropExisting: d.ExistingKey != "", HeaderBackup: d.HeaderBackup,
+		Number: p.number, Extent: p.extent, Keys: l.opts.toEnroll(d, luks), Guarded: guarded(d, luks), HeaderBackup: d.HeaderBackup,
 		Why: fmt.Sprintf("%s.toml wants keys that its volume does not have", p.def.Name),
+	}
+	if others := bindKeys(d.Keys, luks).others(luks); len(others) > 0 {
+		a.ExistingKey, a.DropExisting = d.ExistingKey, d.ExistingKey != ""
 	}
 	if d.Unavailable == definitions.UnavailableLeave {
 		a.Unavailable = d.Unavailable

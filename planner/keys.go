@@ -34,9 +34,9 @@ func bindKeys(keys []definitions.Key, l *disk.LUKS) bound {
 	var b bound
 	used := make([]bool, len(l.Tokens))
 	for _, k := range keys {
-		found := false
+		found, gone := false, k.Type == definitions.KeyFile && awaits(l, k)
 		for i, t := range l.Tokens {
-			if !used[i] && boundAs(t, k) && opensSlot(t, l) {
+			if !gone && !used[i] && boundAs(t, k) && opensSlot(t, l) {
 				used[i], found = true, true
 				b.slots = append(b.slots, t.Keyslots...)
 				break
@@ -88,10 +88,10 @@ func (b bound) others(l *disk.LUKS) (slots []int) {
 	return slots
 }
 
-// toEnroll returns the keys of the definition that a volume lacks. A keyslot without
+// lacking returns the keys of the definition that a volume lacks. A keyslot without
 // any token is taken for that of a file key, unless there is an existing key to be
 // replaced: then it is taken for that one's.
-func toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
+func lacking(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
 	b := bindKeys(e.Keys, l)
 	if e.ExistingKey != "" {
 		return b.missing
@@ -104,7 +104,7 @@ func toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
 	}
 	var missing []definitions.Key
 	for _, k := range b.missing {
-		if k.Type == definitions.KeyFile && spare > 0 {
+		if k.Type == definitions.KeyFile && spare > 0 && !awaits(l, k) {
 			spare--
 			continue
 		}
@@ -114,10 +114,12 @@ func toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
 }
 
 // rekeyed tells whether a volume has the keys of the definition and no others: then
-// it has been rekeyed, and nothing of the vendor's opens it.
+// it has been rekeyed, and nothing of the vendor's opens it. Keys that were not there when
+// that was done may be missing still.
 func rekeyed(e *definitions.Encryption, l *disk.LUKS) bool {
 	b := bindKeys(e.Keys, l)
-	return len(b.missing) == 0 && len(b.others(l)) == 0
+	missed := slices.ContainsFunc(b.missing, func(k definitions.Key) bool { return !awaitsRekeyed(l, k) })
+	return !missed && len(b.others(l)) == 0
 }
 
 // noteKeys says where a volume and its definition disagree in a way that the definition
@@ -131,7 +133,7 @@ func noteKeys(e *definitions.Encryption, c disk.Content) string {
 	}
 	switch e.Existing {
 	case definitions.ExistingConvert:
-		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile })
+		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile || awaits(c.LUKS, k) })
 		if len(missing) > 0 {
 			return fmt.Sprintf("%s no key as the definition wants it (%s); existing = %q would add it",
 				is, spokenKeys(missing), definitions.ExistingEnroll)

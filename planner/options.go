@@ -2,6 +2,7 @@ package planner
 
 import (
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
@@ -37,4 +38,7 @@ type Options struct {
 	// Headers says what the files hold that definitions name in header_room =
 	// "detached:PATH", by that path. One that does not exist is not in it.
 	Headers map[string]disk.Content
+	// Absent lists keys of definitions that are not on this machine, or not to be had in
+	// this run. It only counts for volumes that have another key already.
+	Absent []definitions.Key
 }

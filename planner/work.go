@@ -32,7 +32,7 @@ var convertible = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "f2fs
 func (l *layout) findWork() {
 	for _, p := range l.parts {
 		if p.old != nil && p.def != nil && p.def.Encryption != nil {
-			p.work, p.refusal = workOn(*p.def, *p.old, l.opts.Headers)
+			p.work, p.refusal = workOn(*p.def, *p.old, l.opts)
 		}
 	}
 }
@@ -47,15 +47,18 @@ func (p *part) inConversion() bool {
 
 // workOn decides what is to be done with a partition. What is written in its own
 // header rules; only where it has none, a header in a file counts.
-func workOn(d definitions.Definition, p disk.Partition, headers map[string]disk.Content) (work, error) {
+func workOn(d definitions.Definition, p disk.Partition, o Options) (work, error) {
 	e := d.Encryption
 	path := e.DetachedHeader()
-	header, there := headers[path]
+	header, there := o.Headers[path]
 	switch {
 	case e.Existing == definitions.ExistingKeep || e.Existing == "":
+		if l := p.Content.LUKS; l != nil && !inConversion(p.Content) && len(o.toEnroll(e, l)) > 0 {
+			return workEnroll, nil
+		}
 		return workNone, nil
 	case p.Content.Kind == cryptoLUKS:
-		return workOnVolume(d, p)
+		return workOnVolume(d, p, o)
 	case there && path != "":
 		return workOnDetached(d, p, path, header)
 	case e.Existing == definitions.ExistingConvert:
@@ -70,7 +73,7 @@ func workOn(d definitions.Definition, p disk.Partition, headers map[string]disk.
 }
 
 // workOnVolume decides what is to be done with a LUKS volume.
-func workOnVolume(d definitions.Definition, p disk.Partition) (work, error) {
+func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, error) {
 	e, l := d.Encryption, p.Content.LUKS
 	switch {
 	case p.Content.Version == "1":
@@ -81,10 +84,10 @@ func workOnVolume(d definitions.Definition, p disk.Partition) (work, error) {
 			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
 	case inConversion(p.Content):
 		return workResume, errors.Join(checkResumable(d, p, l.Reencryption), checkWhole(d, p))
-	case e.Existing == definitions.ExistingEnroll && len(toEnroll(e, l)) > 0:
-		return workEnroll, nil
 	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l):
 		return workRekey, checkRekeyable(d, p)
+	case len(o.toEnroll(e, l)) > 0:
+		return workEnroll, nil
 	}
 	return workNone, nil
 }

@@ -45,6 +45,7 @@ func applyCommand() *cobra.Command {
 	flags.planFlags.register(cmd)
 	flags.keyFlags.register(cmd)
 	flags.keyFlags.registerPIN(cmd)
+	flags.planFlags.keys = &flags.keyFlags
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the plan; open the disk read-only")
 	cmd.Flags().StringVar(&flags.fstab, "generate-fstab", "", "write the new file `PATH`, below --root, from each mount_point")
 	cmd.Flags().StringVar(&flags.progress, "progress", "auto", "how to show progress: `auto|tty|lines|json|none`")

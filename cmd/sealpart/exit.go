@@ -92,6 +92,8 @@ func hintFor(err error) string {
 		return "something else changed the volume's header, and going on could destroy or reveal data; restore the header from a backup"
 	case errors.Is(err, executor.ErrNoKey):
 		return "give the key with --key-file=FILE, or the TPM it was sealed to with --tpm2-device=DEVICE"
+	case errors.Is(err, executor.ErrAbsent):
+		return "bring what is missing, or say where it is with --tpm2-device or --key-file; unavailable = \"leave\" lets machines without it stay as they are"
 	case errors.Is(err, host.ErrNoRootDisk):
 		return "name the disk as an argument"
 	default:

@@ -25,6 +25,7 @@ type planFlags struct {
 	split        bool
 	boot         bool
 	json         bool
+	keys         *keyFlags // those of the same command, nil where it has none
 }
 
 // register adds the flags to a command.

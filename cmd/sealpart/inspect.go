@@ -110,6 +110,11 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", printable(r.Mode), printable(r.Resilience), r.State, r.Done, r.Total)
 		fmt.Fprintf(w, "     resumed by %s\n", spokenResume(r.Resume))
 	}
+	for _, token := range l.Tokens {
+		if len(token.Awaits) > 0 {
+			fmt.Fprintf(w, "     waits for keys that were not there when it was made: %s\n", printable(strings.Join(token.Awaits, ", ")))
+		}
+	}
 	for _, slot := range l.Keyslots {
 		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, printable(slot.KDF), spokenBinding(l, slot.ID))
 	}

@@ -13,6 +13,7 @@ import (
 // planCommand shows what apply would do.
 func planCommand() *cobra.Command {
 	var flags planFlags
+	var keys keyFlags
 	var snapshot string
 	var detailed bool
 	cmd := &cobra.Command{
@@ -40,6 +41,8 @@ func planCommand() *cobra.Command {
 		},
 	}
 	flags.register(cmd)
+	keys.register(cmd)
+	flags.keys = &keys
 	cmd.Flags().StringVar(&snapshot, "snapshot", "", "plan for the disk described in `FILE`, made by inspect --json")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 5 when there is something to do")
 	return cmd
@@ -85,7 +88,7 @@ func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Sn
 	if err := decoder.Decode(&snapshot); err != nil {
 		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
 	}
-	w.facts.Tools, w.facts.Mounts = nil, nil // those of the machine that has the disk are unknown
+	w.facts.Tools, w.facts.Mounts, w.keys = nil, nil, nil // those of the machine that has the disk are unknown
 	plan, err := w.planFor(snapshot)
 	if err != nil {
 		return nil, snapshot, fmt.Errorf("%s: %w", file, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -46,11 +47,11 @@ func enrollDeed(a planner.Enroll) string {
 	if a.DropExisting {
 		what += " and drop the key of " + a.ExistingKey
 	}
-	return what + backupDeed(a.HeaderBackup, a.HeaderBackupIn) + leaveDeed(a.Unavailable)
+	return what + absentDeed(a.Keys) + backupDeed(a.HeaderBackup, a.HeaderBackupIn) + leaveDeed(a.Unavailable)
 }
 
 func encryptionDeed(e planner.Encryption) string {
-	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
+	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + absentDeed(e.Keys) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
 }
 
 func backupDeed(path string, in *planner.Mounted) string {
@@ -63,6 +64,15 @@ func backupDeed(path string, in *planner.Mounted) string {
 	return ", with a copy of the header in " + path
 }
 
+// absentDeed says what becomes of keys that are not on the machine, where others may do.
+func absentDeed(keys []definitions.Key) string {
+	spare := func(k definitions.Key) bool { return !k.Required && !k.ForPersons() }
+	if len(keys) > 1 && slices.ContainsFunc(keys, spare) {
+		return ", leaving out keys that are not there"
+	}
+	return ""
+}
+
 func leaveDeed(unavailable string) string {
 	if unavailable != definitions.UnavailableLeave {
 		return ""
@@ -73,7 +83,11 @@ func leaveDeed(unavailable string) string {
 func spokenKeys(keys []definitions.Key) string {
 	names := make([]string, 0, len(keys))
 	for _, k := range keys {
-		names = append(names, spokenKey(k))
+		name := spokenKey(k)
+		if k.Required {
+			name += " (required)"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, " and ")
 }

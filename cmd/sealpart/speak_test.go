@@ -17,7 +17,7 @@ func TestSentences(t *testing.T) {
 	keys := planner.Encryption{Cipher: "aes-xts-plain64", Keys: []definitions.Key{tpm, {Type: definitions.KeyFile, Path: "/k"}}}
 	cautious := keys
 	cautious.HeaderBackup, cautious.Unavailable = "/backup", definitions.UnavailableLeave
-	const sealed = "aes-xts-plain64 with a key sealed to the TPM and its PCRs 7+11 and the key file /k"
+	const sealed = "aes-xts-plain64 with a key sealed to the TPM and its PCRs 7+11 and the key file /k, leaving out keys that are not there"
 	const careful = ", with a copy of the header in /backup, or leave it as it is where none of the keys can be used"
 	cases := []struct {
 		action planner.Action

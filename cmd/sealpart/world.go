@@ -26,6 +26,8 @@ type world struct {
 	definitions []definitions.Definition
 	facts       host.Facts
 	options     planner.Options
+	keys        *keyFlags // what keys this run can use; nil where nobody knows
+	boot        bool
 }
 
 // gather reads the definitions and the host's facts.
@@ -36,7 +38,7 @@ func gather(f *planFlags) (*world, error) {
 	if err := f.absoluteRoot(); err != nil {
 		return nil, err
 	}
-	w := &world{facts: host.Gather(f.root)}
+	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot}
 	var err error
 	if w.options, err = f.options(w.facts); err != nil {
 		return nil, err
@@ -174,6 +176,9 @@ func (w *world) planFor(snapshot disk.Snapshot) (*planner.Plan, error) {
 	var err error
 	if options.Headers, err = headers(w.definitions, snapshot.Size); err != nil {
 		return nil, err
+	}
+	if w.keys != nil {
+		options.Absent = w.absentKeys(snapshot)
 	}
 	plan, err := planner.Make(w.definitions, snapshot, w.facts, options)
 	if errors.Is(err, planner.ErrLabelRefused) {

@@ -64,6 +64,10 @@ type Token struct {
 	PCRLock       bool   `json:"pcrlock,omitempty"`         // systemd-tpm2
 	Module        string `json:"module,omitempty"`          // sealpart-command
 	URI           string `json:"uri,omitempty"`             // systemd-pkcs11, without its query, which may hold a PIN
+	// Awaits names the keys that were not there when the volume was made; Rekeyed says
+	// that it has had its vendor's keys replaced all the same.
+	Awaits  []string `json:"awaits,omitempty"`  // sealpart-awaits
+	Rekeyed bool     `json:"rekeyed,omitempty"` // sealpart-awaits
 }
 
 // ReencryptionState tells how a volume in conversion was left.

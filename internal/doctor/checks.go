@@ -35,6 +35,8 @@ func (r *Report) checkTPM2(defs []definitions.Definition) {
 
 func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 	switch {
+	case !r.TPM2.Present && !k.Required && machines(d) > len(KeysOf(d, definitions.KeyTPM2)):
+		r.weakens(fmt.Sprintf("%s: there is no TPM 2.0, so what is encrypted goes without its key, by the others: %s", d.File, r.TPM2.Problem), noTPM)
 	case !r.TPM2.Present && d.Encryption.Unavailable == definitions.UnavailableLeave:
 		r.weakens(fmt.Sprintf("%s: there is no TPM 2.0, so what is there already stays unencrypted: %s", d.File, r.TPM2.Problem), noTPM)
 	case !r.TPM2.Present:
@@ -51,6 +53,16 @@ func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 	if blank := slices.DeleteFunc(slices.Clone(k.PCRs), func(n int) bool { return !slices.Contains(r.TPM2.Blank, n) }); len(blank) > 0 {
 		r.weakens(fmt.Sprintf("%s: the firmware measured nothing into PCRs %v: a key that is bound to them opens in any other system, too", d.File, blank), "")
 	}
+}
+
+// machines counts the keys of a definition that a machine uses by itself.
+func machines(d definitions.Definition) (n int) {
+	for _, k := range d.Encryption.Keys {
+		if !k.ForPersons() {
+			n++
+		}
+	}
+	return n
 }
 
 const noTPM = "enable the TPM (also called fTPM or PTT) in the firmware's setup, and have its driver in the initramfs"

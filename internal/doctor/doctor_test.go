@@ -14,7 +14,7 @@ import (
 func sealed(unavailable string, k definitions.Key) []definitions.Definition {
 	k.Type = definitions.KeyTPM2
 	return []definitions.Definition{{File: "10-root.toml", Encryption: &definitions.Encryption{
-		Unavailable: unavailable, Keys: []definitions.Key{{Type: definitions.KeyFile}, k},
+		Unavailable: unavailable, Keys: []definitions.Key{{Type: definitions.KeyRecovery}, k},
 	}}}
 }
 
@@ -30,6 +30,8 @@ func healthy() *Report {
 
 func TestDiagnose(t *testing.T) {
 	bound := sealed(definitions.UnavailableFail, definitions.Key{PCRs: []int{7, 11}})
+	both, required := sealed("", definitions.Key{}), sealed("", definitions.Key{Required: true})
+	both[0].Encryption.Keys[0].Type, required[0].Encryption.Keys[0].Type = definitions.KeyFile, definitions.KeyFile
 	verity := []definitions.Definition{{File: "20-usr.toml", Verity: &definitions.Verity{}}}
 	for _, c := range []struct {
 		name     string
@@ -44,6 +46,8 @@ func TestDiagnose(t *testing.T) {
 		{name: "missing program", defs: bound, ill: func(r *Report) { r.Programs["mkfs.ext4"] = "" }, want: []string{"!the definitions call for mkfs.ext4"}},
 		{name: "no TPM", defs: bound, ill: func(r *Report) { r.TPM2 = TPM2{Problem: "no TPM 2.0 found"} }, want: []string{"!10-root.toml: a key is to be sealed"}},
 		{name: "no TPM, left", defs: sealed(definitions.UnavailableLeave, definitions.Key{}), ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"10-root.toml: there is no TPM 2.0, so what"}},
+		{name: "no TPM, a file", defs: both, ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"10-root.toml: there is no TPM 2.0, so what is encrypted goes without"}},
+		{name: "no TPM, a file, required", defs: required, ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"!10-root.toml: a key is to be sealed"}},
 		{name: "bank", defs: sealed("", definitions.Key{Bank: "sha512"}), want: []string{"!10-root.toml: the TPM keeps no PCR bank sha512, only sha256"}},
 		{name: "secure boot off", defs: bound, ill: func(r *Report) { r.Machine.SecureBoot = host.SecureBootOff }, want: []string{"10-root.toml: the key is bound to PCR 7"}},
 		{name: "blank PCR", defs: bound, ill: func(r *Report) { r.TPM2.Blank = []int{4, 11} }, want: []string{"10-root.toml: the firmware measured nothing into PCRs [11]"}},

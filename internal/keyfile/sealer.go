@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -44,6 +45,9 @@ func (Sealer) TokenType() string { return "" }
 // Seal returns the file's content as the passphrase.
 func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
 	passphrase, err := s.read(ctx, key)
+	if err != nil && s.path(key) != "" && !s.There(key) {
+		err = executor.Absent(err)
+	}
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -58,10 +62,7 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, _ []byte) (*sec
 // read returns the key's part of its file, or of the credential or socket that stands
 // in the place of one.
 func (s Sealer) read(ctx context.Context, key definitions.Key) (*secret.Buffer, error) {
-	path := key.Path
-	if s.Default != "" {
-		path = s.Default
-	}
+	path := s.path(key)
 	part := part{key.Offset, key.Size}
 	switch {
 	case path == "":
@@ -75,6 +76,28 @@ func (s Sealer) read(ctx context.Context, key definitions.Key) (*secret.Buffer, 
 	}
 	defer whole.Wipe()
 	return part.of(whole, path)
+}
+
+// path returns what a key is read from, "" where nothing says it.
+func (s Sealer) path(key definitions.Key) string {
+	if s.Default != "" {
+		return s.Default
+	}
+	return key.Path
+}
+
+// There tells whether what a key is read from is there. What is in it, and whether it
+// may be read, is not asked.
+func (s Sealer) There(key definitions.Key) bool {
+	path := s.path(key)
+	if s.Default == "" && definitions.IsKeySource(path) {
+		path = place(path)
+	}
+	if path == Stdin && s.Input != nil {
+		return true
+	}
+	_, err := os.Stat(path)
+	return path != "" && !errors.Is(err, fs.ErrNotExist)
 }
 
 // whole returns all that a file, credential or socket holds.

@@ -3,12 +3,14 @@ package keyfile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
@@ -125,5 +127,35 @@ func write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestThere: a key that is not there is told from one that is not good, and from one that
+// nobody named.
+func TestThere(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for name, content := range map[string]string{"key": "k", "empty": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		path          string
+		there, absent bool
+	}{
+		{filepath.Join(dir, "key"), true, false}, {filepath.Join(dir, "empty"), true, false}, {filepath.Join(dir, "none"), false, true},
+		{"credential:key", true, false}, {"credential:none", false, true}, {"socket:" + filepath.Join(dir, "none"), false, true},
+		{"", false, false},
+	} {
+		key := definitions.Key{Type: definitions.KeyFile, Path: c.path}
+		_, err := Sealer{}.Seal(t.Context(), key)
+		if there, absent := (Sealer{}).There(key), errors.Is(err, executor.ErrAbsent); there != c.there || absent != c.absent {
+			t.Errorf("%q: there: %v, absent: %v, %v", c.path, there, absent, err)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	if (Sealer{}).There(definitions.Key{Path: "credential:key"}) {
+		t.Error("a credential is there, and nobody passed one")
 	}
 }

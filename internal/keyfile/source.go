@@ -69,6 +69,20 @@ func openSocket(ctx context.Context, path string) (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(socketPatience))
 }
 
+// place returns the path of what a key source is read from: a file, a credential or a
+// socket; "" for a credential where the service manager has passed none.
+func place(source string) string {
+	kind, where, err := definitions.ParseKeySource(source)
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	switch {
+	case err != nil || kind == definitions.SourceCredential && dir == "":
+		return ""
+	case kind == definitions.SourceCredential:
+		return filepath.Join(dir, where)
+	}
+	return where
+}
+
 func openCredential(name string) (*os.File, error) {
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")
 	if dir == "" {

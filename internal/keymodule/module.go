@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
 )
 
 // Directories is where modules lie that no definition names, by priority.
@@ -35,7 +38,10 @@ func find(dirs []string, name string) (string, error) {
 // secret of the volume.
 func checkProgram(path string) error {
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return executor.Absent(err)
+	case err != nil:
 		return err
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -48,4 +54,10 @@ func checkProgram(path string) error {
 		return fmt.Errorf("%s (%s) can be changed by others; chmod go-w it", path, info.Mode())
 	}
 	return nil
+}
+
+// There tells whether the program of a key is installed.
+func (Sealer) There(key definitions.Key) bool {
+	_, err := os.Stat(key.Program)
+	return !errors.Is(err, os.ErrNotExist)
 }

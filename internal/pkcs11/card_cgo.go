@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"unsafe"
 
@@ -26,8 +27,13 @@ type card struct {
 // started, as one whose daemon does not run, is an error only where no other has it.
 func openCard(where place, modules []string) (*card, error) {
 	var broken []string
+	missing := 0
 	for _, file := range modules {
 		module := pkcs11.New(file)
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) && module == nil {
+			missing++
+			continue
+		}
 		if module == nil {
 			broken = append(broken, file+" cannot be loaded")
 			continue
@@ -39,14 +45,17 @@ func openCard(where place, modules []string) (*card, error) {
 		}
 		c.end()
 		switch {
-		case errors.Is(err, ErrNoModule):
+		case errors.Is(err, ErrModule):
 			broken = append(broken, fmt.Sprintf("%s does not start (%v)", file, err))
 		case !errors.Is(err, ErrNoToken):
 			return nil, err
 		}
 	}
-	if len(broken) == len(modules) {
-		return nil, where.fail(ErrNoModule, "%s", strings.Join(broken, ", "))
+	switch {
+	case len(broken) > 0: // it may be that one that has the token
+		return nil, where.fail(ErrModule, "%s", strings.Join(broken, ", "))
+	case missing == len(modules):
+		return nil, where.fail(ErrNoModule, "%s is not there", strings.Join(modules, ", "))
 	}
 	return nil, where.fail(ErrNoToken, "in %s", strings.Join(modules, ", "))
 }
@@ -55,11 +64,11 @@ func openCard(where place, modules []string) (*card, error) {
 func (c *card) open() error {
 	err := c.module.Initialize()
 	if err != nil && !errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
-		return c.where.fail(ErrNoModule, "%v", err)
+		return c.where.fail(ErrModule, "%v", err)
 	}
 	slots, err := c.module.GetSlotList(true)
 	if err != nil {
-		return c.where.fail(ErrNoToken, "list the slots: %v", err)
+		return c.where.fail(ErrModule, "list the slots: %v", err)
 	}
 	var found []uint
 	for _, slot := range slots {
@@ -77,7 +86,7 @@ func (c *card) open() error {
 	}
 	c.slot = found[0]
 	if c.session, err = c.module.OpenSession(c.slot, pkcs11.CKF_SERIAL_SESSION); err != nil {
-		return c.where.fail(ErrNoToken, "open a session: %v", err)
+		return c.where.fail(ErrKey, "open a session: %v", err)
 	}
 	return nil
 }

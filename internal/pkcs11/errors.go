@@ -1,11 +1,16 @@
 package pkcs11
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/sealpart/sealpart/executor"
+)
 
 // What can be wrong with a token, for callers to act on; every Error has one of them.
 var (
 	ErrNotBuilt = errors.New("this sealpart was built without cgo, and cannot use keys of type pkcs11")
 	ErrNoModule = errors.New("no PKCS#11 module")
+	ErrModule   = errors.New("the PKCS#11 module cannot be used")
 	ErrNoToken  = errors.New("no token that the URI fits")
 	ErrSeveral  = errors.New("the URI fits more than one")
 	ErrNoObject = errors.New("the token has no key that the URI fits")
@@ -19,6 +24,7 @@ var (
 var hints = map[error]string{
 	ErrNotBuilt: "build it with cgo (make build CGO=1), or use another key of the volume",
 	ErrNoModule: "name the module with module = \"/path/to/module.so\", or install its p11-kit configuration",
+	ErrModule:   "see what it needs: a daemon that runs, a configuration; its package's documentation says",
 	ErrNoToken:  "put the token in, or compare the URI with \"p11tool --list-tokens\"",
 	ErrSeveral:  "say more in the URI: serial= of the token, id= of the key",
 	ErrNoObject: "compare the URI with \"pkcs11-tool --list-objects\"; to enrol takes a certificate or public key, to open the private key",
@@ -46,6 +52,11 @@ func (e *Error) Error() string {
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Reason }
+
+// Is tells that the key is not on this machine where the module or the token is not.
+func (e *Error) Is(target error) bool {
+	return target == executor.ErrAbsent && (e.Reason == ErrNoModule || e.Reason == ErrNoToken)
+}
 
 // Hint says what to do next.
 func (e *Error) Hint() string { return hints[e.Reason] }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
 )
@@ -286,7 +287,7 @@ func TestBrokenModule(t *testing.T) {
 	c.close()
 	// A configuration that is not there keeps SoftHSM from starting.
 	t.Setenv("SOFTHSM2_CONF", "/nonexistent")
-	if _, err := openCard(where, []string{softhsm}); !errors.Is(err, ErrNoModule) || !strings.Contains(err.Error(), "does not start") {
+	if _, err := openCard(where, []string{softhsm}); !errors.Is(err, ErrModule) || errors.Is(err, executor.ErrAbsent) || !strings.Contains(err.Error(), "does not start") {
 		t.Errorf("%v", err)
 	}
 }

@@ -142,6 +142,20 @@ func named(module string) string {
 	return fmt.Sprintf(" of the name %q", module)
 }
 
+// There tells whether the token of a key is there and can be asked. It needs no PIN.
+func (s *Sealer) There(key definitions.Key) bool {
+	where, err := parsePlace(key.URI)
+	if err != nil {
+		return true // Seal says what is wrong
+	}
+	c, err := s.open(where, key)
+	if err != nil {
+		return false
+	}
+	c.close()
+	return true
+}
+
 // login gives the token its PIN, once. One that is typed on the token itself is asked
 // for there.
 func (s *Sealer) login(ctx context.Context, c *card, where place, key definitions.Key) error {

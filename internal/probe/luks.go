@@ -190,6 +190,12 @@ func describeToken(t luks2.Token) disk.Token {
 	case "sealpart-command":
 		token.Module = decoded[string](fields["module"])
 		return token
+	case "sealpart-awaits":
+		if token.Awaits = decoded[[]string](fields["keys"]); len(token.Awaits) == 0 {
+			token.Awaits = nil // as it comes back from JSON
+		}
+		token.Rekeyed = decoded[bool](fields["rekeyed"])
+		return token
 	case "systemd-tpm2":
 	default:
 		return token

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+	"github.com/sealpart/sealpart/executor"
 )
 
 // Errors on which callers can act. Every error of this package that has one of
@@ -13,7 +14,7 @@ import (
 var (
 	// ErrNoTPM: there is no TPM at the place named. Use another key, or wait for
 	// the driver to appear.
-	ErrNoTPM = errors.New("no TPM 2.0 found")
+	ErrNoTPM = executor.Absent(errors.New("no TPM 2.0 found"))
 	// ErrPolicy: this TPM holds the key, but the PCRs are not as they were at
 	// sealing (an update of the firmware, the boot loader, Secure Boot's keys).
 	// Open the volume by another key and enroll the TPM again; or boot what was

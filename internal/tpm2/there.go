@@ -1,0 +1,22 @@
+package tpm2
+
+import (
+	"errors"
+
+	"github.com/sealpart/sealpart/definitions"
+)
+
+// There tells whether there is something at the sealer's device. It asks a TPM nothing;
+// one that may not be opened or does not answer is there all the same.
+func (s Sealer) There(definitions.Key) bool {
+	addresses, err := parseDevice(s.Device)
+	if err != nil {
+		return true // Seal says what is wrong
+	}
+	c, err := connect(s.Device, addresses)
+	if err != nil {
+		return !errors.Is(err, ErrNoTPM)
+	}
+	_ = c.Close() // nothing was said
+	return true
+}

@@ -1,0 +1,72 @@
+package planner
+
+import (
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// AwaitToken is the type of the token that says which keys of its definition a volume
+// waits for: they were not on the machine when it was made, such as a TPM that is switched
+// on later. A run that finds one of them adds it, whatever the definition says of
+// partitions that are there (existing): it belongs to the making of the volume. A key
+// that somebody has removed since is not in it. The token holds no secret, and other
+// programs pass it over.
+const AwaitToken = "sealpart-awaits"
+
+// AwaitName is what such a token calls a key: its type, and which of that type where the
+// definition says so.
+func AwaitName(k definitions.Key) string {
+	name := k.Path + k.URI
+	if k.Program != "" {
+		name = path.Base(k.Program)
+	}
+	return strings.TrimSpace(k.Type + " " + name)
+}
+
+// awaits tells whether a volume waits for a key.
+func awaits(l *disk.LUKS, k definitions.Key) bool {
+	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return slices.Contains(t.Awaits, AwaitName(k)) })
+}
+
+// awaitsRekeyed tells whether that is since it was rekeyed.
+func awaitsRekeyed(l *disk.LUKS, k definitions.Key) bool {
+	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return t.Rekeyed && slices.Contains(t.Awaits, AwaitName(k)) })
+}
+
+// toEnroll returns the keys that a volume is to get. With existing = "enroll" it is all
+// that it lacks, else those that it waits for. Where it has a key for the machine already,
+// those that are not there are nothing to do.
+func (o Options) toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
+	var keys []definitions.Key
+	all := e.Existing == definitions.ExistingEnroll
+	for _, k := range lacking(e, l) {
+		if all && !guarded(e, l) || (all || awaits(l, k)) && !o.absent(k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// absent tells whether a key is known not to be on this machine.
+func (o Options) absent(k definitions.Key) bool {
+	return slices.ContainsFunc(o.Absent, func(other definitions.Key) bool { return reflect.DeepEqual(k, other) })
+}
+
+// guarded tells whether a volume has a key of the definition that a machine uses by
+// itself.
+func guarded(e *definitions.Encryption, l *disk.LUKS) bool {
+	machines := func(keys []definitions.Key) (n int) {
+		for _, k := range keys {
+			if !k.ForPersons() {
+				n++
+			}
+		}
+		return n
+	}
+	return machines(lacking(e, l)) < machines(e.Keys)
+}
