@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -27,26 +28,55 @@ func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secr
 
 // unlock returns one of the volume's keys.
 func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what luks2.Holds) (*secret.Buffer, error) {
-	var reasons []error
+	var failed misses
 	slots := unlocking(h, what)
 	for _, token := range openingTokens(h) {
 		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {
 			return key, nil
 		}
-		reasons = append(reasons, fmt.Errorf("token %d (%s): %w", token.ID, token.Type, err))
+		failed.add(fmt.Sprintf("token %d (%s)", token.ID, token.Type), err)
 	}
 	for _, k := range env.Keys {
 		key, err := unlockByKey(ctx, env, h, r, k, slots)
 		if err == nil {
 			return key, nil
 		}
-		reasons = append(reasons, fmt.Errorf("%s key %s: %w", k.Type, k.Path, err))
+		failed.add(fmt.Sprintf("%s key %s", k.Type, k.Path), err)
 	}
-	if len(reasons) == 0 {
+	if len(failed) == 0 {
 		return nil, fmt.Errorf("%w: it has no token, and no key was given", ErrNoKey)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNoKey, errors.Join(reasons...))
+	return nil, fmt.Errorf("%w: %w", ErrNoKey, failed.join())
+}
+
+// misses is why keys do not open a volume. Those that fail of the same are told
+// together: four tokens of a TPM that is not there are one failure.
+type misses []miss
+
+type miss struct {
+	keys []string
+	why  error
+}
+
+// add notes that a key fails.
+func (f *misses) add(key string, why error) {
+	for i := range *f {
+		if (*f)[i].why.Error() == why.Error() {
+			(*f)[i].keys = append((*f)[i].keys, key)
+			return
+		}
+	}
+	*f = append(*f, miss{[]string{key}, why})
+}
+
+// join makes one error of all.
+func (f misses) join() error {
+	var reasons []error
+	for _, one := range f {
+		reasons = append(reasons, fmt.Errorf("%s: %w", strings.Join(one.keys, ", "), one.why))
+	}
+	return errors.Join(reasons...)
 }
 
 // unlocking returns the keyslots that hold one of the volume's keys, but those that are to

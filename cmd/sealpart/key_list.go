@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -24,6 +22,9 @@ type keyRow struct {
 	Keyslot int    `json:"keyslot"`
 	Kind    string `json:"kind"` // of the token, "passphrase" where there is none
 	Bound   string `json:"bound_to"`
+	// Priority tells when it is tried: "prefer", "normal", or "ignore": only when named.
+	Priority string `json:"priority"`
+	keyBinding
 	// Opens tells whether it could be opened; nil where it was not tried, because
 	// nothing was given to try it with.
 	Opens        *bool   `json:"opens"`
@@ -63,9 +64,13 @@ func openKeyVolume(arg string, unlock keyFlags) (*keyVolume, io.Closer, error) {
 // try tries one keyslot.
 func (v *keyVolume) try(ctx context.Context, slot int) keyRow {
 	test := executor.TestKeyslot(ctx, v.env, v.header, v.part, slot)
-	row := keyRow{Keyslot: slot, Kind: "passphrase", Bound: spokenBinding(*v.content, slot), Milliseconds: float64(test.Took.Microseconds()) / 1000}
+	row := keyRow{
+		Keyslot: slot, Kind: "passphrase", Bound: spokenBinding(*v.content, slot), Priority: v.priority(slot),
+		Milliseconds: float64(test.Took.Microseconds()) / 1000,
+	}
 	if test.Token != nil {
 		row.Kind, row.Escrow = test.Token.Type, recovery.Escrow(test.Token.Raw)
+		row.keyBinding = bindingOf(v.tokenOf(test.Token.ID), *test.Token)
 	}
 	opens := test.Err == nil
 	if !errors.Is(test.Err, executor.ErrNotGiven) && !errors.Is(test.Err, tpm2.ErrNoPIN) {
@@ -77,25 +82,46 @@ func (v *keyVolume) try(ctx context.Context, slot int) keyRow {
 	return row
 }
 
-// keyListCommand shows all keyslots.
-func keyListCommand() *cobra.Command {
-	var unlock keyFlags
+// priority returns the word for when a keyslot is tried.
+func (v *keyVolume) priority(slot int) string {
+	for _, s := range v.header.Keyslots() {
+		switch {
+		case s.ID == slot && s.Priority == luks2.PriorityIgnore:
+			return priorityIgnore
+		case s.ID == slot && s.Priority == luks2.PriorityPrefer:
+			return priorityPrefer
+		}
+	}
+	return priorityNormal
+}
+
+// The priorities of keyslots, in cryptsetup's words.
+const priorityPrefer, priorityNormal, priorityIgnore = "prefer", "normal", "ignore"
+
+// tokenOf returns what is known of a token without its room.
+func (v *keyVolume) tokenOf(id int) disk.Token {
+	for _, t := range v.content.Tokens {
+		if t.ID == id {
+			return t
+		}
+	}
+	return disk.Token{}
+}
+
+// keyLookCommand is a command that looks at the keyslots of a volume. What look returns is
+// shown, with an error too.
+func keyLookCommand(unlock *keyFlags, look func(context.Context, *keyVolume) ([]keyRow, error)) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list [flags] DISK#PART",
-		Short: "Show each key of a volume, what it is bound to, and whether it opens now",
-		Args:  exactly(1),
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, closer, err := openKeyVolume(args[0], unlock)
+			v, closer, err := openKeyVolume(args[0], *unlock)
 			if err != nil {
 				return err
 			}
 			defer closer.Close()
-			rows := []keyRow{}
-			for _, slot := range v.content.Keyslots {
-				rows = append(rows, v.try(cmd.Context(), slot.ID))
-			}
-			return showKeys(cmd.OutOrStdout(), rows, asJSON)
+			rows, err := look(cmd.Context(), v)
+			return errors.Join(showKeys(cmd.OutOrStdout(), rows, asJSON), err)
 		},
 	}
 	unlock.register(cmd)
@@ -103,29 +129,26 @@ func keyListCommand() *cobra.Command {
 	return cmd
 }
 
+// keyListCommand shows all keyslots.
+func keyListCommand() *cobra.Command {
+	cmd := keyLookCommand(&keyFlags{}, func(ctx context.Context, v *keyVolume) ([]keyRow, error) {
+		rows := []keyRow{}
+		for _, slot := range v.content.Keyslots {
+			rows = append(rows, v.try(ctx, slot.ID))
+		}
+		return rows, nil
+	})
+	cmd.Use, cmd.Short = "list [flags] DISK#PART", "Show each key of a volume, what it is bound to, and whether it opens now"
+	return cmd
+}
+
 // keyTestCommand opens a volume, and forgets its key.
 func keyTestCommand() *cobra.Command {
-	var unlock keyFlags
-	var asJSON bool
-	slot := -1
-	cmd := &cobra.Command{
-		Use:   "test [flags] DISK#PART",
-		Short: "Open a volume without activating it: say which keyslot did it, and how long it took",
-		Args:  exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v, closer, err := openKeyVolume(args[0], unlock)
-			if err != nil {
-				return err
-			}
-			defer closer.Close()
-			rows, err := v.test(cmd.Context(), slot)
-			return errors.Join(showKeys(cmd.OutOrStdout(), rows, asJSON), err)
-		},
-	}
-	unlock.register(cmd)
+	unlock, slot := &keyFlags{}, -1
+	cmd := keyLookCommand(unlock, func(ctx context.Context, v *keyVolume) ([]keyRow, error) { return v.test(ctx, slot) })
+	cmd.Use, cmd.Short = "test [flags] DISK#PART", "Open a volume without activating it: say which keyslot did it, and how long it took"
 	unlock.registerPIN(cmd)
 	cmd.Flags().IntVar(&slot, "keyslot", slot, "try only the keyslot `N`")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
 }
 
@@ -148,27 +171,6 @@ func (v *keyVolume) test(ctx context.Context, only int) ([]keyRow, error) {
 		}
 	}
 	return rows, executor.ErrNoKey
-}
-
-// showKeys writes keyslots, for people or for programs.
-func showKeys(w io.Writer, rows []keyRow, asJSON bool) error {
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		result := fmt.Sprintf("opens, %.0f ms", r.Milliseconds)
-		switch {
-		case r.Opens == nil:
-			result = "not tried: " + r.Reason
-		case !*r.Opens:
-			result = "does not open: " + r.Reason
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\n", r.Keyslot, r.Bound, printable(strings.ReplaceAll(result, "\n", "; ")))
-	}
-	return table.Flush()
 }
 
 // showChange says which keyslots came and went.

@@ -49,7 +49,7 @@ func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed
 		return executor.Sealed{}, err
 	}
 	defer w.secret.Wipe()
-	raw, err := json.Marshal(token{Type: tokenType, Keyslots: []string{}, URI: where.uri, Key: w.key, Padding: w.padding})
+	raw, err := json.Marshal(token{Type: tokenType, Keyslots: []string{}, URI: where.uri, Key: w.key, Padding: w.padding, Fingerprint: w.fingerprint})
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -69,13 +69,19 @@ func (s *Sealer) wrap(ctx context.Context, c *card, where place, key definitions
 	if err != nil {
 		return wrapped{}, err
 	}
+	var w wrapped
 	switch k := public.(type) {
 	case *rsa.PublicKey:
-		return wrapRSA(k, c.padding())
+		w, err = wrapRSA(k, c.padding())
 	case *ecdh.PublicKey:
-		return wrapEC(k)
+		w, err = wrapEC(k)
+	default:
+		err = where.fail(ErrKey, "%T", public)
 	}
-	return wrapped{}, where.fail(ErrKey, "%T", public)
+	if err == nil {
+		w.fingerprint, err = fingerprint(public)
+	}
+	return w, err
 }
 
 // Unseal has the token bring back the passphrase that a LUKS2 token guards.

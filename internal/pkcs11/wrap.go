@@ -17,9 +17,10 @@ const minRSA, maxRSA = 2048, 16384
 
 // wrapped is a secret, and what the private key gets it back from.
 type wrapped struct {
-	secret  *secret.Buffer
-	key     []byte
-	padding string
+	secret      *secret.Buffer
+	key         []byte
+	padding     string
+	fingerprint string // of the public key
 }
 
 // wrapRSA encrypts a random secret of half the modulus, as systemd does.
