@@ -37,6 +37,9 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 	if err := dropKeyslots(v.header, change.Remove); err != nil {
 		return nil, err
 	}
+	if err := v.noteAbsent(change.Add); err != nil {
+		return nil, err
+	}
 	return added, v.commitKeys(part, env.Random)
 }
 

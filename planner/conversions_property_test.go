@@ -60,6 +60,10 @@ func drawContent(t *rapid.T, p disk.Partition) disk.Partition {
 	case 1, 2, 3:
 		tokens := rapid.SliceOfN(rapid.SampledFrom([]disk.Token{tpmToken, fileToken}), 0, 2).Draw(t, "tokens")
 		p = luks(p, rapid.IntRange(0, 2).Draw(t, "keyslots"), tokens...)
+		if names := rapid.SampledFrom([][]string{nil, nil, {"tpm2"}, {AwaitName(fileKey)}, {"tpm2", AwaitName(fileKey)}}).Draw(t, "awaits"); names != nil {
+			l := p.Content.LUKS
+			l.Tokens = append(l.Tokens, disk.Token{ID: len(l.Tokens), Type: AwaitToken, Awaits: names, Rekeyed: rapid.Bool().Draw(t, "rekeyed")})
+		}
 		if rapid.IntRange(0, 5).Draw(t, "pending?") == 0 {
 			p = pending(p, rapid.SampledFrom([]string{"encrypt", "reencrypt"}).Draw(t, "mode"), "checksum", disk.ReencryptCrash)
 		}
@@ -97,7 +101,7 @@ func fitting(c disk.Content) []string {
 	case "ext4":
 		return []string{definitions.ExistingConvert}
 	case cryptoLUKS:
-		return []string{definitions.ExistingRekey, definitions.ExistingEnroll, definitions.ExistingConvert}
+		return []string{definitions.ExistingRekey, definitions.ExistingEnroll, definitions.ExistingConvert, definitions.ExistingKeep}
 	}
 	return []string{definitions.ExistingKeep, definitions.ExistingEnroll}
 }

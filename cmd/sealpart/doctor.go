@@ -69,6 +69,7 @@ func examine(ctx context.Context, flags *doctorFlags, args []string, out io.Writ
 		Machine: host.Gather(flags.root), Programs: map[string]string{},
 		Kernel: map[string]string{"dm-crypt": host.Module("dm-crypt"), "dm-verity": host.Module("dm-verity")},
 	}
+	flags.keys = &keyFlags{tpm2: flags.tpm2}
 	w, err := gather(&flags.planFlags)
 	if err != nil {
 		r.Diagnose(nil, []doctor.Trouble{{Err: err, Remedy: hintFor(err)}})

@@ -11,17 +11,38 @@ import (
 )
 
 // checkPrograms finds programs that are missing.
-func (r *Report) checkPrograms() {
+func (r *Report) checkPrograms(defs []definitions.Definition) {
 	for _, program := range slices.Sorted(maps.Keys(r.Programs)) {
 		if r.Programs[program] != "" {
 			continue
 		}
-		remedy := fmt.Sprintf("install it (in Debian it is in the package %s)", host.PackageOf(program))
-		if strings.HasPrefix(program, "/") {
-			remedy = "put the key module there"
+		missing := fmt.Sprintf("the definitions call for %s, which is not installed", program)
+		const anew = "; in an initramfs, make that anew"
+		switch {
+		case !strings.HasPrefix(program, "/"):
+			r.stops(missing, fmt.Sprintf("install it (in Debian it is in the package %s)", host.PackageOf(program))+anew)
+		case moduleToSpare(defs, program):
+			r.weakens(missing+": what is encrypted goes without its key, by the others", "put the key module there"+anew)
+		default:
+			r.stops(missing, "put the key module there"+anew)
 		}
-		r.stops(fmt.Sprintf("the definitions call for %s, which is not installed", program), remedy+"; in an initramfs, make that anew")
 	}
+}
+
+// moduleToSpare tells whether all keys of a module are to spare.
+func moduleToSpare(defs []definitions.Definition, program string) bool {
+	return !slices.ContainsFunc(defs, func(d definitions.Definition) bool {
+		return slices.ContainsFunc(KeysOf(d, definitions.KeyCommand), func(k definitions.Key) bool {
+			return k.Program == program && !toSpare(d, k)
+		})
+	})
+}
+
+// toSpare tells whether a volume is made without a key where nothing of its type is
+// there: another does for the machine.
+func toSpare(d definitions.Definition, k definitions.Key) bool {
+	other := func(other definitions.Key) bool { return other.Type != k.Type && !other.ForPersons() }
+	return !k.Required && slices.ContainsFunc(d.Encryption.Keys, other)
 }
 
 // checkTPM2 finds keys that this machine's TPM cannot make, or that are worth little.
@@ -35,7 +56,7 @@ func (r *Report) checkTPM2(defs []definitions.Definition) {
 
 func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 	switch {
-	case !r.TPM2.Present && !k.Required && machines(d) > len(KeysOf(d, definitions.KeyTPM2)):
+	case !r.TPM2.Present && toSpare(d, k):
 		r.weakens(fmt.Sprintf("%s: there is no TPM 2.0, so what is encrypted goes without its key, by the others: %s", d.File, r.TPM2.Problem), noTPM)
 	case !r.TPM2.Present && d.Encryption.Unavailable == definitions.UnavailableLeave:
 		r.weakens(fmt.Sprintf("%s: there is no TPM 2.0, so what is there already stays unencrypted: %s", d.File, r.TPM2.Problem), noTPM)
@@ -53,16 +74,6 @@ func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 	if blank := slices.DeleteFunc(slices.Clone(k.PCRs), func(n int) bool { return !slices.Contains(r.TPM2.Blank, n) }); len(blank) > 0 {
 		r.weakens(fmt.Sprintf("%s: the firmware measured nothing into PCRs %v: a key that is bound to them opens in any other system, too", d.File, blank), "")
 	}
-}
-
-// machines counts the keys of a definition that a machine uses by itself.
-func machines(d definitions.Definition) (n int) {
-	for _, k := range d.Encryption.Keys {
-		if !k.ForPersons() {
-			n++
-		}
-	}
-	return n
 }
 
 const noTPM = "enable the TPM (also called fTPM or PTT) in the firmware's setup, and have its driver in the initramfs"

@@ -32,6 +32,11 @@ func TestDiagnose(t *testing.T) {
 	bound := sealed(definitions.UnavailableFail, definitions.Key{PCRs: []int{7, 11}})
 	both, required := sealed("", definitions.Key{}), sealed("", definitions.Key{Required: true})
 	both[0].Encryption.Keys[0].Type, required[0].Encryption.Keys[0].Type = definitions.KeyFile, definitions.KeyFile
+	module := []definitions.Definition{{File: "10-root.toml", Encryption: &definitions.Encryption{Keys: []definitions.Key{
+		{Type: definitions.KeyCommand, Program: "/vault"}, {Type: definitions.KeyFile},
+	}}}}
+	alone := []definitions.Definition{{File: "10-root.toml", Encryption: &definitions.Encryption{Keys: module[0].Encryption.Keys[:1]}}}
+	vault := func(r *Report) { r.Programs["/vault"] = "" }
 	verity := []definitions.Definition{{File: "20-usr.toml", Verity: &definitions.Verity{}}}
 	for _, c := range []struct {
 		name     string
@@ -48,6 +53,8 @@ func TestDiagnose(t *testing.T) {
 		{name: "no TPM, left", defs: sealed(definitions.UnavailableLeave, definitions.Key{}), ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"10-root.toml: there is no TPM 2.0, so what"}},
 		{name: "no TPM, a file", defs: both, ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"10-root.toml: there is no TPM 2.0, so what is encrypted goes without"}},
 		{name: "no TPM, a file, required", defs: required, ill: func(r *Report) { r.TPM2 = TPM2{} }, want: []string{"!10-root.toml: a key is to be sealed"}},
+		{name: "key module", defs: module, ill: vault, want: []string{"the definitions call for /vault"}},
+		{name: "key module, alone", defs: alone, ill: vault, want: []string{"!the definitions call for /vault"}},
 		{name: "bank", defs: sealed("", definitions.Key{Bank: "sha512"}), want: []string{"!10-root.toml: the TPM keeps no PCR bank sha512, only sha256"}},
 		{name: "secure boot off", defs: bound, ill: func(r *Report) { r.Machine.SecureBoot = host.SecureBootOff }, want: []string{"10-root.toml: the key is bound to PCR 7"}},
 		{name: "blank PCR", defs: bound, ill: func(r *Report) { r.TPM2.Blank = []int{4, 11} }, want: []string{"10-root.toml: the firmware measured nothing into PCRs [11]"}},

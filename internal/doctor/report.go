@@ -48,7 +48,7 @@ func (r *Report) Diagnose(defs []definitions.Definition, troubles []Trouble) {
 	if len(troubles) == 0 && len(defs) == 0 {
 		r.stops("there are no definitions", "put files such as 10-root.toml into /etc/sealpart.d or /usr/lib/sealpart.d, and into the initramfs")
 	}
-	r.checkPrograms()
+	r.checkPrograms(defs)
 	r.checkTPM2(defs)
 	r.checkTargets(defs)
 }
