@@ -151,6 +151,20 @@ type Key struct {
 	// bound to the TPM alone; Bank "" means sha256 where the TPM has it.
 	PCRs []int  `json:"pcrs,omitempty"`
 	Bank string `json:"bank,omitempty"`
+	// PCRValues are the values in hexadecimal, in lower case, that PCRs among them will
+	// have; the others must stay as they are when the key is made.
+	PCRValues map[int]string `json:"pcr_values,omitempty"`
+	// PublicKey is the path of the key that signs which values PublicKeyPCRs may have, or
+	// "auto"; "": none. PCRLock is the path of a policy of systemd-pcrlock, or "auto".
+	PublicKey     string `json:"public_key,omitempty"`
+	PublicKeyPCRs []int  `json:"public_key_pcrs,omitempty"`
+	PCRLock       string `json:"pcrlock,omitempty"`
+	// Format is that of the token, FormatWidest or FormatNewest. In the newest, SRK is the handle
+	// of the storage key, 0 for the one that all programs share, and DeviceKey the path of
+	// that of another machine, whose TPM then opens the volume.
+	Format    string `json:"format,omitempty"`
+	SRK       uint32 `json:"srk,omitempty"`
+	DeviceKey string `json:"device_key,omitempty"`
 	// PIN is the key source that the PIN of a tpm2 key is read from when it is made;
 	// "": it has none.
 	PIN string `json:"pin,omitempty"`
@@ -176,6 +190,12 @@ type Key struct {
 	Timeout   int      `json:"timeout,omitempty"`
 	Retries   int      `json:"retries,omitempty"`
 }
+
+// The forms of the tokens of tpm2 keys.
+const (
+	FormatWidest = "widest" // what every systemd since 250 reads
+	FormatNewest = "newest" // what the newest writes: under a persistent storage key
+)
 
 // The roles in a verity set.
 const (

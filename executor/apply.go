@@ -175,7 +175,7 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 			return nil, err
 		}
 		if a.Mode != planner.ModeRekey {
-			return newVolume(ctx, x.env, a.Encryption)
+			return newProven(ctx, x.env, a.Encryption)
 		}
 		c, err := x.conversion(a)
 		if err != nil {

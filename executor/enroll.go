@@ -57,6 +57,9 @@ func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) erro
 		return err
 	}
 	if a.DropExisting {
+		if err := v.checkProven(); err != nil {
+			return err
+		}
 		if err := dropKeyslots(v.header, slots); err != nil {
 			return err
 		}

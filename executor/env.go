@@ -53,6 +53,9 @@ type Sealed struct {
 	// HandedOut says that the passphrase has left the machine and that nothing here
 	// brings it back: Unseal would fail.
 	HandedOut bool
+	// Unproven says why the passphrase cannot be unsealed here and now, where that is so by
+	// the key's own definition; "": it can, and must be.
+	Unproven string
 }
 
 // Phase is the kind of an Event.

@@ -32,6 +32,11 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 	if err := v.enrollAll(ctx, env, change.Add); err != nil {
 		return nil, err
 	}
+	if len(change.Remove) > 0 {
+		if err := v.checkProven(); err != nil {
+			return nil, err
+		}
+	}
 	added := holding(v.header, luks2.HoldsFinal)
 	added = slices.DeleteFunc(added, func(slot int) bool { return slices.Contains(before, slot) })
 	if err := dropKeyslots(v.header, change.Remove); err != nil {

@@ -45,6 +45,9 @@ func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := v.checkProven(); err != nil {
+		return err
+	}
 	if err := dropKeyslots(c.header, theirs); err != nil {
 		return err
 	}

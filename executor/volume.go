@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -24,6 +25,8 @@ type volume struct {
 	front    *front       // of a volume that was not there before, else nil
 	over     *overlay     // over one that was there before, else nil
 	replaced []int        // keyslots in whose place others come
+	proven   int          // keys that were unsealed again, or are a person's
+	unproven []string     // why others were not
 	mark     bool         // keyslots of file keys get a token: see planner.FileToken
 	absent   []absence    // keys that were left out
 	same     bool         // nothing was added, and nothing is to be written
@@ -56,6 +59,19 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 		err = header.Commit(image)
 	}
 	if err != nil {
+		v.wipe()
+		return nil, err
+	}
+	return v, nil
+}
+
+// newProven is newVolume for data that is there already.
+func newProven(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
+	v, err := newVolume(ctx, env, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkProven(); err != nil {
 		v.wipe()
 		return nil, err
 	}
@@ -100,6 +116,11 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 	if err := v.checkNew(sealed); err != nil {
 		return err
 	}
+	if sealed.Unproven == "" {
+		v.proven++
+	} else {
+		v.unproven = append(v.unproven, sealed.Unproven)
+	}
 	for _, key := range []*secret.Buffer{v.key, v.old} {
 		if key == nil {
 			continue
@@ -143,11 +164,20 @@ func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed, unbound 
 	return slot, err
 }
 
-// prove unseals a key from what will be on the disk, unless it was handed out, and
-// compares what it opens with the volume key. Only keys that passed this may guard data.
+// checkProven refuses keys none of which could be unsealed here: the data that they are to
+// guard is somebody's only copy.
+func (v *volume) checkProven() error {
+	if v.proven > 0 || len(v.unproven) == 0 {
+		return nil
+	}
+	return fmt.Errorf("no key could be shown to open the volume: %s; add one that opens here, such as a recovery key", strings.Join(v.unproven, ", "))
+}
+
+// prove unseals a key from what will be on the disk, unless it was handed out or is for
+// another machine or moment, and compares what it opens with the volume key. Only keys that passed this may guard data.
 func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, sealed Sealed, slot int, key *secret.Buffer) error {
 	passphrase := sealed.Passphrase
-	if !sealed.HandedOut {
+	if !sealed.HandedOut && sealed.Unproven == "" {
 		var err error
 		if passphrase, err = sealer.Unseal(ctx, k, sealed.Token); err != nil {
 			return fmt.Errorf("sealed, but cannot be unsealed again: %w", err)

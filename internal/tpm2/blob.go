@@ -13,6 +13,7 @@ const (
 	algSHA256       = 0x000b // TPM_ALG_SHA256, 6.3
 	typeKeyedHash   = 0x0008 // TPM_ALG_KEYEDHASH
 	handlePersist   = 0x81   // TPM_HT_PERSISTENT, 7.2
+	handleNV        = 0x01   // TPM_HT_NV_INDEX
 	resourceTypeKey = 1      // ESYS: the serialised object is a key
 )
 
@@ -40,7 +41,12 @@ func (o sealedObject) marshal() []byte {
 	blob := binary.BigEndian.AppendUint16(nil, uint16(len(o.private)))
 	blob = append(blob, o.private...)
 	blob = binary.BigEndian.AppendUint16(blob, uint16(len(o.public)))
-	return append(blob, o.public...)
+	blob = append(blob, o.public...)
+	if len(o.seed) == 0 {
+		return blob
+	}
+	blob = binary.BigEndian.AppendUint16(blob, uint16(len(o.seed)))
+	return append(blob, o.seed...)
 }
 
 // authPolicy is the policy in the object's TPMT_PUBLIC, which must be that of a
@@ -63,6 +69,16 @@ type persistentKey struct {
 	handle uint32
 	name   []byte // name algorithm (2 bytes), digest of public
 	public []byte // TPMT_PUBLIC
+}
+
+// marshal writes a key as ESYS does. What is in it fits its sizes: it came from a TPM.
+func (k persistentKey) marshal() []byte {
+	esys := binary.BigEndian.AppendUint32(nil, k.handle)
+	esys = binary.BigEndian.AppendUint16(esys, uint16(len(k.name)))
+	esys = append(esys, k.name...)
+	esys = binary.BigEndian.AppendUint32(esys, resourceTypeKey)
+	esys = binary.BigEndian.AppendUint16(esys, uint16(len(k.public)))
+	return append(esys, k.public...)
 }
 
 // parsePersistentKey checks that the name is the public area's, so that a TPM that

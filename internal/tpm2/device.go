@@ -82,6 +82,9 @@ func connect(device string, addresses []address) (channel, error) {
 		if err == nil {
 			return c, nil
 		}
+		if errors.Is(err, syscall.EBUSY) {
+			return nil, fmt.Errorf("TPM at %s: %w: %w", a, ErrBusy, err)
+		}
 		if !absent(err) {
 			return nil, fmt.Errorf("TPM at %s: %w", a, err)
 		}

@@ -30,6 +30,8 @@ var (
 	ErrNoPIN = errors.New("it wants a PIN, and none was given")
 	// ErrPIN: the PIN is wrong, and the TPM has counted that.
 	ErrPIN = errors.New("the PIN is wrong")
+	// ErrBusy: another program has the TPM, or it kept asking to be asked again.
+	ErrBusy = errors.New("the TPM is busy: try again, and name /dev/tpmrm0, which programs can share, rather than /dev/tpm0")
 	// ErrUnsupported: the token is bound in a way that is not built yet, or the
 	// TPM lacks what is asked for. Use another key, or systemd's own tools.
 	ErrUnsupported = errors.New("not supported")
@@ -41,10 +43,9 @@ func failed(doing string, err error) error {
 	if errors.Is(err, tpm2.TPMRCLockout) {
 		return fmt.Errorf("%s: %w: %w", doing, ErrLockout, err)
 	}
+	var code tpm2.TPMRC
+	if errors.As(err, &code) && busy(code) {
+		return fmt.Errorf("%s: %w: %w", doing, ErrBusy, err)
+	}
 	return fmt.Errorf("%s: %w", doing, err)
-}
-
-// unsupported names a binding that Unseal does not know how to satisfy.
-func unsupported(what string) error {
-	return fmt.Errorf("token of type %s: %s: %w: not built yet", tokenType, what, ErrUnsupported)
 }

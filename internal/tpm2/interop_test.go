@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,29 +83,6 @@ func TestUnsealTokenOfOldSystemd(t *testing.T) {
 	}
 	if secret, err := open(t, device).Unseal(tok, nil); err != nil || !opens(t, image, Passphrase(secret)) {
 		t.Error(err)
-	}
-}
-
-// What we do not build yet must be said before the TPM is asked.
-func TestUnsealRefusesByName(t *testing.T) {
-	device := testenv.StartSWTPM(t)
-	dir := t.TempDir()
-	run(t, "", "openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", dir+"/private.pem")
-	run(t, "", "openssl", "pkey", "-in", dir+"/private.pem", "-pubout", "-out", dir+"/public.pem")
-	for name, c := range map[string]struct{ option, want string }{
-		"signature": {"--tpm2-public-key=" + dir + "/public.pem", "tpm2_pubkey"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			image, keyFile := volume(t)
-			run(t, device, "systemd-cryptenroll", "--unlock-key-file="+keyFile, "--tpm2-device="+device, "--tpm2-pcrs=7", c.option, image)
-			tok, err := ParseToken(tokenOf(t, image))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := open(t, device).Unseal(tok, nil); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), c.want) {
-				t.Error(err)
-			}
-		})
 	}
 }
 

@@ -81,7 +81,7 @@ func (l *link) record(command, response []byte) {
 		return
 	}
 	switch tpm2.TPMCC(binary.BigEndian.Uint32(command[6:])) {
-	case tpm2.TPMCCCreatePrimary, tpm2.TPMCCLoad, tpm2.TPMCCStartAuthSession:
+	case tpm2.TPMCCCreatePrimary, tpm2.TPMCCLoad, tpm2.TPMCCLoadExternal, tpm2.TPMCCStartAuthSession:
 		if h, ok := firstHandle(response); ok {
 			l.ledger = append(l.ledger, h)
 		}

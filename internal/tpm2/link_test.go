@@ -69,7 +69,7 @@ func TestSendAsksABusyTPMAgain(t *testing.T) {
 func TestSendGivesUpOnABusyTPM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		tpm := &TPM{&link{channel: &scripted{responses: [][]byte{fromHex(t, "8001 0000000a 00000922")}}}}
+		tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{fromHex(t, "8001 0000000a 00000922")}}}}
 		if err := tpm.startup(); !errors.Is(err, tpm2.TPMRCRetry) {
 			t.Error(err)
 		}
@@ -96,11 +96,11 @@ func TestSendRefusesBrokenResponses(t *testing.T) {
 
 // go-tpm forgets the handle of an object when the rest of the response is broken.
 func TestLedgerSeesWhatGoTPMForgets(t *testing.T) {
-	tpm := &TPM{&link{channel: &scripted{responses: [][]byte{
+	tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{
 		fromHex(t, "8002 0000000e 00000000 80ffffff"), // CreatePrimary: a handle, then nothing
 		fromHex(t, "8001 0000000a 00000000"),
 	}}}}
-	if _, err := tpm.makeStorageKey(algECC); err == nil {
+	if _, err := tpm.makeStorageKey(storageTemplate(algECC)); err == nil {
 		t.Fatal("a response without parameters was taken")
 	}
 	if !slices.Equal(tpm.link.ledger, []tpm2.TPMHandle{0x80ffffff}) {
@@ -114,7 +114,7 @@ func TestLedgerSeesWhatGoTPMForgets(t *testing.T) {
 // What cannot be given back is reported by Close.
 func TestCloseReportsLeaks(t *testing.T) {
 	l := &link{channel: &scripted{}, ledger: []tpm2.TPMHandle{0x80000001}}
-	if err := (&TPM{l}).Close(); err == nil || !strings.Contains(err.Error(), "0x80000001") {
+	if err := (&TPM{link: l}).Close(); err == nil || !strings.Contains(err.Error(), "0x80000001") {
 		t.Error(err)
 	}
 }
@@ -167,7 +167,7 @@ func FuzzHostileTPM(f *testing.F) {
 			head[4], head[5] = byte((headerSize+len(body))>>8), byte(headerSize+len(body))
 			return append(head, body...)
 		}
-		tpm := &TPM{&link{channel: &scripted{responses: [][]byte{framed(first), framed(second)}}}}
+		tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{framed(first), framed(second)}}}}
 		tok := Token{Blobs: [][]byte{{0, 1, 1, 0, 10, 0, 8, 0, 11, 0, 0, 0, 0, 0, 0}}, PolicyHashes: [][]byte{{}}}
 		switch which % 4 {
 		case 0:

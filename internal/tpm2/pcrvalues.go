@@ -30,7 +30,7 @@ func (tok *Token) noteValues(values map[int][]byte) error {
 
 // notedValues returns what noteValues wrote, nil where there is nothing, or where it is
 // not what the token's policy was made of: anybody can write into a header.
-func (tok Token) notedValues(want terms) map[int][]byte {
+func (tok Token) notedValues(want terms, policy []byte) map[int][]byte {
 	var texts map[int]hexBytes
 	if json.Unmarshal(tok.Extra[valuesField], &texts) != nil {
 		return nil
@@ -43,7 +43,7 @@ func (tok Token) notedValues(want terms) map[int][]byte {
 		return nil
 	}
 	digest, err := want.digest(values)
-	if err != nil || !bytes.Equal(digest, tok.PolicyHashes[0]) {
+	if err != nil || !bytes.Equal(digest, policy) {
 		return nil
 	}
 	return values

@@ -2,12 +2,14 @@ package tpm2
 
 import (
 	"bytes"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/pbkdf2"
 
 	"github.com/sealpart/sealpart/internal/secret"
@@ -16,6 +18,79 @@ import (
 // pinRounds is PBKDF2's cost for a salted PIN, as systemd since 253 has it. What keeps
 // a PIN from being guessed is the TPM, which counts.
 const pinRounds = 10000
+
+// saltSize of tpm2_salt.
+const saltSize = 32
+
+// lockLabel is the purpose for which the TPM's secret and a hardened PIN are made one.
+const lockLabel = "systemd-tpm2-argon2id-lock"
+
+// Hardening is what Argon2id makes a PIN cost, so that a PIN guards the secret even
+// where a TPM gives away what it holds. All 0: the PIN is not hardened.
+type Hardening struct {
+	Memory     uint64 // bytes
+	Iterations uint32
+	Lanes      uint32
+}
+
+// defaultHardening is the second choice of RFC 9106, 4: for little memory.
+var defaultHardening = Hardening{Memory: 64 << 20, Iterations: 3, Lanes: 4}
+
+// The most that a header may ask for: it is anybody's to write.
+const (
+	maxHardMemory     = 2 << 30
+	maxHardIterations = 1 << 10
+	maxHardLanes      = 64
+)
+
+// check refuses what Argon2id cannot do or nobody would wait for.
+func (h Hardening) check() error {
+	if h == (Hardening{}) {
+		return nil
+	}
+	if h.Iterations < 1 || h.Iterations > maxHardIterations || h.Lanes < 1 || h.Lanes > maxHardLanes ||
+		h.Memory%1024 != 0 || h.Memory < 8*1024*uint64(h.Lanes) || h.Memory > maxHardMemory {
+		return fmt.Errorf("tpm2_argon2id: %d bytes, %d iterations and %d lanes are not what can be worked with", h.Memory, h.Iterations, h.Lanes)
+	}
+	return nil
+}
+
+// pinKey is what a PIN gives: the authorization for the TPM, and for a hardened PIN what
+// the secret is mixed with. Both nil: there is no PIN.
+type pinKey struct{ auth, mix []byte }
+
+// wipe forgets it.
+func (k pinKey) wipe() {
+	secret.Wipe(k.auth)
+	secret.Wipe(k.mix)
+}
+
+// finish makes of what the TPM holds the secret that the passphrase is the base64 of. The
+// caller wipes both, which may be one.
+func (k pinKey) finish(plain []byte) ([]byte, error) {
+	if k.mix == nil {
+		return plain, nil
+	}
+	return hkdf.Key(sha256.New, k.mix, plain, lockLabel, sha256.Size)
+}
+
+// pinKey is what a PIN gives for this token. The caller wipes it.
+func (tok Token) pinKey(pin []byte) (pinKey, error) {
+	switch {
+	case !tok.PIN:
+		return pinKey{}, nil
+	case len(pin) == 0:
+		return pinKey{}, ErrNoPIN
+	case tok.Hardening == Hardening{}:
+		return pinKey{auth: authValue(pin, tok.Salt)}, nil
+	}
+	h := tok.Hardening
+	derived := argon2.IDKey(pin, tok.Salt, h.Iterations, uint32(h.Memory/1024), uint8(h.Lanes), 2*sha256.Size)
+	defer secret.Wipe(derived)
+	second := Passphrase(derived[sha256.Size:])
+	defer secret.Wipe(second)
+	return pinKey{auth: authValue(second, tok.Salt), mix: bytes.Clone(derived[:sha256.Size])}, nil
+}
 
 // authValue is the authorization that systemd makes of a PIN: its SHA-256, and with
 // tpm2_salt (253 and later) that of the base64 of its PBKDF2. The caller wipes it. A TPM
@@ -30,17 +105,6 @@ func authValue(pin, salt []byte) []byte {
 	}
 	sum := sha256.Sum256(hashed)
 	return bytes.TrimRight(sum[:], "\x00")
-}
-
-// authorization is what a token's PIN gives, nil where it wants none.
-func (tok Token) authorization(pin []byte) ([]byte, error) {
-	switch {
-	case !tok.PIN:
-		return nil, nil
-	case len(pin) == 0:
-		return nil, ErrNoPIN
-	}
-	return authValue(pin, tok.Salt), nil
 }
 
 // refusedPIN marks what the TPM says to a wrong PIN. It is not tried again: each try is

@@ -252,11 +252,17 @@ func sealedVolume(t *testing.T, device string, b Binding) (image string) {
 // the default port can be named.
 func attach(t *testing.T, image string, environment ...string) []byte {
 	t.Helper()
+	return attachWith(t, image, "", environment...)
+}
+
+// attachWith is attach with more options, each behind a comma.
+func attachWith(t *testing.T, image, options string, environment ...string) []byte {
+	t.Helper()
 	program := testenv.Need(t, "systemd-cryptsetup")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	const name = "sealpart-tpm2-test"
-	attach := exec.CommandContext(ctx, program, "attach", name, image, "-", "tpm2-device=swtpm:host=127.0.0.1,headless=true")
+	attach := exec.CommandContext(ctx, program, "attach", name, image, "-", "tpm2-device=swtpm:host=127.0.0.1,headless=true"+options)
 	attach.Env = append(append(attach.Environ(), "SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console"), environment...)
 	log, err := attach.CombinedOutput()
 	if err == nil {

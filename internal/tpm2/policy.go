@@ -9,11 +9,14 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// terms are what a policy asks for, in the order in which it does.
+// terms are what a policy asks for, in the order in which it does: first one signed
+// policy or one of an NV index, each of which makes an end of what was before.
 type terms struct {
-	bank bank
-	pcrs []int
-	auth []byte // the PIN's authorization; nil: there is no PIN
+	signer *signer  // whose signature PCRs need; nil: nobody's
+	lock   *pcrLock // whose NV index holds what PCRs must be; nil: none
+	bank   bank
+	pcrs   []int
+	auth   []byte // the PIN's authorization; nil: there is no PIN
 }
 
 // digest is the policy digest of an object with these terms that opens when the PCRs
@@ -23,15 +26,19 @@ func (want terms) digest(values map[int][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := addPCRs(calculator, want.bank, values); err != nil {
-		return nil, err
+	if want.signer != nil {
+		err = tpm2.PolicyAuthorize{KeySign: want.signer.name, PolicyRef: want.signer.policyRef()}.Update(calculator)
 	}
-	if want.auth != nil {
-		if err := (tpm2.PolicyAuthValue{}).Update(calculator); err != nil {
-			return nil, err
-		}
+	if want.lock != nil {
+		err = tpm2.PolicyAuthorizeNV{NVIndex: want.lock.index}.Update(calculator)
 	}
-	return calculator.Hash().Digest, nil
+	if err == nil {
+		err = addPCRs(calculator, want.bank, values)
+	}
+	if err == nil && want.auth != nil {
+		err = tpm2.PolicyAuthValue{}.Update(calculator)
+	}
+	return calculator.Hash().Digest, err
 }
 
 // addPCRs takes a digest through TPM2_PolicyPCR: SHA-256 over it, TPM_CC_PolicyPCR, the
@@ -71,6 +78,16 @@ func (t *TPM) walkPolicy(parent storageKey, want terms) (*policySession, []byte,
 // takeSteps takes a policy session through the terms, and returns the digest that the TPM
 // has come to.
 func (t *TPM) takeSteps(session *policySession, want terms) ([]byte, error) {
+	if want.signer != nil {
+		if err := t.takeSigned(session, want.bank, want.signer); err != nil {
+			return nil, err
+		}
+	}
+	if want.lock != nil {
+		if err := t.takeLock(session, want.lock); err != nil {
+			return nil, err
+		}
+	}
 	if len(want.pcrs) > 0 {
 		step := tpm2.PolicyPCR{PolicySession: session.Handle(), Pcrs: selection(want.bank, want.pcrs)}
 		if _, err := step.Execute(t.link); err != nil {
@@ -82,6 +99,11 @@ func (t *TPM) takeSteps(session *policySession, want terms) ([]byte, error) {
 			return nil, failed("bind a policy session to a PIN", err)
 		}
 	}
+	return t.policyDigest(session)
+}
+
+// policyDigest asks what a session has come to.
+func (t *TPM) policyDigest(session *policySession) ([]byte, error) {
 	rsp, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(t.link)
 	if err != nil {
 		return nil, failed("ask for a policy digest", err)
@@ -89,14 +111,14 @@ func (t *TPM) takeSteps(session *policySession, want terms) ([]byte, error) {
 	return rsp.PolicyDigest.Buffer, nil
 }
 
-// policyMismatch says which PCRs may have changed. The digest does not tell one of
+// mismatch says which PCRs may have changed. The digest does not tell one of
 // several from another; where it is one, it is that one.
-func policyMismatch(b bank, pcrs []int) error {
-	switch len(pcrs) {
+func (want terms) mismatch() error {
+	switch len(want.pcrs) {
 	case 0:
-		return fmt.Errorf("%w: the token names no PCRs, and its policy is not the empty one", ErrPolicy)
+		return fmt.Errorf("%w: the token names no PCRs whose values could have changed, and its policy is another", ErrPolicy)
 	case 1:
-		return fmt.Errorf("%w: PCR %d (%s) has changed since sealing", ErrPolicy, pcrs[0], b.name)
+		return fmt.Errorf("%w: PCR %d (%s) has changed since sealing", ErrPolicy, want.pcrs[0], want.bank.name)
 	}
-	return fmt.Errorf("%w: at least one of PCRs %s (%s) has changed since sealing", ErrPolicy, pcrList(pcrs), b.name)
+	return fmt.Errorf("%w: at least one of PCRs %s (%s) has changed since sealing", ErrPolicy, pcrList(want.pcrs), want.bank.name)
 }

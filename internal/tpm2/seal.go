@@ -2,11 +2,10 @@ package tpm2
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
-
-	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // maxSecret is MAX_SYM_DATA, the most that a sealed object holds in every TPM.
@@ -16,66 +15,155 @@ const maxSecret = 128
 type Binding struct {
 	// PCRs whose values must not change; none binds to the TPM alone.
 	PCRs []int
+	// Values are those that PCRs among them will have; the others must stay as they are.
+	Values map[int][]byte
 	// Bank they are read in; "" is the first of sha256, sha384, sha512 and sha1
 	// that the TPM keeps.
 	Bank string
 	// PIN is asked for each time; none where it is empty. It stays the caller's.
 	PIN []byte
+	// PublicKey is the PEM text of the RSA key that signs which values PublicKeyPCRs may
+	// have; nil: none.
+	PublicKey     []byte
+	PublicKeyPCRs []int
+	// PCRLock is the path of a policy of systemd-pcrlock, or Auto; "": none.
+	PCRLock string
+	// Newest is the form of the newest systemd: under a persistent storage key, and with a
+	// PIN hardened with Argon2id. Otherwise it is the form that every systemd since 250 reads.
+	Newest bool
+	// SRK is the handle of the persistent storage key; 0 is 0x81000001, where it is made
+	// if it is not there. Newest only.
+	SRK uint32
 }
 
-// terms are what the binding asks for, with the PIN as every systemd since 251 reads it:
-// without salt.
-func (b Binding) terms(kept bank) terms {
-	want := terms{bank: kept, pcrs: normalPCRs(b.PCRs)}
-	if len(b.PIN) > 0 {
-		want.auth = authValue(b.PIN, nil)
+// token is the token of the binding, without what is sealed.
+func (b Binding) token() Token {
+	tok := Token{PCRs: normalPCRs(b.PCRs), Bank: b.Bank, PIN: len(b.PIN) > 0}
+	if b.PublicKey != nil {
+		tok.PublicKey, tok.PublicKeyPCRs = b.PublicKey, normalPCRs(b.PublicKeyPCRs)
 	}
-	return want
+	if tok.PIN && b.Newest {
+		tok.Hardening, tok.Salt = defaultHardening, make([]byte, saltSize)
+		rand.Read(tok.Salt)
+	}
+	return tok
+}
+
+// shardCount is into how many sealed objects a secret is divided.
+func (tok Token) shardCount() int {
+	if len(tok.PublicKey) > 0 && tok.PCRLock {
+		return 2
+	}
+	return 1
 }
 
 // Seal binds a secret of 1 to 128 bytes to this TPM and to the values that the
-// PCRs have now. The token has no keyslot yet. It stores nothing in the TPM. A
-// bank that the TPM does not keep is ErrUnsupported.
+// PCRs have now. The token has no keyslot yet. In the TPM it stores nothing, but for the
+// storage root key where b.Newest asks for it and there is none. A bank that the TPM
+// does not keep is ErrUnsupported. For a policy of pcrlock and a signed one at once the
+// secret is divided, and its length must be even.
 func (t *TPM) Seal(plain []byte, b Binding) (Token, error) {
 	defer t.release()
-	alg, err := t.storageAlg()
+	parent, err := t.parentFor(b)
 	if err != nil {
 		return Token{}, err
 	}
-	return t.sealUnder(alg, plain, b)
+	return t.sealUnder(parent, plain, b)
 }
 
-func (t *TPM) sealUnder(alg string, plain []byte, b Binding) (Token, error) {
-	if len(plain) < 1 || len(plain) > maxSecret {
-		return Token{}, fmt.Errorf("seal a secret of %d bytes: want 1 to %d", len(plain), maxSecret)
+// parentFor finds or makes the storage key of a binding.
+func (t *TPM) parentFor(b Binding) (storageKey, error) {
+	if b.Newest && b.SRK != 0 {
+		return t.sharedStorageKey(b.SRK)
 	}
+	if b.Newest {
+		return t.sharedStorageKey(defaultSRK)
+	}
+	alg, err := t.storageAlg()
+	if err != nil {
+		return storageKey{}, err
+	}
+	return t.makeStorageKey(storageTemplate(alg))
+}
+
+func (t *TPM) sealUnder(parent storageKey, plain []byte, b Binding) (Token, error) {
+	tok, err := t.begin(parent, b)
+	if err != nil {
+		return Token{}, err
+	}
+	if len(plain) < 1 || len(plain) > maxSecret || len(plain)%tok.shardCount() != 0 {
+		return Token{}, fmt.Errorf("seal a secret of %d bytes: want 1 to %d, in %d parts", len(plain), maxSecret, tok.shardCount())
+	}
+	key, err := tok.pinKey(b.PIN)
+	if err != nil {
+		return Token{}, err
+	}
+	defer key.wipe()
+	all, err := t.termsOf(tok, key.auth)
+	if err != nil {
+		return Token{}, err
+	}
+	values, err := t.PCRs(tok.Bank, tok.PCRs)
+	if err != nil {
+		return Token{}, err
+	}
+	part := len(plain) / len(all)
+	for i, want := range all {
+		if err := t.sealShard(&tok, parent, want, plain[i*part:(i+1)*part], values, b.Values); err != nil {
+			return Token{}, err
+		}
+	}
+	return tok, tok.noteValues(overlaid(values, b.Values))
+}
+
+// sealShard seals one part of the secret, and adds it to the token.
+func (t *TPM) sealShard(tok *Token, parent storageKey, want terms, part []byte, values, given map[int][]byte) error {
+	if want.signer == nil && want.lock == nil {
+		if err := t.checkAgreed(parent, want, values); err != nil {
+			return err
+		}
+	}
+	policy, err := want.digest(overlaid(values, given))
+	if err != nil {
+		return err
+	}
+	blob, err := t.create(parent, part, policy, want.auth)
+	if err != nil {
+		return err
+	}
+	tok.Blobs, tok.PolicyHashes = append(tok.Blobs, blob), append(tok.PolicyHashes, policy)
+	return nil
+}
+
+// overlaid puts given values over those of now.
+func overlaid(now, given map[int][]byte) map[int][]byte {
+	values := map[int][]byte{}
+	for pcr, value := range now {
+		values[pcr] = value
+	}
+	for pcr, value := range given {
+		values[pcr] = value
+	}
+	return values
+}
+
+// begin makes the token of a binding: all of it but what is sealed.
+func (t *TPM) begin(parent storageKey, b Binding) (Token, error) {
 	kept, err := t.bindingBank(b)
 	if err != nil {
 		return Token{}, err
 	}
-	parent, err := t.makeStorageKey(alg)
-	if err != nil {
-		return Token{}, err
+	tok := b.token()
+	tok.Bank, tok.PrimaryAlg, tok.SRK = kept.name, parent.alg(), parent.srk
+	if b.PCRLock != "" {
+		t.Search.PCRLock = b.PCRLock
+		policy, err := t.Search.pcrLock(b.PCRLock)
+		if err != nil {
+			return Token{}, err
+		}
+		tok.PCRLock, tok.PCRLockNV = true, policy.nvHandle
 	}
-	want := b.terms(kept)
-	defer secret.Wipe(want.auth)
-	values, err := t.PCRs(kept.name, want.pcrs)
-	if err != nil {
-		return Token{}, err
-	}
-	policy, err := t.agreedPolicy(parent, want, values)
-	if err != nil {
-		return Token{}, err
-	}
-	blob, err := t.create(parent, plain, policy, want.auth)
-	if err != nil {
-		return Token{}, err
-	}
-	tok := Token{
-		Blobs: [][]byte{blob}, PolicyHashes: [][]byte{policy},
-		PCRs: want.pcrs, Bank: kept.name, PrimaryAlg: alg, PIN: want.auth != nil,
-	}
-	return tok, tok.noteValues(values)
+	return tok, nil
 }
 
 func (t *TPM) bindingBank(b Binding) (bank, error) {
@@ -95,34 +183,35 @@ func (t *TPM) bindingBank(b Binding) (bank, error) {
 	return t.chooseBank(preferred...)
 }
 
-// agreedPolicy is the policy of the PCRs' current values as we compute it, once
-// the TPM has come to the same: a secret must not be sealed to a digest that this
-// TPM never reaches.
-func (t *TPM) agreedPolicy(parent storageKey, want terms, values map[int][]byte) ([]byte, error) {
+// checkAgreed compares the policy of the PCRs' current values as we compute it with what
+// the TPM comes to: a secret must not be sealed to a digest that this TPM never reaches.
+// For signed policies and those of pcrlock, which may not hold now, unsealing shows it.
+func (t *TPM) checkAgreed(parent storageKey, want terms, values map[int][]byte) error {
 	ours, err := want.digest(values)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	session, theirs, err := t.walkPolicy(parent, want)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	session.wipe()
 	if !bytes.Equal(ours, theirs) {
-		return nil, fmt.Errorf("seal to PCRs %s (%s): the TPM's policy digest is %x, ours %x: did a PCR change in between?",
+		return fmt.Errorf("seal to PCRs %s (%s): the TPM's policy digest is %x, ours %x: did a PCR change in between?",
 			pcrList(want.pcrs), want.bank.name, theirs, ours)
 	}
-	return ours, nil
+	return nil
 }
 
 // create has the TPM make the sealed object. Without userWithAuth only the policy
 // opens it; with noDA, failed authorizations elsewhere do not keep it shut. An object
 // with a PIN does without noDA: there the TPM must count.
 func (t *TPM) create(parent storageKey, plain, policy, auth []byte) ([]byte, error) {
-	handle, err := t.authorize(parent)
+	handle, done, err := t.authorize(parent)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	rsp, err := tpm2.Create{
 		ParentHandle: handle,
 		InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{

@@ -68,7 +68,11 @@ func TestSealUnseal(t *testing.T) {
 		for _, alg := range []string{algECC, algRSA} {
 			t.Run(name+" "+alg, func(t *testing.T) {
 				secret := newSecret(t)
-				tok, err := tpm.sealUnder(alg, secret, b)
+				parent, err := tpm.makeStorageKey(storageTemplate(alg))
+				if err != nil {
+					t.Fatal(err)
+				}
+				tok, err := tpm.sealUnder(parent, secret, b)
 				tpm.release()
 				if err != nil {
 					t.Fatal(err)
@@ -177,8 +181,8 @@ func TestTPMEnforcesPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	now, _ := terms{bank: banks[0]}.digest(values)
-	tok.PolicyHashes[0] = now
-	if secret, err := tpm.openItem(parent, item, tok, nil); !errors.Is(err, ErrPolicy) || !errors.Is(err, tpm2.TPMRCPolicyFail) {
+	s := shard{terms{bank: banks[0], pcrs: tok.PCRs}, now, object}
+	if secret, err := tpm.openItem(parent, item, s, tok); !errors.Is(err, ErrPolicy) || !errors.Is(err, tpm2.TPMRCPolicyFail) {
 		t.Errorf("secret %x, error %v", secret, err)
 	}
 	tpm.release()
@@ -397,4 +401,10 @@ func (t *TPM) currentPolicy(want terms) ([]byte, error) {
 		return nil, err
 	}
 	return want.digest(values)
+}
+
+// sum256 is what a PCR with a value becomes when it is extended.
+func sum256(value, extended []byte) []byte {
+	sum := sha256.Sum256(append(bytes.Clone(value), extended...))
+	return sum[:]
 }

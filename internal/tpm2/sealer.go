@@ -1,10 +1,17 @@
 package tpm2
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
@@ -18,6 +25,7 @@ const secretSize = 32
 // Sealer is the executor.Sealer of keys of type tpm2.
 type Sealer struct {
 	Device string // as for Open
+	Search Search // of the files that go with policies
 	// PIN is the key source of the PIN of tokens that are there already; "": those that
 	// want one are not tried.
 	PIN string
@@ -40,26 +48,111 @@ func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed,
 		return executor.Sealed{}, err
 	}
 	defer pin.Wipe()
-	tpm, err := Open(s.Device)
+	binding, err := s.binding(key, pinBytes(pin))
 	if err != nil {
 		return executor.Sealed{}, err
 	}
-	defer tpm.Close()
-	random, err := secret.Random(secretSize, rand.Reader)
+	size := secretSize
+	if binding.PCRLock != "" && binding.PublicKey != nil {
+		size = 2 * secretSize
+	}
+	random, err := secret.Random(size, rand.Reader)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
 	defer random.Wipe()
-	token, err := tpm.Seal(random.Bytes(), Binding{PCRs: key.PCRs, Bank: key.Bank, PIN: pinBytes(pin)})
+	token, unproven, err := s.seal(key, random.Bytes(), binding)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
+	passphrase, err := token.passphrase(random.Bytes(), binding.PIN)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
 	raw, err := json.Marshal(token)
-	if err != nil {
-		return executor.Sealed{}, err
+	return executor.Sealed{Passphrase: passphrase, Token: raw, KDF: luks2.TokenKDF(), Unproven: unproven}, err
+}
+
+// seal seals to the TPM that is here, or to the one whose key is. unproven says why the
+// secret cannot be unsealed now, "" where it can.
+func (s Sealer) seal(key definitions.Key, plain []byte, b Binding) (token Token, unproven string, err error) {
+	if key.DeviceKey != "" {
+		device, err := readFile(key.DeviceKey)
+		if err != nil {
+			return Token{}, "", fmt.Errorf("device key: %w", err)
+		}
+		token, err = SealOffline(plain, b, device)
+		return token, "it is sealed to the TPM of " + key.DeviceKey, err
 	}
-	passphrase, err := random.Base64()
-	return executor.Sealed{Passphrase: passphrase, Token: raw, KDF: luks2.TokenKDF()}, err
+	tpm, err := s.open()
+	if err != nil {
+		return Token{}, "", err
+	}
+	defer tpm.Close()
+	if token, err = tpm.Seal(plain, b); err != nil || len(b.Values) == 0 {
+		return token, "", err
+	}
+	now, err := tpm.PCRs(token.Bank, slices.Collect(maps.Keys(b.Values)))
+	for _, pcr := range slices.Sorted(maps.Keys(b.Values)) {
+		if !bytes.Equal(now[pcr], b.Values[pcr]) {
+			unproven = fmt.Sprintf("PCR %d has not the value yet that it is sealed to", pcr)
+		}
+	}
+	return token, unproven, err
+}
+
+// binding reads the files that a key names.
+func (s Sealer) binding(key definitions.Key, pin []byte) (b Binding, err error) {
+	b = Binding{
+		PCRs: key.PCRs, Bank: key.Bank, PIN: pin, PublicKeyPCRs: key.PublicKeyPCRs, PCRLock: key.PCRLock, SRK: key.SRK,
+		Newest: key.Format == definitions.FormatNewest,
+	}
+	for pcr, value := range key.PCRValues {
+		if b.Values == nil {
+			b.Values = map[int][]byte{}
+		}
+		if b.Values[pcr], err = hex.DecodeString(value); err != nil {
+			return b, err
+		}
+	}
+	if key.PublicKey != "" {
+		if b.PublicKey, err = s.Search.publicKey(key.PublicKey); err != nil {
+			return b, fmt.Errorf("public key: %w", err)
+		}
+	}
+	if b.PCRLock == Auto {
+		_, err = s.Search.pcrLock(s.Search.PCRLock)
+		if b.PCRLock = cmp.Or(s.Search.PCRLock, Auto); errors.Is(err, fs.ErrNotExist) {
+			b.PCRLock, err = "", nil
+		}
+	}
+	return b, err
+}
+
+// open connects to the TPM.
+func (s Sealer) open() (*TPM, error) {
+	tpm, err := Open(s.Device)
+	if err == nil {
+		tpm.Search = s.Search
+	}
+	return tpm, err
+}
+
+// passphrase makes the passphrase of what is sealed.
+func (tok Token) passphrase(plain, pin []byte) (*secret.Buffer, error) {
+	key, err := tok.pinKey(pin)
+	if err != nil {
+		return nil, err
+	}
+	defer key.wipe()
+	whole, err := key.finish(plain)
+	if err != nil {
+		return nil, err
+	}
+	if key.mix != nil {
+		defer secret.Wipe(whole)
+	}
+	return secret.Take(Passphrase(whole))
 }
 
 // Unseal returns the passphrase that a token guards. The PIN is the key's, where it
@@ -74,7 +167,7 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*s
 		return nil, err
 	}
 	defer pin.Wipe()
-	tpm, err := Open(s.Device)
+	tpm, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +183,7 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*s
 // pinFor returns the PIN of a token, nil where it wants none or none is given. One that
 // could not be used anyhow is not asked for.
 func (s Sealer) pinFor(ctx context.Context, token Token, key definitions.Key) (*secret.Buffer, error) {
-	if _, err := token.plainObject(); err != nil || !token.PIN {
+	if _, err := token.objects(); err != nil || !token.PIN {
 		return nil, err
 	}
 	if key.PIN != "" {

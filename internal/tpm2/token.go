@@ -3,6 +3,7 @@ package tpm2
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,8 +21,7 @@ const maxToken = 64 << 10
 const maxKeyslots = 32
 
 // Token is a systemd-tpm2 token: a sealed secret, and what it is bound to. All
-// fields of systemd up to 262 are here, so that they can be shown; Unseal says
-// which it can satisfy. The names in JSON stand beside the fields.
+// fields of systemd up to 262 are here. The names in JSON stand beside the fields.
 type Token struct {
 	Keyslots      []int    // "keyslots": exactly one when in use, none when its slot is gone
 	Blobs         [][]byte // "tpm2-blob": sealed objects; one, or several shards (257+)
@@ -36,6 +36,10 @@ type Token struct {
 	PublicKeyPCRs []int    // "tpm2_pubkey_pcrs": PCRs bound by signature
 	PCRLock       bool     // "tpm2_pcrlock"
 	PCRLockNV     []byte   // "tpm2_pcrlock_nv": serialised handle of the policy's NV index
+	// PublicKeyRef is "tpm2_pubkey_ref" (262): what signatures must have been made for.
+	PublicKeyRef string
+	// Hardening is "tpm2_argon2id_memcost", "_iterations" and "_lanes" (262): of the PIN.
+	Hardening Hardening
 	// Extra holds the fields of newer versions, as they were.
 	Extra map[string]json.RawMessage
 }
@@ -94,6 +98,10 @@ func parseToken(raw []byte) (tok Token, err error) {
 	f.optional("tpm2_pubkey_pcrs", &tok.PublicKeyPCRs)
 	f.optional("tpm2_pcrlock", &tok.PCRLock)
 	f.optional("tpm2_pcrlock_nv", &tok.PCRLockNV)
+	f.optional("tpm2_pubkey_ref", &tok.PublicKeyRef)
+	f.optional("tpm2_argon2id_memcost", &tok.Hardening.Memory)
+	f.optional("tpm2_argon2id_iterations", &tok.Hardening.Iterations)
+	f.optional("tpm2_argon2id_lanes", &tok.Hardening.Lanes)
 	if f.err == nil && kind != tokenType {
 		f.err = fmt.Errorf("type is %.40q", kind)
 	}
@@ -129,6 +137,15 @@ func (tok Token) check() error {
 	if !slices.Contains([]string{"", algECC, algRSA}, tok.PrimaryAlg) {
 		return fmt.Errorf("tpm2-primary-alg %.40q is not ecc or rsa", tok.PrimaryAlg)
 	}
+	if err := tok.Hardening.check(); err != nil {
+		return err
+	}
+	if tok.Hardening != (Hardening{}) && len(tok.Salt) == 0 {
+		return errors.New("tpm2_argon2id_memcost without tpm2_salt")
+	}
+	if len(tok.PublicKeyPCRs) > 0 && len(tok.PublicKey) == 0 {
+		return errors.New("tpm2_pubkey_pcrs without tpm2_pubkey")
+	}
 	if len(tok.Blobs) == 0 || len(tok.Blobs) != len(tok.PolicyHashes) {
 		return fmt.Errorf("%d blobs and %d policy hashes", len(tok.Blobs), len(tok.PolicyHashes))
 	}
@@ -145,8 +162,9 @@ func (tok Token) check() error {
 	return nil
 }
 
-// MarshalJSON writes the token as systemd would, tpm2-pin always, fields that are
-// empty not at all, and Extra as it came. It refuses what ParseToken would refuse.
+// MarshalJSON writes the token as systemd would, fields that are empty not at all, and
+// Extra as it came. tpm2-pin is left away where it is false, as systemd since 256 does, but
+// not where tpm2_srk is: that is the form of older versions. It refuses what ParseToken would refuse.
 func (tok Token) MarshalJSON() ([]byte, error) {
 	if err := tok.check(); err != nil {
 		return nil, fmt.Errorf("token of type %s: %w", tokenType, err)
@@ -161,8 +179,9 @@ func (tok Token) MarshalJSON() ([]byte, error) {
 	}
 	out := map[string]any{
 		"type": tokenType, "keyslots": slots, "tpm2-blob": list[[]byte](tok.Blobs),
-		"tpm2-policy-hash": hashes, "tpm2-pcrs": normalPCRs(tok.PCRs), "tpm2-pin": tok.PIN,
+		"tpm2-policy-hash": hashes, "tpm2-pcrs": normalPCRs(tok.PCRs),
 	}
+	put(out, "tpm2-pin", tok.PIN, tok.PIN || tok.SRK == nil)
 	put(out, "tpm2-pcr-bank", tok.Bank, tok.Bank != "")
 	put(out, "tpm2-primary-alg", tok.PrimaryAlg, tok.PrimaryAlg != "")
 	put(out, "tpm2_salt", tok.Salt, tok.Salt != nil)
@@ -171,6 +190,11 @@ func (tok Token) MarshalJSON() ([]byte, error) {
 	put(out, "tpm2_pubkey_pcrs", tok.PublicKeyPCRs, len(tok.PublicKeyPCRs) > 0)
 	put(out, "tpm2_pcrlock", tok.PCRLock, tok.PCRLock)
 	put(out, "tpm2_pcrlock_nv", tok.PCRLockNV, tok.PCRLockNV != nil)
+	put(out, "tpm2_pubkey_ref", tok.PublicKeyRef, tok.PublicKeyRef != "")
+	hardened := tok.Hardening != Hardening{}
+	put(out, "tpm2_argon2id_memcost", tok.Hardening.Memory, hardened)
+	put(out, "tpm2_argon2id_iterations", tok.Hardening.Iterations, hardened)
+	put(out, "tpm2_argon2id_lanes", tok.Hardening.Lanes, hardened)
 	for name, value := range tok.Extra {
 		put(out, name, value, out[name] == nil)
 	}

@@ -67,6 +67,10 @@ func TestParseTokenRefuses(t *testing.T) {
 		{"tpm2_srk", `"` + srk + `"`, "tpm2_srk"},
 		{"tpm2_srk", `"AAAA"`, "cut off"},
 		{"tpm2_pubkey_pcrs", `[11,99]`, "PCR 99"},
+		{"tpm2_pubkey_pcrs", `[11]`, "without tpm2_pubkey"},
+		{"tpm2_argon2id_memcost", `67108864`, "0 iterations and 0 lanes"},
+		{"tpm2_argon2id_memcost", `-1`, "tpm2_argon2id_memcost"},
+		{"tpm2_argon2id_lanes", `4`, "0 bytes"},
 		{"padding", `"` + strings.Repeat("x", maxToken) + `"`, "at most 65536"},
 	} {
 		m := members()
@@ -104,6 +108,7 @@ func TestTokenRoundTrip(t *testing.T) {
 		Keyslots: []int{3}, Blobs: [][]byte{blob, append(blob, 0, 1, 0xcc)}, PolicyHashes: [][]byte{{1}, {2}},
 		PCRs: []int{0, 7}, Bank: "sha384", PrimaryAlg: "rsa", PIN: true, Salt: []byte{1, 2}, SRK: k,
 		PublicKey: []byte("PEM"), PublicKeyPCRs: []int{11}, PCRLock: true, PCRLockNV: []byte{3},
+		PublicKeyRef: "system", Hardening: Hardening{Memory: 1 << 20, Iterations: 1, Lanes: 4},
 		Extra: map[string]json.RawMessage{"tpm2_new": json.RawMessage(`{"a":[1]}`)},
 	}
 	v := reflect.ValueOf(full)
@@ -172,9 +177,12 @@ func FuzzParseToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = tok.plainObject()
-		_, _ = tok.authorization([]byte("1234"))
-		_ = tok.notedValues(terms{bank: banks[0], pcrs: tok.PCRs})
+		_, _ = tok.objects()
+		_ = tok.notedValues(terms{bank: banks[0], pcrs: tok.PCRs}, tok.PolicyHashes[0])
+		_, _ = newSigner(tok.PublicKey, tok.PublicKeyPCRs, tok.PublicKeyRef)
+		if tok.Hardening == (Hardening{}) {
+			_, _ = tok.pinKey([]byte("1234"))
+		}
 		written, err := json.Marshal(tok)
 		if err != nil {
 			t.Fatal(err)
@@ -189,13 +197,12 @@ func FuzzParseToken(f *testing.F) {
 	})
 }
 
-// What is not built is refused by name, and a token that contradicts itself is
-// refused before a TPM is asked.
-func TestPlainObjectRefuses(t *testing.T) {
+// A token that contradicts itself is refused before a TPM is asked.
+func TestObjectsRefuses(t *testing.T) {
 	public := []byte{0, 8, 0, 11, 0, 0, 0, 0x12, 0, 1, 0x55, 0, 16, 0, 0} // KEYEDHASH, SHA-256, policy 55
 	blob := sealedObject{private: []byte{1}, public: public}.marshal()
 	plain := Token{Blobs: [][]byte{blob}, PolicyHashes: [][]byte{{0x55}}}
-	if _, err := plain.plainObject(); err != nil {
+	if _, err := plain.objects(); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -203,13 +210,6 @@ func TestPlainObjectRefuses(t *testing.T) {
 		want   string
 		is     error
 	}{
-		"hardened": {func(tok *Token) {
-			tok.PIN, tok.Extra = true, map[string]json.RawMessage{"tpm2_argon2id_memcost": json.RawMessage("1")}
-		}, "tpm2_argon2id_memcost", ErrUnsupported},
-		"pcrlock":   {func(tok *Token) { tok.PCRLock = true }, "tpm2_pcrlock", ErrUnsupported},
-		"signed":    {func(tok *Token) { tok.PublicKeyPCRs = []int{11} }, "tpm2_pubkey", ErrUnsupported},
-		"shards":    {func(tok *Token) { tok.Blobs = append(tok.Blobs, blob) }, "2 shards", ErrUnsupported},
-		"seed":      {func(tok *Token) { tok.Blobs = [][]byte{append(blob, 0, 1, 9)} }, "imported", ErrUnsupported},
 		"no policy": {func(tok *Token) { tok.PolicyHashes = [][]byte{{0x56}} }, "not the policy", nil},
 		"key": {func(tok *Token) {
 			tok.Blobs = [][]byte{{0, 1, 1, 0, 10, 0, 35, 0, 11, 0, 0, 0, 0, 0, 0}}
@@ -218,7 +218,7 @@ func TestPlainObjectRefuses(t *testing.T) {
 	} {
 		tok := plain
 		c.change(&tok)
-		_, err := tok.plainObject()
+		_, err := tok.objects()
 		if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,7 +8,11 @@ import (
 )
 
 // TPM is an open TPM 2.0. It is for one goroutine at a time.
-type TPM struct{ link *link }
+type TPM struct {
+	// Search says where the files are that go with a policy.
+	Search Search
+	link   *link
+}
 
 // Open connects to a TPM and sees that it is started. device is
 //
@@ -28,7 +32,7 @@ func Open(device string) (*TPM, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &TPM{&link{channel: c}}
+	t := &TPM{link: &link{channel: c}}
 	if err := t.startup(); err != nil {
 		return nil, errors.Join(fmt.Errorf("TPM device %q: %w", device, err), c.Close())
 	}

@@ -27,60 +27,51 @@ func (t *TPM) unseal(tok Token, pin []byte) ([]byte, error) {
 	if err := tok.check(); err != nil {
 		return nil, fmt.Errorf("token of type %s: %w", tokenType, err)
 	}
-	object, err := tok.plainObject()
+	if _, err := tok.objects(); err != nil {
+		return nil, err
+	}
+	key, err := tok.pinKey(pin)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := tok.authorization(pin)
-	if err != nil {
-		return nil, err
-	}
-	defer secret.Wipe(auth)
+	defer key.wipe()
 	parent, err := t.parentOf(tok)
 	if err != nil {
 		return nil, err
 	}
-	item, err := t.load(parent, object)
+	shards, err := t.shards(tok, key.auth)
 	if err != nil {
 		return nil, err
 	}
+	plain := make([]byte, 0, len(shards)*maxSecret) // so that no copy of it stays behind
+	defer func() { secret.Wipe(plain) }()
+	for _, s := range shards {
+		part, err := t.unsealShard(parent, s, tok)
+		if err != nil {
+			return nil, err
+		}
+		plain = append(plain, part...)
+		secret.Wipe(part)
+	}
+	whole, err := key.finish(plain)
+	defer secret.Wipe(whole)
+	return bytes.Clone(whole), err
+}
+
+// unsealShard unseals one part of a secret.
+func (t *TPM) unsealShard(parent storageKey, s shard, tok Token) ([]byte, error) {
+	item, err := t.load(parent, s.object)
+	if err != nil {
+		return nil, err
+	}
+	defer tpm2.FlushContext{FlushHandle: item.Handle}.Execute(t.link)
 	for range pcrAttempts {
-		plain, err := t.openItem(parent, item, tok, auth)
+		plain, err := t.openItem(parent, item, s, tok)
 		if !errors.Is(err, tpm2.TPMRCPCRChanged) {
 			return plain, err
 		}
 	}
 	return nil, fmt.Errorf("unseal: PCRs %s kept changing", pcrList(tok.PCRs))
-}
-
-// plainObject is the sealed object of a token that is bound by nothing but PCR
-// values and a PIN. Everything else is refused by name, before a TPM is asked.
-func (tok Token) plainObject() (sealedObject, error) {
-	switch {
-	case tok.Extra["tpm2_argon2id_memcost"] != nil:
-		return sealedObject{}, unsupported("its PIN is hardened with Argon2id (tpm2_argon2id_memcost)")
-	case tok.PCRLock:
-		return sealedObject{}, unsupported("it is bound to a pcrlock policy (tpm2_pcrlock)")
-	case len(tok.PublicKey) > 0 || len(tok.PublicKeyPCRs) > 0:
-		return sealedObject{}, unsupported("it is bound to a signed PCR policy (tpm2_pubkey)")
-	case len(tok.Blobs) != 1 || len(tok.PolicyHashes) != 1:
-		return sealedObject{}, unsupported(fmt.Sprintf("its secret is in %d shards (tpm2-blob)", len(tok.Blobs)))
-	}
-	object, err := parseBlob(tok.Blobs[0])
-	if err != nil {
-		return object, err
-	}
-	if len(object.seed) > 0 {
-		return object, unsupported("its secret was sealed without the TPM, and must be imported (tpm2-blob)")
-	}
-	policy, err := object.authPolicy()
-	if err != nil {
-		return object, err
-	}
-	if !bytes.Equal(policy, tok.PolicyHashes[0]) {
-		return object, fmt.Errorf("tpm2-policy-hash %x is not the policy of the sealed object, %x", tok.PolicyHashes[0], policy)
-	}
-	return object, nil
 }
 
 // parentOf finds or makes the storage key that a token was sealed under.
@@ -96,16 +87,24 @@ func (t *TPM) parentOf(tok Token) (storageKey, error) {
 	if alg == "" {
 		alg = algECC
 	}
-	return t.makeStorageKey(alg)
+	return t.makeStorageKey(storageTemplate(alg))
 }
 
 // load brings the sealed object into the TPM. Its HMAC is made with the storage
 // key's seed, so an integrity failure means another seed, or a damaged blob.
 func (t *TPM) load(parent storageKey, object sealedObject) (tpm2.NamedHandle, error) {
-	handle, err := t.authorize(parent)
+	if len(object.seed) > 0 {
+		taken, err := t.takeIn(parent, object)
+		if err != nil {
+			return tpm2.NamedHandle{}, err
+		}
+		object = taken
+	}
+	handle, done, err := t.authorize(parent)
 	if err != nil {
 		return tpm2.NamedHandle{}, err
 	}
+	defer done()
 	rsp, err := tpm2.Load{
 		ParentHandle: handle,
 		InPrivate:    tpm2.TPM2BPrivate{Buffer: object.private},
@@ -122,13 +121,8 @@ func (t *TPM) load(parent storageKey, object sealedObject) (tpm2.NamedHandle, er
 
 // openItem walks the policy and unseals. TPM_RC_PCR_CHANGED is returned as it is:
 // the same can be tried again with a new session.
-func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token, auth []byte) ([]byte, error) {
-	b, err := t.tokenBank(tok)
-	if err != nil {
-		return nil, err
-	}
-	want := terms{bank: b, pcrs: tok.PCRs, auth: auth}
-	session, digest, err := t.walkPolicy(parent, want)
+func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok Token) ([]byte, error) {
+	session, digest, err := t.walkPolicy(parent, s.terms)
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +130,14 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, tok Token, auth
 	// Not left to release: this may be tried again, and sessions are few. Where it
 	// fails, the ledger still has the session.
 	defer tpm2.FlushContext{FlushHandle: session.Handle()}.Execute(t.link)
-	if !bytes.Equal(digest, tok.PolicyHashes[0]) {
-		return nil, t.explainMismatch(want, tok, digest)
+	if !bytes.Equal(digest, s.policy) {
+		return nil, t.explainMismatch(s, tok, digest)
 	}
 	rsp, err := tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
 		Handle: item.Handle, Name: item.Name, Auth: session,
 	}}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCPolicyFail) {
-		return nil, fmt.Errorf("%w: %w", policyMismatch(b, tok.PCRs), err)
+		return nil, fmt.Errorf("%w: %w", s.mismatch(), err)
 	}
 	if err != nil {
 		return nil, t.refusedPIN(err)
@@ -162,8 +156,8 @@ func (t *TPM) tokenBank(tok Token) (bank, error) {
 
 // explainMismatch tells a changed PCR from a TPM that does not compute what it
 // should, and from a policy of more steps than this version knows.
-func (t *TPM) explainMismatch(want terms, tok Token, digest []byte) error {
-	mismatch := policyMismatch(want.bank, tok.PCRs)
+func (t *TPM) explainMismatch(want shard, tok Token, digest []byte) error {
+	mismatch := want.mismatch()
 	now, err := t.PCRs(want.bank.name, want.pcrs)
 	if err != nil {
 		return fmt.Errorf("%w, and they cannot be read: %w", mismatch, err)
@@ -175,7 +169,7 @@ func (t *TPM) explainMismatch(want terms, tok Token, digest []byte) error {
 	if !bytes.Equal(ours, digest) {
 		return fmt.Errorf("%w: the TPM's digest is %x, ours of the same PCRs %x", ErrPolicy, digest, ours)
 	}
-	if changes := spokenChanges(want.bank, tok.notedValues(want), now); changes != "" {
+	if changes := spokenChanges(want.bank, tok.notedValues(want.terms, want.policy), now); changes != "" {
 		return fmt.Errorf("%w: %s", ErrPolicy, changes)
 	}
 	if tok.unknownFields() != "" {

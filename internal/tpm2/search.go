@@ -1,0 +1,83 @@
+package tpm2
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Search says where the files are that go with a policy. Those without a path are looked
+// for where systemd has them.
+type Search struct {
+	Signatures string // of PCR policies; "": tpm2-pcr-signature.json
+	PCRLock    string // the policy of systemd-pcrlock; "": pcrlock.json
+	Root       string // of the directories that are searched; "" is /
+}
+
+// Auto, in place of a path, is what Search finds.
+const Auto = "auto"
+
+// The directories that systemd searches, the first first; sd-stub leaves files of a unified
+// kernel image in the last (systemd-stub(7)).
+var (
+	policyDirs = []string{"/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/.extra"}
+	lockDirs   = []string{"/run/systemd", "/var/lib/systemd"}
+)
+
+// maxFile bounds such a file: it may lie on a partition that anybody can write.
+const maxFile = 1 << 20
+
+// read returns a file: that at path, or the first with a name in the directories. Where
+// there is none the error is fs.ErrNotExist.
+func (s Search) read(path, name string, dirs []string) ([]byte, error) {
+	if path != "" && path != Auto {
+		return readFile(path)
+	}
+	for _, dir := range dirs {
+		content, err := readFile(filepath.Join("/", s.Root, dir, name))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return content, err
+		}
+	}
+	return nil, fmt.Errorf("%s is in none of %v: %w", name, dirs, fs.ErrNotExist)
+}
+
+// readFile reads a file of up to maxFile bytes.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(content) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
+	}
+	return content, err
+}
+
+// publicKey returns the PEM text of the key at path that signs PCR policies.
+func (s Search) publicKey(path string) ([]byte, error) {
+	return s.read(path, "tpm2-pcr-public-key.pem", policyDirs)
+}
+
+// signatures returns those of PCR policies that are known here.
+func (s Search) signatures() (signatures, error) {
+	raw, err := s.read(s.Signatures, "tpm2-pcr-signature.json", policyDirs)
+	if err != nil {
+		return nil, err
+	}
+	return parseSignatures(raw)
+}
+
+// pcrLock returns the policy of systemd-pcrlock.
+func (s Search) pcrLock(path string) (lockPolicy, error) {
+	raw, err := s.read(path, "pcrlock.json", lockDirs)
+	if err != nil {
+		return lockPolicy{}, err
+	}
+	return parseLockPolicy(raw)
+}
