@@ -62,8 +62,7 @@ func (b *builder) key(at place, set settings) Key {
 	}
 	b.checkFields(k.Type, set)
 	k.Required, _, _ = value[bool](set, "required")
-	k.PCRs = b.pcrs(set)
-	k.Bank = b.oneOf(set, "bank", banks, "")
+	b.tpmKey(&k, set)
 	k.PIN = b.keySourceIn(set, "pin")
 	k.Path = b.keyPath(k.Type, set)
 	k.Offset, k.Size = b.keyPart(set)
@@ -97,16 +96,4 @@ func (b *builder) checkFields(keyType string, set settings) {
 			b.errors = append(b.errors, s.name.errorf(s.path, "%q belongs to keys of type %s, this one is of type %q", name, alternatives(owners), keyType))
 		}
 	}
-}
-
-// pcrs returns the PCRs that a tpm2 key is bound to, ascending. An empty list, as
-// none at all, binds it to the TPM alone.
-func (b *builder) pcrs(set settings) []int {
-	pcrs, s, _ := value[[]int](set, "pcrs")
-	for i, n := range pcrs {
-		if slices.Contains(pcrs[:i], n) {
-			b.failItem(s, i, "has PCR %d twice", n)
-		}
-	}
-	return slices.Sorted(slices.Values(pcrs))
 }

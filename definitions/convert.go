@@ -1,15 +1,17 @@
 package definitions
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // convert turns a decoded TOML value into the Go type of its kind: string,
-// []string, int64, bool, disk.Bytes, uint64 for flags, []int for PCRs. Its errors
+// []string, int64, bool, disk.Bytes, uint64 for flags, []pcr for PCRs. Its errors
 // continue a sentence that begins with the key.
 func convert(k kind, value any) (any, error) {
 	switch v := value.(type) {
@@ -102,24 +104,59 @@ func convertArray(k kind, values []any) (any, error) {
 	return texts, nil
 }
 
-// convertPCRs reads PCR numbers. Their values, as in "7:sha256=HEX", are not built.
+// pcr is a PCR as a definition names it: bare, with its bank, or with its bank and value.
+type pcr struct {
+	number int
+	bank   string
+	value  string // in hexadecimal, lower case
+}
+
+// bankSizes are the sizes of the values in a bank, in bytes.
+var bankSizes = map[string]int{"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
+
+// parsePCR reads the long form of a PCR, "7:sha256=HEX" or "7:sha256".
+func parsePCR(text string) (pcr, error) {
+	number, rest, _ := strings.Cut(text, ":")
+	bank, value, given := strings.Cut(rest, "=")
+	n, err := strconv.ParseUint(number, 10, 8)
+	size, known := bankSizes[bank]
+	if err != nil || !known {
+		return pcr{}, fmt.Errorf(`has %q, which is not a PCR as in "7:sha256=HEX"`, text)
+	}
+	if digits, err := hex.DecodeString(value); given && (err != nil || len(digits) != size) {
+		return pcr{}, fmt.Errorf("has %q: a value of %s is %d digits in hexadecimal", text, bank, 2*size)
+	}
+	return pcr{int(n), bank, strings.ToLower(value)}, nil
+}
+
+// convertPCRs reads PCR numbers, with their values where they are given.
 func convertPCRs(values []any) (any, error) {
-	pcrs := []int{}
+	pcrs := []pcr{}
 	for i, value := range values {
 		switch v := value.(type) {
 		case int64:
-			if v < 0 || v > 23 {
-				return nil, wrongItem(i, "has PCR %d: a TPM has PCRs 0 to 23", v)
+			if v < 0 || v > maxPCR {
+				return nil, wrongItem(i, "has PCR %d: a TPM has PCRs 0 to %d", v, maxPCR)
 			}
-			pcrs = append(pcrs, int(v))
+			pcrs = append(pcrs, pcr{number: int(v)})
 		case string:
-			return nil, wrongItem(i, "has %q: a PCR with its value is not built yet", v)
+			p, err := parsePCR(v)
+			if err == nil && p.number > maxPCR {
+				err = fmt.Errorf("has PCR %d: a TPM has PCRs 0 to %d", p.number, maxPCR)
+			}
+			if err != nil {
+				return nil, wrongItem(i, "%w", err)
+			}
+			pcrs = append(pcrs, p)
 		default:
 			return nil, wrongItem(i, "must be %s, not an array with %s in it", kindPCRs, describe(v))
 		}
 	}
 	return pcrs, nil
 }
+
+// maxPCR is the highest PCR of a PC Client TPM.
+const maxPCR = 23
 
 // maxText is how many bytes a string may have: Linux takes no longer path.
 const maxText = 4095

@@ -10,7 +10,7 @@ const (
 	kindText    kind = `a string`
 	kindTexts   kind = `a string or an array of strings`
 	kindNumber  kind = `an integer`
-	kindPCRs    kind = `an array of PCR numbers`
+	kindPCRs    kind = `an array of PCR numbers, each bare or as in "7:sha256=HEX"`
 	kindBoolean kind = `true or false`
 	kindSize    kind = `a size such as "2G", or bytes as an integer`
 	kindFlags   kind = `an integer, or a string such as "0x8000000000000000"`
@@ -104,13 +104,13 @@ var keys = []known{
 	{"encryption.key", "priority", kindNumber, later, false},
 	{"encryption.key", "pcrs", kindPCRs, ready, false},
 	{"encryption.key", "bank", kindText, ready, false},
-	{"encryption.key", "public_key", kindText, later, false},
-	{"encryption.key", "public_key_pcrs", kindPCRs, later, false},
-	{"encryption.key", "pcrlock", kindText, later, false},
+	{"encryption.key", "public_key", kindText, ready, false},
+	{"encryption.key", "public_key_pcrs", kindPCRs, ready, false},
+	{"encryption.key", "pcrlock", kindText, ready, false},
 	{"encryption.key", "pin", kindText, ready, false},
-	{"encryption.key", "srk", kindText, later, false},
-	{"encryption.key", "device_key", kindText, later, false},
-	{"encryption.key", "format", kindText, later, false},
+	{"encryption.key", "srk", kindText, ready, false},
+	{"encryption.key", "device_key", kindText, ready, false},
+	{"encryption.key", "format", kindText, ready, false},
 	{"encryption.key", "uri", kindText, ready, false},
 	{"encryption.key", "module", kindText, ready, false},
 	{"encryption.key", "provision", kindBoolean, later, false},
@@ -155,6 +155,7 @@ var (
 	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
 	keyTypes   = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand}, []string{"secure-key"}}
 	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
+	tokenForms = choice{[]string{FormatWidest, FormatNewest}, nil}
 	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
 	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
 	// The words of ConditionArchitecture and ConditionVirtualization in
@@ -166,7 +167,8 @@ var (
 	}, nil}
 	// keyTypesFor says which types of key a field is for; those not listed are for all.
 	keyTypesFor = map[string][]string{
-		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "public_key": {KeyTPM2}, "public_key_pcrs": {KeyTPM2}, "pcrlock": {KeyTPM2},
+		"srk": {KeyTPM2}, "device_key": {KeyTPM2}, "format": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
 		"uri": {KeyPKCS11}, "module": {KeyPKCS11},
 		"program": {KeyCommand}, "arguments": {KeyCommand}, "timeout": {KeyCommand}, "retries": {KeyCommand},

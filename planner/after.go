@@ -126,7 +126,7 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 	token := disk.Token{ID: id, Keyslots: []int{id}}
 	switch {
 	case k.Type == definitions.KeyTPM2:
-		token.Type, token.PCRs, token.Bank, token.PIN = "systemd-tpm2", k.PCRs, k.Bank, k.PIN != ""
+		describeTPMKey(&token, k)
 	case k.Type == definitions.KeyPKCS11:
 		token.Type, token.URI = PKCS11Token, k.URI
 	case k.Type == definitions.KeyCommand:

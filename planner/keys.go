@@ -61,7 +61,7 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 	case definitions.KeyRecovery:
 		return t.Type == "systemd-recovery"
 	}
-	return literalPCRs(t) && t.PIN == (k.PIN != "") && slices.Equal(t.PCRs, k.PCRs) && (k.Bank == "" || k.Bank == t.Bank)
+	return boundToTPM(t, k)
 }
 
 // literalPCRs tells whether a token binds to a TPM in no way that a definition cannot
@@ -153,6 +153,12 @@ func spokenKeys(keys []definitions.Key) string {
 		name := k.Type
 		if len(k.PCRs) > 0 {
 			name += fmt.Sprintf(" with PCRs %v", k.PCRs)
+		}
+		if k.PublicKey != "" {
+			name += fmt.Sprintf(" with signed PCRs %v", k.PublicKeyPCRs)
+		}
+		if k.PCRLock != "" {
+			name += " with pcrlock"
 		}
 		if k.URI != "" {
 			name += " " + k.URI

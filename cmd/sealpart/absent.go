@@ -41,7 +41,7 @@ func (w *world) absentKeys(snapshot disk.Snapshot) (absent []definitions.Key) {
 // there tells whether what a key depends on is here. Whether the machine has a TPM is
 // among its facts.
 func (w *world) there(seek seeker, k definitions.Key) bool {
-	if k.Type == definitions.KeyTPM2 && w.keys.tpm2 == "auto" {
+	if k.Type == definitions.KeyTPM2 && k.DeviceKey == "" && w.keys.tpm2 == "auto" {
 		return w.facts.TPM2
 	}
 	return seek.There(k)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )
@@ -114,6 +115,7 @@ type keyFlags struct {
 	keyFile string
 	tpm2    string
 	pin     string // a key source
+	policy  tpm2.Search
 }
 
 // tpm2Usage says what --tpm2-device takes.
@@ -123,6 +125,8 @@ const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:ho
 func (f *keyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "use `FILE` (\"-\": standard input) for keys of type file, and to open volumes")
 	cmd.Flags().StringVar(&f.tpm2, "tpm2-device", "auto", tpm2Usage)
+	cmd.Flags().StringVar(&f.policy.Signatures, "tpm2-signature", "", "`FILE` with signatures of PCR policies (default: tpm2-pcr-signature.json where systemd has it)")
+	cmd.Flags().StringVar(&f.policy.PCRLock, "tpm2-pcrlock", "", "`FILE` with the policy of systemd-pcrlock (default: pcrlock.json where systemd has it)")
 }
 
 // registerPIN adds the flag for a PIN, which not every command with keys may try.

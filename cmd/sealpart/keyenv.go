@@ -56,7 +56,7 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 			}
 		}
 	}
-	sealer := tpm2.Sealer{Device: f.tpm2, PIN: f.pin, ReadPIN: new(keyfile.PINs).Read}
+	sealer := tpm2.Sealer{Device: f.tpm2, Search: f.policy, PIN: f.pin, ReadPIN: new(keyfile.PINs).Read}
 	if f.pin == "" && len(sources) == 1 {
 		sealer.PIN = sources[0]
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -116,8 +117,20 @@ func spokenKey(k definitions.Key) string {
 
 func spokenTPMKey(k definitions.Key) string {
 	name := "a key sealed to the TPM"
+	if k.DeviceKey != "" {
+		name += " that has " + k.DeviceKey
+	}
 	if len(k.PCRs) > 0 {
 		name += " and its PCRs " + joinInts(k.PCRs)
+	}
+	if len(k.PCRValues) > 0 {
+		name += ", of which " + joinInts(slices.Sorted(maps.Keys(k.PCRValues))) + " with the value that is given"
+	}
+	if k.PublicKey != "" {
+		name += " and PCRs " + joinInts(k.PublicKeyPCRs) + " as " + k.PublicKey + " signs them"
+	}
+	if k.PCRLock != "" {
+		name += " and the policy of systemd-pcrlock"
 	}
 	if k.PIN != "" {
 		name += " and a PIN (" + k.PIN + ")"

@@ -60,10 +60,12 @@ type Token struct {
 	Bank     string `json:"bank,omitempty"` // systemd-tpm2
 	PIN      bool   `json:"pin,omitempty"`  // systemd-tpm2
 	// PublicKeyPCRs are bound by signatures, not by their values.
-	PublicKeyPCRs []int  `json:"public_key_pcrs,omitempty"` // systemd-tpm2
-	PCRLock       bool   `json:"pcrlock,omitempty"`         // systemd-tpm2
-	Module        string `json:"module,omitempty"`          // sealpart-command
-	URI           string `json:"uri,omitempty"`             // systemd-pkcs11, without its query, which may hold a PIN
+	PublicKeyPCRs []int `json:"public_key_pcrs,omitempty"` // systemd-tpm2
+	PCRLock       bool  `json:"pcrlock,omitempty"`         // systemd-tpm2
+	// PCRValues are what PCRs were sealed to, in hexadecimal, where a token of ours says so.
+	PCRValues map[int]string `json:"pcr_values,omitempty"` // systemd-tpm2
+	Module    string         `json:"module,omitempty"`     // sealpart-command
+	URI       string         `json:"uri,omitempty"`        // systemd-pkcs11, without its query, which may hold a PIN
 	// Awaits names the keys that were not there when the volume was made; Rekeyed says
 	// that it has had its vendor's keys replaced all the same.
 	Awaits  []string `json:"awaits,omitempty"`  // sealpart-awaits

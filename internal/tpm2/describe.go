@@ -1,17 +1,10 @@
 package tpm2
 
-import (
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
-	"fmt"
-)
+import "encoding/hex"
 
 // PCRValues returns the values that the PCRs of a token had at sealing, by number; nil
-// where the token does not say, or says what its policy was not made of.
+// where the token does not say, or says what its policy was not made of. What depends on an
+// NV index of the TPM cannot be checked here, and is nil as well.
 func (tok Token) PCRValues() map[int][]byte {
 	b, err := bankNamed(tok.Bank)
 	if err != nil {
@@ -21,7 +14,15 @@ func (tok Token) PCRValues() map[int][]byte {
 	if tok.PIN {
 		want.auth = []byte{} // the policy says that there is one, not which
 	}
-	return tok.notedValues(want)
+	switch {
+	case len(tok.PublicKey) > 0:
+		if want.signer, err = newSigner(tok.PublicKey, tok.PublicKeyPCRs, tok.PublicKeyRef); err != nil {
+			return nil
+		}
+	case tok.PCRLock:
+		return nil
+	}
+	return tok.notedValues(want, tok.PolicyHashes[0])
 }
 
 // SignerFingerprint names the key that signs the PCR policies of a token as the signature
@@ -30,18 +31,9 @@ func (tok Token) SignerFingerprint() (string, error) {
 	if len(tok.PublicKey) == 0 {
 		return "", nil
 	}
-	block, _ := pem.Decode(tok.PublicKey)
-	if block == nil {
-		return "", errors.New("tpm2_pubkey is no PEM")
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	s, err := newSigner(tok.PublicKey, tok.PublicKeyPCRs, "")
 	if err != nil {
-		return "", fmt.Errorf("tpm2_pubkey: %w", err)
+		return "", err
 	}
-	key, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return "", fmt.Errorf("tpm2_pubkey is a %T, and policies are signed by RSA keys", parsed)
-	}
-	sum := sha256.Sum256(x509.MarshalPKCS1PublicKey(key))
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(s.fingerprint[:]), nil
 }

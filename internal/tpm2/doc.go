@@ -11,13 +11,14 @@
 // under it, walks the policy, and the TPM hands out the secret only when the PCRs
 // have the values of then. The passphrase of the keyslot is Passphrase(secret).
 //
-// What is written is the form every systemd since 250 reads: the storage key is
-// made anew each time (no tpm2_srk), one blob as a string, the bank and the kind
-// of storage key named, literal PCRs, a PIN without salt. What is read is that, the older
-// form without bank and key kind, and the newer forms whose storage key is
-// persistent (tpm2_srk) and whose PIN is salted (tpm2_salt). Signed PCR policies,
-// pcrlock, PINs hardened with Argon2id, and sharded or offline-made objects are
-// parsed and named, and refused with ErrUnsupported.
+// What is written is, unless told otherwise, the form every systemd since 250 reads: the
+// storage key is made anew each time (no tpm2_srk), one blob as a string, the bank and the
+// kind of storage key named, a PIN without salt. The newest form lies under the persistent
+// storage root key (tpm2_srk), and its PIN is salted and hardened with Argon2id. Both can
+// be bound to a signed PCR policy (signed.go) and the newest to one of systemd-pcrlock
+// (pcrlock.go); to both at once the secret is sealed in two shards (shard.go). What is
+// sealed without its TPM (offline.go) is imported first. All of these are read, and the
+// forms between.
 //
 // Beside systemd's fields a token of ours has the values of its PCRs, so that Unseal can
 // say which has changed. They are believed only where the policy is made of them.

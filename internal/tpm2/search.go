@@ -17,7 +17,7 @@ type Search struct {
 	Root       string // of the directories that are searched; "" is /
 }
 
-// Auto, in place of a path, is what Search finds.
+// Auto stands in place of a path for what Search finds.
 const Auto = "auto"
 
 // The directories that systemd searches, the first first; sd-stub leaves files of a unified
