@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -90,6 +91,10 @@ func hintFor(err error) string {
 		return "nothing is lost; \"sealpart apply\" goes on where it stopped"
 	case errors.Is(err, luks2.ErrReencryption):
 		return "something else changed the volume's header, and going on could destroy or reveal data; restore the header from a backup"
+	case errors.Is(err, tpm2.ErrForeignTPM):
+		return "open it by another key (--key-file), or name the TPM it was sealed to (--tpm2-device); \"sealpart key add\" seals to this one, \"key remove\" takes the old keyslot away"
+	case errors.Is(err, tpm2.ErrPolicy):
+		return "boot what was booted then, or open it by another key (--key-file) and seal anew with \"sealpart key rotate\""
 	case errors.Is(err, executor.ErrNoKey):
 		return "give the key with --key-file=FILE, or the TPM it was sealed to with --tpm2-device=DEVICE"
 	case errors.Is(err, executor.ErrAbsent):

@@ -119,7 +119,7 @@ type keyFlags struct {
 }
 
 // tpm2Usage says what --tpm2-device takes.
-const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET or swtpm:host=H,port=P"
+const tpm2Usage = "the TPM: `auto`, a device path, swtpm:path=SOCKET, swtpm:host=H,port=P or mssim:host=H,port=P"
 
 // register adds the flags to a command.
 func (f *keyFlags) register(cmd *cobra.Command) {

@@ -14,7 +14,8 @@ import (
 // our objects apart from those of other programs.
 var autoDevices = []string{"/dev/tpmrm0", "/dev/tpm0"}
 
-// address is where a TPM answers: network is "device", "unix" or "tcp".
+// address is where a TPM answers: network is "device", "unix", "tcp" or "mssim"; the last is
+// TCP too, with another protocol.
 type address struct{ network, target string }
 
 func (a address) String() string { return a.network + " " + a.target }
@@ -33,18 +34,30 @@ func parseDevice(device string) ([]address, error) {
 		return []address{{"device", device}}, nil
 	case driver == "device" && strings.HasPrefix(settings, "/"):
 		return []address{{"device", settings}}, nil
-	case driver == "swtpm" && found:
-		a, err := parseSwtpm(settings)
+	case (driver == "swtpm" || driver == netMSSim) && found:
+		a, err := parseEmulator(settings)
+		if err == nil && driver == netMSSim {
+			a, err = simulator(a)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("TPM device %q: %w", device, err)
 		}
 		return []address{a}, nil
 	}
-	return nil, fmt.Errorf("TPM device %q: want auto, /dev/…, device:/dev/…, swtpm:path=… or swtpm:host=…,port=…", device)
+	return nil, fmt.Errorf("TPM device %q: want auto, /dev/…, device:/dev/…, swtpm:path=…, swtpm:host=…,port=… or mssim:host=…,port=…", device)
 }
 
-// parseSwtpm reads the settings of tpm2-tss's swtpm driver; its defaults are ours.
-func parseSwtpm(settings string) (address, error) {
+// simulator is the address of one that speaks the protocol of the reference implementation.
+func simulator(a address) (address, error) {
+	if a.network != "tcp" {
+		return a, errors.New("a simulator has no path")
+	}
+	return address{netMSSim, a.target}, nil
+}
+
+// parseEmulator reads the settings of tpm2-tss's swtpm and mssim drivers; their defaults are
+// ours.
+func parseEmulator(settings string) (address, error) {
 	host, port, path := "127.0.0.1", "2321", ""
 	if settings == "" {
 		return address{"tcp", net.JoinHostPort(host, port)}, nil
@@ -97,6 +110,9 @@ func (a address) open() (channel, error) {
 		return openCharDevice(a.target)
 	}
 	// Connect once to learn whether somebody listens; each command connects anew.
+	if a.network == netMSSim {
+		return simulatorChannel(a.target).open()
+	}
 	conn, err := net.DialTimeout(a.network, a.target, dialTimeout)
 	if err != nil {
 		return nil, err

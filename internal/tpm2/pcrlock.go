@@ -101,39 +101,38 @@ func (p lockPolicy) several() []lockedPCR {
 	return slices.DeleteFunc(slices.Clone(p.pcrs), func(l lockedPCR) bool { return len(l.Values) == 1 })
 }
 
-// branches returns the digests that the policy can have after the n-th of the PCRs with
-// several values, one for each of its values.
-func (p lockPolicy) branches(n int) ([][]byte, error) {
-	var digests [][]byte
-	for _, value := range p.several()[n].Values {
-		calculator, err := p.before(n)
-		if err != nil {
-			return nil, err
+// branches returns for each of the PCRs with several values the digests that the policy
+// can have after it, one for each of its values.
+func (p lockPolicy) branches() (all [][][]byte, err error) {
+	for _, l := range p.several() {
+		var digests [][]byte
+		for _, value := range l.Values {
+			calculator, err := p.after(all)
+			if err != nil {
+				return nil, err
+			}
+			if err := addPCRs(calculator, p.bank, map[int][]byte{l.PCR: value}); err != nil {
+				return nil, err
+			}
+			digests = append(digests, calculator.Hash().Digest)
 		}
-		if err := addPCRs(calculator, p.bank, map[int][]byte{p.several()[n].PCR: value}); err != nil {
-			return nil, err
-		}
-		digests = append(digests, calculator.Hash().Digest)
+		all = append(all, digests)
 	}
-	return digests, nil
+	return all, nil
 }
 
-// before is the policy before the n-th of the PCRs with several values: first comes one
-// PolicyPCR over all with one value, then for each of the others a PolicyPCR and a
-// PolicyOR of what it may have come to.
-func (p lockPolicy) before(n int) (*tpm2.PolicyCalculator, error) {
+// after is the policy after the PCRs that have these branches: first comes one PolicyPCR
+// over all with one value, then for each of the others a PolicyPCR and a PolicyOR, which
+// makes an end of what was before it.
+func (p lockPolicy) after(branches [][][]byte) (*tpm2.PolicyCalculator, error) {
 	calculator, err := tpm2.NewPolicyCalculator(tpm2.TPMAlgSHA256)
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 {
+	if len(branches) == 0 {
 		return calculator, addPCRs(calculator, p.bank, p.single())
 	}
-	digests, err := p.branches(n - 1)
-	if err != nil {
-		return nil, err
-	}
-	return calculator, tpm2.PolicyOr{PHashList: digestList(digests)}.Update(calculator)
+	return calculator, tpm2.PolicyOr{PHashList: digestList(branches[len(branches)-1])}.Update(calculator)
 }
 
 func digestList(digests [][]byte) tpm2.TPMLDigest {
@@ -218,15 +217,15 @@ func (t *TPM) takeLocked(session *policySession, l *pcrLock) error {
 	if err := pcrs(single...); err != nil {
 		return err
 	}
+	branches, err := l.branches()
+	if err != nil {
+		return err
+	}
 	for n, several := range l.several() {
-		digests, err := l.branches(n)
-		if err != nil {
-			return err
-		}
 		if err := pcrs(several.PCR); err != nil {
 			return err
 		}
-		if _, err := (tpm2.PolicyOr{PolicySession: session.Handle(), PHashList: digestList(digests)}).Execute(t.link); err != nil {
+		if _, err := (tpm2.PolicyOr{PolicySession: session.Handle(), PHashList: digestList(branches[n])}).Execute(t.link); err != nil {
 			return err
 		}
 	}

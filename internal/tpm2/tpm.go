@@ -20,6 +20,7 @@ type TPM struct {
 //	/dev/tpmrm0, device:/dev/tpm0   a device node
 //	swtpm:path=/run/swtpm.sock      an emulator's UNIX socket
 //	swtpm:host=127.0.0.1,port=2321  the same by TCP; these are the defaults
+//	mssim:host=127.0.0.1,port=2321  a simulator, as in tpm2-tss
 //
 // Where nothing is there the error wraps ErrNoTPM, and for a TPM 1.2
 // ErrUnsupported.
