@@ -78,7 +78,11 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 	t, found := tokenOf(l, slot)
 	switch {
 	case found && literalPCRs(t) && !t.PIN:
-		return definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank}, nil
+		k := definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank}
+		if t.SRK {
+			k.Format = definitions.FormatNewest
+		}
+		return k, nil
 	case found && t.Type == PKCS11Token && t.URI != "":
 		return definitions.Key{Type: definitions.KeyPKCS11, URI: t.URI}, nil
 	case found && t.Type == "systemd-recovery":

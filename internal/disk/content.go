@@ -62,6 +62,7 @@ type Token struct {
 	// PublicKeyPCRs are bound by signatures, not by their values.
 	PublicKeyPCRs []int `json:"public_key_pcrs,omitempty"` // systemd-tpm2
 	PCRLock       bool  `json:"pcrlock,omitempty"`         // systemd-tpm2
+	SRK           bool  `json:"srk,omitempty"`             // systemd-tpm2: sealed under a persistent storage key
 	// PCRValues are what PCRs were sealed to, in hexadecimal, where a token of ours says so.
 	PCRValues map[int]string `json:"pcr_values,omitempty"` // systemd-tpm2
 	Module    string         `json:"module,omitempty"`     // sealpart-command

@@ -205,6 +205,7 @@ func describeToken(t luks2.Token) disk.Token {
 	token.PIN = decoded[bool](fields["tpm2-pin"])
 	token.PublicKeyPCRs = decoded[[]int](fields["tpm2_pubkey_pcrs"])
 	token.PCRLock = decoded[bool](fields["tpm2_pcrlock"])
+	token.SRK = fields["tpm2_srk"] != nil
 	token.PCRValues = decoded[map[int]string](fields["sealpart_pcr_values"])
 	if len(token.PCRs) == 0 {
 		token.PCRs = nil // as it comes back from JSON
