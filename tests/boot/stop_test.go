@@ -63,10 +63,11 @@ func TestNoKey(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
 	m.tpm, m.cmdline = "", "root=/dev/vda1"
-	m.initrd = systemdInitrd(t, m.dir, convertRoot)
+	definition := strings.Replace(convertRoot, "pcrs = [7]", "pcrs = [7]\nrequired = true", 1)
+	m.initrd = systemdInitrd(t, m.dir, definition)
 	m.mustStop(t, "sealpart: error: partition 1: reencrypt: key 1 (tpm2): ")
 
-	m.initrd = systemdInitrd(t, m.dir, strings.Replace(convertRoot, "[encryption]", "[encryption]\nunavailable = \"leave\"", 1))
+	m.initrd = systemdInitrd(t, m.dir, strings.Replace(definition, "[encryption]", "[encryption]\nunavailable = \"leave\"", 1))
 	m.mustBootPlain(t, "partition 1 is left as it is: ")
 }
 
