@@ -19,16 +19,21 @@ func (b *builder) encryption() *Encryption {
 		FreeSpace:   b.oneOf(b.set, "encryption.free_space", freeSpaces, FreeEncrypt),
 		Unavailable: b.oneOf(b.set, "encryption.unavailable", unusables, UnavailableFail),
 		Label:       b.volumeLabel(),
-		Cipher:      b.oneOf(b.set, "encryption.cipher", ciphers, ciphers.ready[0]),
+		Cipher:      b.oneOf(b.set, "encryption.cipher", ciphers, ""),
+		KeyBits:     int(b.number("encryption.key_bits", 1, maxKeyBits, 0)),
 		SectorSize:  b.sectorSize("encryption.sector_size"),
-		Keys:        b.keys(),
+	}
+	e.Keys, e.SecureKey = b.keys()
+	if e.Cipher == "" {
+		e.Cipher = e.cipherOfKey()
 	}
 	e.HeaderBackup, e.HeaderBackupIn = b.headerBackup()
 	return e
 }
 
-// keys builds the [[encryption.key]] tables.
-func (b *builder) keys() []Key {
+// keys builds the [[encryption.key]] tables: those of keyslots, and the one that says what
+// the volume key is.
+func (b *builder) keys() ([]Key, *SecureKey) {
 	tables, s, _ := value[[]settings](b.set, "encryption.key")
 	if len(tables) == 0 {
 		at := b.place("encryption")
@@ -39,7 +44,12 @@ func (b *builder) keys() []Key {
 			hint("add [[encryption.key]] with a type: without one nobody could open the volume"))
 	}
 	var keys []Key
+	var secure *SecureKey
 	for i, table := range tables {
+		if kind, _, _ := value[string](relative(table), "type"); kind == KeySecure {
+			secure = b.secureKey(s.items[i], relative(table), secure)
+			continue
+		}
 		k := b.key(s.items[i], table)
 		if slices.ContainsFunc(keys, k.twin) {
 			b.errors = append(b.errors, s.items[i].errorf("encryption.key", "this [[encryption.key]] is the same as one before it"))
@@ -49,7 +59,11 @@ func (b *builder) keys() []Key {
 	if len(keys) > maxKeys {
 		b.fail(s, "has %d keys, a LUKS2 volume has room for %d", len(keys), maxKeys)
 	}
-	return keys
+	if len(keys) == 0 && secure != nil {
+		b.errors = append(b.errors, s.items[0].errorf("encryption.key", "a key of type %q says what the volume key is, and nothing here opens the volume", KeySecure).
+			hint("add a [[encryption.key]] of another type, such as \"file\" or \"recovery\": it guards the keyslot"))
+	}
+	return keys, secure
 }
 
 // key builds one key from the table that stands at the given place.

@@ -16,11 +16,11 @@ const (
 )
 
 // The parts of a LUKS2 header (LUKS2 On-Disk Format 1.1.3, sections 2 and 3): two
-// binary headers with their JSON, 256-bit keys split into 4000 stripes a keyslot,
+// binary headers with their JSON, keys split into 4000 stripes a keyslot,
 // and one block for what a conversion needs.
 const (
 	headerCopies   = 32 * disk.KiB
-	keyslotSize    = 252 * disk.KiB
+	stripes        = 4000
 	conversionArea = 4 * disk.KiB
 )
 

@@ -10,7 +10,32 @@ import (
 // encryptionRules lists the ways in which an [encryption] table can contradict
 // itself. They are given only definitions that have one.
 var encryptionRules = []rule{
-	keyForKept, keylessRekey, roomForKept, discardForKept, detachedLast, narrowHeader,
+	cipherOfKey, lengthOfKey, keyForKept, keylessRekey, roomForKept, discardForKept, detachedLast, narrowHeader,
+}
+
+// cipherOfKey refuses a cipher that does not take the volume key.
+func cipherOfKey(d *Definition) (key, message string) {
+	switch e := d.Encryption; {
+	case e.Cipher == e.cipherOfKey():
+		return "", ""
+	case e.SecureKey != nil:
+		return "encryption.cipher", fmt.Sprintf(`"cipher" is %q, and with a key of type %q it can only be %q`, e.Cipher, KeySecure, CipherSecure)
+	default:
+		return "encryption.cipher", fmt.Sprintf(`"cipher" is %q, which takes a [[encryption.key]] of type %q`, e.Cipher, KeySecure)
+	}
+}
+
+// lengthOfKey refuses a length that the volume key does not have.
+func lengthOfKey(d *Definition) (key, message string) {
+	e := d.Encryption
+	if e.KeyBits == 0 || e.KeyBits == e.keyBits() {
+		return "", ""
+	}
+	of := e.Cipher
+	if e.SecureKey != nil {
+		of = e.SecureKey.KeyType
+	}
+	return "encryption.key_bits", fmt.Sprintf(`"key_bits" is %d, and with %s it can only be %d`, e.KeyBits, of, e.keyBits())
 }
 
 // keyForKept refuses a key for volumes that nothing opens.
@@ -67,7 +92,7 @@ func narrowHeader(d *Definition) (key, message string) {
 	if e.Existing == ExistingRekey {
 		slots *= 2
 	}
-	need := headerCopies + disk.Bytes(slots)*keyslotSize + conversionArea
+	need := headerCopies + disk.Bytes(slots)*e.keyslotSize() + conversionArea
 	if e.HeaderSize == 0 || e.HeaderSize >= need {
 		return "", ""
 	}

@@ -88,8 +88,10 @@ type Encryption struct {
 	FreeSpace                    string     // FreeEncrypt or FreeDiscard
 	Unavailable                  string     // UnavailableFail or UnavailableLeave
 	Label                        string     // of the LUKS2 volume, at most 47 bytes; "": derived
-	Cipher                       string     // default "aes-xts-plain64"
+	Cipher                       string     // CipherClear, or with a SecureKey CipherSecure
 	SectorSize                   disk.Bytes // 512…4096, 0 means chosen by the planner
+	KeyBits                      int        // of the volume key, 0 means as the cipher has it
+	SecureKey                    *SecureKey // what the volume key is; nil: random bytes
 	Keys                         []Key      // at least one
 }
 

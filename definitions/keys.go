@@ -90,7 +90,7 @@ var keys = []known{
 	{"encryption", "header_backup", kindText, ready, false},
 	{"encryption", "free_space", kindText, ready, false},
 	{"encryption", "cipher", kindText, ready, false},
-	{"encryption", "key_bits", kindNumber, later, false},
+	{"encryption", "key_bits", kindNumber, ready, false},
 	{"encryption", "sector_size", kindSize, ready, false},
 	{"encryption", "label", kindText, ready, true},
 	{"encryption", "discard", kindBoolean, later, false},
@@ -122,9 +122,9 @@ var keys = []known{
 	{"encryption.key", "arguments", kindTexts, ready, false},
 	{"encryption.key", "timeout", kindText, ready, false},
 	{"encryption.key", "retries", kindNumber, ready, false},
-	{"encryption.key", "key_type", kindText, later, false},
-	{"encryption.key", "apqns", kindTexts, later, false},
-	{"encryption.key", "repository", kindText, later, false},
+	{"encryption.key", "key_type", kindText, ready, false},
+	{"encryption.key", "apqns", kindTexts, ready, false},
+	{"encryption.key", "repository", kindText, ready, false},
 
 	{"verity", "role", kindText, ready, false},
 	{"verity", "match_key", kindText, ready, false},
@@ -147,17 +147,18 @@ type choice struct{ ready, later []string }
 
 // The keys that take one word of a list.
 var (
-	formats    = choice{[]string{"ext4", "vfat", "swap"}, []string{"btrfs", "xfs", "f2fs", "erofs", "squashfs", "empty"}}
-	existings  = choice{[]string{ExistingKeep, ExistingConvert, ExistingEnroll, ExistingRekey}, nil}
-	rooms      = choice{[]string{RoomGap, RoomGrow, RoomShrink, RoomDetached + "PATH"}, nil}
-	freeSpaces = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
-	unusables  = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
-	ciphers    = choice{[]string{"aes-xts-plain64"}, nil}
-	keyTypes   = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand}, []string{"secure-key"}}
-	banks      = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
-	tokenForms = choice{[]string{FormatWidest, FormatNewest}, nil}
-	roles      = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
-	firmwares  = choice{[]string{"uefi", "device-tree", "bios"}, nil}
+	formats     = choice{[]string{"ext4", "vfat", "swap"}, []string{"btrfs", "xfs", "f2fs", "erofs", "squashfs", "empty"}}
+	existings   = choice{[]string{ExistingKeep, ExistingConvert, ExistingEnroll, ExistingRekey}, nil}
+	rooms       = choice{[]string{RoomGap, RoomGrow, RoomShrink, RoomDetached + "PATH"}, nil}
+	freeSpaces  = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
+	unusables   = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
+	ciphers     = choice{[]string{CipherClear, CipherSecure}, nil}
+	keyTypes    = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand, KeySecure}, nil}
+	secureTypes = choice{[]string{"CCA-AESCIPHER", "CCA-AESDATA"}, []string{"EP11-AES"}}
+	banks       = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
+	tokenForms  = choice{[]string{FormatWidest, FormatNewest}, nil}
+	roles       = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
+	firmwares   = choice{[]string{"uefi", "device-tree", "bios"}, nil}
 	// The words of ConditionArchitecture and ConditionVirtualization in
 	// systemd.unit(5) and systemd-detect-virt(1), where sealpart runs or can tell.
 	architectures   = choice{[]string{"x86", "x86-64", "arm", "arm64", "loongarch64", "mips-le", "mips64-le", "ppc64", "ppc64-le", "riscv64", "s390x"}, nil}
@@ -172,6 +173,8 @@ var (
 		"offset": {KeyFile}, "size": {KeyFile},
 		"uri": {KeyPKCS11}, "module": {KeyPKCS11},
 		"program": {KeyCommand}, "arguments": {KeyCommand}, "timeout": {KeyCommand}, "retries": {KeyCommand},
+		"required": {KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand},
+		"key_type": {KeySecure}, "apqns": {KeySecure}, "repository": {KeySecure},
 	}
 )
 

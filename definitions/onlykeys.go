@@ -11,7 +11,10 @@ func Keys(path, text string) ([]Key, error) {
 	}
 	set, errs := read(d)
 	b := builder{loaded: &loaded{set: set}}
-	keys := b.keys()
+	keys, secure := b.keys()
+	if secure != nil {
+		b.errors = append(b.errors, b.place("encryption.key").errorf("encryption.key", "a key of type %q takes no keyslot: it says what the key of a new volume is", KeySecure))
+	}
 	if errs = append(errs, b.errors...); len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

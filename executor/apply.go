@@ -124,6 +124,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.checkShrink); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.checkKernel); err != nil {
+		return err
+	}
 	if err := x.mendTable(); err != nil {
 		return err
 	}

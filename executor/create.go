@@ -24,13 +24,7 @@ func (x *run) create(ctx context.Context, a planner.Create) error {
 		return err
 	}
 	c := creation{run: x, action: a, data: part}
-	if v := x.volumes[a.Number]; v != nil {
-		if err := c.encryptInto(part, v); err != nil {
-			return err
-		}
-		defer c.encrypt.cipher.Wipe()
-	}
-	if err := c.content(ctx); err != nil {
+	if err := c.fillVolume(ctx, x.volumes[a.Number]); err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Done, Action: a.Kind(), Partition: a.Number})
@@ -63,7 +57,23 @@ type creation struct {
 	*run
 	action  planner.Create
 	data    *blockdev.Section // where the content goes
-	encrypt *encrypter        // nil for plain content
+	encrypt *encrypter        // nil for plain content, and where the kernel encrypts
+	sector  disk.Bytes        // of the encryption, whoever does it; 0 for plain content
+}
+
+// fillVolume writes the content, as the content of v where that is not nil.
+func (c *creation) fillVolume(ctx context.Context, v *volume) error {
+	switch {
+	case v == nil:
+		return c.content(ctx)
+	case v.throughKernel():
+		return c.createInKernel(ctx, v)
+	}
+	if err := c.encryptInto(c.data, v); err != nil {
+		return err
+	}
+	defer c.encrypt.cipher.Wipe()
+	return c.content(ctx)
 }
 
 // encryptInto writes the header of v to part and makes the content go, encrypted,
@@ -82,6 +92,7 @@ func (c *creation) encryptInto(part *blockdev.Section, v *volume) error {
 		return err
 	}
 	c.data, c.encrypt = data, &encrypter{cipher: cipher, sectorSize: v.header.SectorSize()}
+	c.sector = disk.Bytes(v.header.SectorSize())
 	return nil
 }
 
@@ -110,9 +121,7 @@ func (c *creation) filesystem(ctx context.Context) error {
 		return err
 	}
 	size := c.data.Size()
-	if c.encrypt != nil {
-		size = size.RoundDown(disk.Bytes(c.encrypt.sectorSize))
-	}
+	size = size.RoundDown(max(c.sector, 1))
 	if err := file.Truncate(int64(size)); err != nil {
 		return err
 	}
@@ -129,9 +138,7 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: c.plan.Target.SectorSize, TempDir: c.env.TempDir,
 		Epoch: c.env.Epoch,
 	}
-	if c.encrypt != nil {
-		options.SectorSize = max(options.SectorSize, disk.Bytes(c.encrypt.sectorSize))
-	}
+	options.SectorSize = max(options.SectorSize, c.sector)
 	for _, f := range fs.CopyFiles {
 		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{
 			Source: c.env.Root + f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,

@@ -20,6 +20,9 @@ type Env struct {
 	// KeySource returns the passphrase that a key source of a definition names, such
 	// as "file:/etc/keys/old"; nil where there are none.
 	KeySource func(ctx context.Context, source string) (*secret.Buffer, error)
+	// SecureKey makes the volume key that a definition wants made by a cryptographic
+	// adapter, which knows it by the name; nil where nothing here can.
+	SecureKey func(ctx context.Context, k definitions.SecureKey, name string) (SecureKey, error)
 	Random    io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
 	TempDir   string    // for file systems in the making; "" is os.TempDir
 	Root      string    // copy_files and copy_blocks sources lie below it

@@ -23,6 +23,9 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 	if pending, err := header.Reencryption(int64(part.Size())); err != nil || pending != nil || len(segments) != 1 {
 		return errors.Join(fmt.Errorf("the volume is in conversion; finish it first"), err)
 	}
+	if err := checkCiphers(segments[0].Encryption); err != nil {
+		return err
+	}
 	key, err := Unlock(ctx, env, header, part)
 	if err != nil {
 		return err

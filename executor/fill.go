@@ -42,7 +42,7 @@ func (c *creation) fill(ctx context.Context, file *os.File, size disk.Bytes, for
 // neither written nor in use may be left so.
 func (c *creation) needed(file *os.File, size disk.Bytes, format string) ([]disk.Extent, error) {
 	whole := []disk.Extent{{Size: size}}
-	zeroed := c.encrypt == nil && c.dev.ZeroesDiscarded()
+	zeroed := c.sector == 0 && c.dev.ZeroesDiscarded()
 	if !zeroed && !strings.HasPrefix(format, "ext") {
 		return whole, nil
 	}
@@ -105,7 +105,7 @@ func merge(extents []disk.Extent, size disk.Bytes) []disk.Extent {
 func (c *creation) copyExtent(ctx context.Context, file *os.File, e disk.Extent) error {
 	return c.pipeline.each(ctx, e.Size, func(off, n disk.Bytes) error {
 		at := e.Offset + off
-		buf := make([]byte, n.RoundUp(c.sectorSize()))
+		buf := make([]byte, n.RoundUp(max(c.sector, 1)))
 		if m, err := file.ReadAt(buf[:n], int64(at)); err != nil && !(errors.Is(err, io.EOF) && m == int(n)) {
 			return err
 		}
@@ -115,12 +115,4 @@ func (c *creation) copyExtent(ctx context.Context, file *os.File, e disk.Extent)
 		_, err := c.data.WriteAt(buf, int64(at))
 		return err
 	})
-}
-
-// sectorSize is the unit that content is written in.
-func (c *creation) sectorSize() disk.Bytes {
-	if c.encrypt != nil {
-		return disk.Bytes(c.encrypt.sectorSize)
-	}
-	return 1
 }

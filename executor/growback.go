@@ -1,17 +1,13 @@
 package executor
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"os"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/dm"
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/secret"
-	"github.com/sealpart/sealpart/luks2"
 )
 
 // growBack makes the file system of a finished volume as large as the volume, where a
@@ -34,33 +30,7 @@ func (c *conversion) tryGrowBack(ctx context.Context, key *secret.Buffer) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, on.Release()) }()
-	v := opening{header: c.header, part: c.part, on: on, keys: map[luks2.Holds]*dm.Key{}}
-	v.unlock = func(context.Context, luks2.Holds) (*secret.Buffer, error) {
-		return secret.Take(bytes.Clone(key.Bytes()))
-	}
-	name := "sealpart-grow-" + c.header.UUID
-	device, err := v.open(ctx, name)
-	if err != nil {
-		return err
-	}
-	err = untilClosed(name, device, growOn)
-	if gone := dm.Remove(name); !errors.Is(gone, dm.ErrNotFound) {
-		err = errors.Join(err, gone)
-	}
-	return err
-}
-
-// untilClosed calls do with a device, which does not outlive us, even if we are killed.
-func untilClosed(name, device string, do func(device string) error) (err error) {
-	hold, err := os.Open(device)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, hold.Close()) }()
-	if err := dm.RemoveAtClose(name); err != nil {
-		return err
-	}
-	return do(device)
+	return newOpening(c.header, c.part, on, key).whileOpen(ctx, "sealpart-grow-"+c.header.UUID, growOn)
 }
 
 // growOn grows what is on an opened volume.

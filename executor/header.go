@@ -11,7 +11,7 @@ import (
 	"github.com/sealpart/sealpart/luks2"
 )
 
-// headerError is a refusal to back up or restore a header, with what to do next.
+// headerError is a refusal of what a volume's header does not allow, with what to do next.
 type headerError struct {
 	reason, hint string
 }

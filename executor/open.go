@@ -13,6 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/dm"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // Open makes the LUKS2 volume in part the device-mapper device name, and returns the
@@ -75,7 +76,12 @@ func (v *opening) open(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
+	device, err := dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
+	var table *dm.TableError
+	if errors.As(err, &table) && planner.UnderSecureKey(v.header.Cipher()) {
+		err = &cipherError{v.header.Cipher(), err}
+	}
+	return device, err
 }
 
 // targets returns the table: a target for each segment, one behind the other.

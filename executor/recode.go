@@ -3,14 +3,13 @@ package executor
 import (
 	"fmt"
 
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
 )
-
-// dataCipher is the one cipher that data is read and written by.
-const dataCipher = "aes-xts-plain64"
 
 // encrypter encrypts and decrypts the bytes of one segment.
 type encrypter struct {
@@ -22,8 +21,12 @@ type encrypter struct {
 // checkCiphers refuses data that could not be read or written.
 func checkCiphers(names ...string) error {
 	for _, name := range names {
-		if name != dataCipher {
-			return fmt.Errorf("data under the cipher %.40q is not supported, only %s", name, dataCipher)
+		switch {
+		case planner.UnderSecureKey(name):
+			return &headerError{fmt.Sprintf("data under a secure key (%.40s) is read and written by the kernel alone", name),
+				"\"sealpart open\" makes a device of the volume, on the machine whose adapter has the key"}
+		case name != definitions.CipherClear:
+			return fmt.Errorf("data under the cipher %.40q is not supported, only %s", name, definitions.CipherClear)
 		}
 	}
 	return nil

@@ -35,9 +35,6 @@ type volume struct {
 // newVolume makes a volume key, seals it by every key of e that is there, and proves each
 // of them by unsealing it again and opening its keyslot.
 func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
-	if err := checkCiphers(e.Cipher); err != nil {
-		return nil, err
-	}
 	header, err := luks2.Format(luks2.FormatOptions{
 		UUID: e.UUID, Label: e.Label, DataOffset: int64(e.DataOffset), Cipher: e.Cipher,
 		KeySize: e.KeyBits / 8, SectorSize: int(e.SectorSize), AllowDiscards: e.Discards, Rand: env.Random,
@@ -45,7 +42,7 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := secret.Random(e.KeyBits/8, env.Random)
+	key, token, err := volumeKey(ctx, env, e)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +51,9 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	added, err := v.enrollThere(ctx, env, e.Keys, false)
 	if err == nil {
 		err = v.noteAbsent(added)
+	}
+	if err == nil && token != nil {
+		_, err = header.AddToken(token)
 	}
 	if err == nil {
 		err = header.Commit(image)

@@ -21,14 +21,17 @@ func Kinds() []string {
 
 // Encryption says how a partition is to be encrypted.
 type Encryption struct {
-	Cipher     string            `json:"cipher"` // "aes-xts-plain64"
-	KeyBits    int               `json:"key_bits"`
-	SectorSize disk.Bytes        `json:"sector_size"`
-	UUID       uuid.UUID         `json:"uuid"`
-	Label      string            `json:"label,omitempty"`
-	DataOffset disk.Bytes        `json:"data_offset"` // where the encrypted data starts in the partition
-	Discards   bool              `json:"allow_discards,omitempty"`
-	Keys       []definitions.Key `json:"keys"`
+	Cipher  string `json:"cipher"` // definitions.CipherClear or CipherSecure
+	KeyBits int    `json:"key_bits"`
+	// SecureKey says what the volume key is, nil for random bytes. The kernel alone can
+	// use it.
+	SecureKey  *definitions.SecureKey `json:"secure_key,omitempty"`
+	SectorSize disk.Bytes             `json:"sector_size"`
+	UUID       uuid.UUID              `json:"uuid"`
+	Label      string                 `json:"label,omitempty"`
+	DataOffset disk.Bytes             `json:"data_offset"` // where the encrypted data starts in the partition
+	Discards   bool                   `json:"allow_discards,omitempty"`
+	Keys       []definitions.Key      `json:"keys"`
 	// MarkFileKeys is set where the keyslots of file keys get a token of type
 	// FileToken, so that a later run knows them.
 	MarkFileKeys bool `json:"mark_file_keys,omitempty"`

@@ -60,6 +60,9 @@ func planCreate(l *layout, p *part) (Action, error) {
 		}
 	}
 	if p.def.Encryption != nil {
+		if err := l.checkPrograms(p, "its volume key", secureKeyPrograms(p.def.Encryption)); err != nil {
+			return nil, err
+		}
 		e := l.encryptionFor(p, l.luksSector(p.def.Encryption.SectorSize, newBlockSize(c)))
 		e.Discards = l.opts.Discard
 		c.Encryption = &e

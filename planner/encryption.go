@@ -20,7 +20,10 @@ func (l *layout) encryptionFor(p *part, sector disk.Bytes) Encryption {
 		HeaderBackup: d.HeaderBackup,
 	}
 	if e.Cipher == "" {
-		e.Cipher = "aes-xts-plain64"
+		e.Cipher = definitions.CipherClear
+	}
+	if d.SecureKey != nil {
+		e.SecureKey, e.KeyBits = d.SecureKey, d.SecureKey.Bits()
 	}
 	if e.Label == "" {
 		e.Label = luksLabel(p.name)

@@ -131,6 +131,9 @@ func noteKeys(e *definitions.Encryption, c disk.Content) string {
 	if inConversion(c) {
 		is = "is in conversion, which is finished with the keys that it was begun with; it has"
 	}
+	if e.SecureKey != nil && !UnderSecureKey(c.LUKS.Cipher) {
+		return "is encrypted, but its volume key is no secure key; \"zkey-cryptsetup convert\" would make it one"
+	}
 	switch e.Existing {
 	case definitions.ExistingConvert:
 		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile || awaits(c.LUKS, k) })

@@ -142,6 +142,9 @@ func (c *actionCheck) reencrypt(a Reencrypt) error {
 	if err := checkForm(a, r); err != nil {
 		return err
 	}
+	if a.Encryption.SecureKey != nil && !a.Resume {
+		return errors.New("converts to a secure key")
+	}
 	return checkEncryption(a.Encryption)
 }
 
@@ -177,6 +180,8 @@ func checkEncryption(e Encryption) error {
 	switch {
 	case len(e.Keys) == 0:
 		return errors.New("encrypts without a key")
+	case (e.SecureKey != nil) != UnderSecureKey(e.Cipher):
+		return fmt.Errorf("has a volume key that the cipher %q does not take", e.Cipher)
 	case !powerOfTwo(e.SectorSize) || e.SectorSize < 512 || e.SectorSize > luksSectorMax:
 		return fmt.Errorf("has encryption sectors of %d bytes", e.SectorSize)
 	}

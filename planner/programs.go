@@ -43,6 +43,7 @@ func Programs(defs []definitions.Definition) []string {
 		}
 		if d.Encryption != nil {
 			programs = append(programs, keyModules(d.Encryption.Keys)...)
+			programs = append(programs, secureKeyPrograms(d.Encryption)...)
 		}
 	}
 	slices.Sort(programs)

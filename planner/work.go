@@ -61,6 +61,8 @@ func workOn(d definitions.Definition, p disk.Partition, o Options) (work, error)
 		return workOnVolume(d, p, o)
 	case there && path != "":
 		return workOnDetached(d, p, path, header)
+	case e.Existing == definitions.ExistingConvert && e.SecureKey != nil:
+		return workNone, refuseSecure(d, p, "it is plain and would be encrypted under")
 	case e.Existing == definitions.ExistingConvert:
 		return workConvert, checkConvertible(d, p)
 	}
@@ -82,8 +84,14 @@ func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, 
 	case l == nil:
 		return workNone, refuse(d, p, "it holds a LUKS volume that cannot be read: "+p.Content.Problem,
 			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
+	case inConversion(p.Content) && UnderSecureKey(l.Cipher):
+		return workNone, refuseSecure(d, p, "a conversion was begun, and its volume is under")
 	case inConversion(p.Content):
 		return workResume, errors.Join(checkResumable(d, p, l.Reencryption), checkWhole(d, p))
+	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l) && UnderSecureKey(l.Cipher):
+		return workNone, refuseSecure(d, p, "its volume is under")
+	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l) && e.SecureKey != nil:
+		return workNone, refuseSecure(d, p, "its volume would come under")
 	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l):
 		return workRekey, checkRekeyable(d, p)
 	case len(o.toEnroll(e, l)) > 0:

@@ -67,7 +67,7 @@ func examine(ctx context.Context, flags *doctorFlags, args []string, out io.Writ
 	}
 	r := doctor.Report{
 		Machine: host.Gather(flags.root), Programs: map[string]string{},
-		Kernel: map[string]string{"dm-crypt": host.Module("dm-crypt"), "dm-verity": host.Module("dm-verity")},
+		Kernel: map[string]string{"dm-crypt": host.Module("dm-crypt"), "dm-verity": host.Module("dm-verity"), "paes_s390": host.Module("paes_s390")},
 	}
 	flags.keys = &keyFlags{tpm2: flags.tpm2}
 	w, err := gather(&flags.planFlags)

@@ -102,7 +102,7 @@ func showContent(w io.Writer, c disk.Content) {
 // showLUKS writes a volume's cipher, its conversion, and each key with what it is
 // bound to.
 func showLUKS(w io.Writer, l disk.LUKS) {
-	fmt.Fprintf(w, "     %s, %d-bit key, sectors of %d bytes, data at %s\n", printable(l.Cipher), l.KeyBits, int64(l.SectorSize), l.DataOffset)
+	fmt.Fprintf(w, "     %s, %d-bit %s, sectors of %d bytes, data at %s\n", printable(l.Cipher), l.KeyBits, spokenVolumeKey(l), int64(l.SectorSize), l.DataOffset)
 	if l.Recovered != "" {
 		fmt.Fprintf(w, "     problem: one copy of the header is not good (%s); the other one is used, and the next change of the header repairs both\n", printable(l.Recovered))
 	}
@@ -118,6 +118,18 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 	for _, slot := range l.Keyslots {
 		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, printable(slot.KDF), spokenBinding(l, slot.ID))
 	}
+}
+
+// spokenVolumeKey says what kind of key a volume has, with how it can be told.
+func spokenVolumeKey(l disk.LUKS) string {
+	if !planner.UnderSecureKey(l.Cipher) {
+		return "key"
+	}
+	i := slices.IndexFunc(l.Tokens, func(t disk.Token) bool { return t.Type == planner.PatternToken })
+	if i < 0 {
+		return "secure key without a verification pattern"
+	}
+	return "secure key with the verification pattern " + printable(l.Tokens[i].Pattern)
 }
 
 // spokenResume says which keyslots must be opened to resume a conversion.

@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )
 
@@ -25,6 +26,7 @@ type keyRow struct {
 	// Priority tells when it is tried: "prefer", "normal", or "ignore": only when named.
 	Priority string `json:"priority"`
 	keyBinding
+	Secure bool `json:"secure_key,omitempty"` // what it holds is a secure key
 	// Opens tells whether it could be opened; nil where it was not tried, because
 	// nothing was given to try it with.
 	Opens        *bool   `json:"opens"`
@@ -66,7 +68,7 @@ func (v *keyVolume) try(ctx context.Context, slot int) keyRow {
 	test := executor.TestKeyslot(ctx, v.env, v.header, v.part, slot)
 	row := keyRow{
 		Keyslot: slot, Kind: "passphrase", Bound: spokenBinding(*v.content, slot), Priority: v.priority(slot),
-		Milliseconds: float64(test.Took.Microseconds()) / 1000,
+		Secure: planner.UnderSecureKey(v.content.Cipher), Milliseconds: float64(test.Took.Microseconds()) / 1000,
 	}
 	if test.Token != nil {
 		row.Kind, row.Escrow = test.Token.Type, recovery.Escrow(test.Token.Raw)

@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/pkcs11"
 	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/zkey"
 )
 
 // env lists the kinds of key this binary can use.
@@ -24,6 +25,7 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
 		},
 		Random:    rand.Reader,
+		SecureKey: zkey.Maker{Devices: zkey.Devices}.Make,
 		KeySource: keyfile.Source,
 	}
 	if f.keyFile != "" {

@@ -52,7 +52,11 @@ func enrollDeed(a planner.Enroll) string {
 }
 
 func encryptionDeed(e planner.Encryption) string {
-	return fmt.Sprintf("%s with %s", e.Cipher, spokenKeys(e.Keys)) + absentDeed(e.Keys) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
+	cipher := e.Cipher
+	if e.SecureKey != nil {
+		cipher += " under a secure key (" + e.SecureKey.KeyType + ")"
+	}
+	return fmt.Sprintf("%s with %s", cipher, spokenKeys(e.Keys)) + absentDeed(e.Keys) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
 }
 
 func backupDeed(path string, in *planner.Mounted) string {

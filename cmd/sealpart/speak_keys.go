@@ -20,7 +20,7 @@ func showKeys(w io.Writer, rows []keyRow, asJSON bool) error {
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	told := map[string]int{} // which keyslot a reason was told of
 	for _, r := range rows {
-		fmt.Fprintf(table, "%d\t%s\t%s\n", r.Keyslot, r.Bound+spokenPriority(r.Priority), spokenTest(r, told))
+		fmt.Fprintf(table, "%d\t%s\t%s\n", r.Keyslot, r.Bound+spokenHeld(r.Secure)+spokenPriority(r.Priority), spokenTest(r, told))
 	}
 	_ = table.Flush() // into memory
 	lines := strings.SplitAfter(text.String(), "\n")
@@ -32,6 +32,14 @@ func showKeys(w io.Writer, rows []keyRow, asJSON bool) error {
 		}
 	}
 	return out.Flush()
+}
+
+// spokenHeld says what a keyslot holds, where that is not the volume key itself.
+func spokenHeld(secure bool) string {
+	if secure {
+		return ", holds a secure key"
+	}
+	return ""
 }
 
 // spokenPriority says when a keyslot is tried, where that is not with the others.

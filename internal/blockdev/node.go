@@ -27,7 +27,7 @@ type Node struct {
 // file a loop device, which is made.
 func (f *File) NodeOf(e disk.Extent) (Node, error) {
 	if !f.block {
-		return f.attach(e)
+		return f.Attach(e)
 	}
 	parts, err := f.parts()
 	if err != nil {
@@ -67,11 +67,11 @@ func (f *File) Forget() error {
 // loopControl makes loop devices (drivers/block/loop.c).
 const loopControl = "/dev/loop-control"
 
-// attach makes a loop device of e of an image file.
-func (f *File) attach(e disk.Extent) (Node, error) {
+// Attach makes a loop device of e, of an image file or of a block device.
+func (f *File) Attach(e disk.Extent) (Node, error) {
 	control, err := os.OpenFile(loopControl, os.O_RDWR, 0)
 	if err != nil {
-		return Node{}, fmt.Errorf("an image file is opened through a loop device, which cannot be made here: %w", err)
+		return Node{}, fmt.Errorf("this takes a loop device, which cannot be made here: %w", err)
 	}
 	defer control.Close()
 	for range 64 { // another program may take the one that is free

@@ -64,9 +64,10 @@ type Token struct {
 	PCRLock       bool  `json:"pcrlock,omitempty"`         // systemd-tpm2
 	SRK           bool  `json:"srk,omitempty"`             // systemd-tpm2: sealed under a persistent storage key
 	// PCRValues are what PCRs were sealed to, in hexadecimal, where a token of ours says so.
-	PCRValues map[int]string `json:"pcr_values,omitempty"` // systemd-tpm2
-	Module    string         `json:"module,omitempty"`     // sealpart-command
-	URI       string         `json:"uri,omitempty"`        // systemd-pkcs11, without its query, which may hold a PIN
+	PCRValues map[int]string `json:"pcr_values,omitempty"`           // systemd-tpm2
+	Module    string         `json:"module,omitempty"`               // sealpart-command
+	URI       string         `json:"uri,omitempty"`                  // systemd-pkcs11, without its query, which may hold a PIN
+	Pattern   string         `json:"verification_pattern,omitempty"` // paes-verification-pattern
 	// Awaits names the keys that were not there when the volume was made; Rekeyed says
 	// that it has had its vendor's keys replaced all the same.
 	Awaits  []string `json:"awaits,omitempty"`  // sealpart-awaits

@@ -51,7 +51,7 @@ func Create(name, uuid string, targets []Target, o Options) (string, error) {
 func (c *control) start(name string, targets []Target, flags uint32, number uint64) error {
 	load := request{command: unix.DM_TABLE_LOAD, name: name, flags: flags | unix.DM_SECURE_DATA_FLAG, targets: targets}
 	if _, _, err := c.call(load); err != nil {
-		return fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", name, targets[0].Type, err)
+		return &TableError{fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", name, targets[0].Type, err)}
 	}
 	return settled(func(event uint32) error {
 		// Without the flag that suspends it resumes.
@@ -62,6 +62,13 @@ func (c *control) start(name string, targets []Target, flags uint32, number uint
 		return nil
 	}, func() error { return makeNode(name, number) })
 }
+
+// TableError says that the kernel does not take a table: it lacks a target, or what the
+// target needs, such as a cipher.
+type TableError struct{ error }
+
+// Unwrap returns what the kernel said.
+func (e *TableError) Unwrap() error { return e.error }
 
 // Info is what the kernel knows of a device.
 type Info struct {

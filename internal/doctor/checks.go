@@ -86,13 +86,16 @@ func KeysOf(d definitions.Definition, keyType string) []definitions.Key {
 	return slices.DeleteFunc(slices.Clone(d.Encryption.Keys), func(k definitions.Key) bool { return k.Type != keyType })
 }
 
-// checkTargets finds device-mapper targets that the next boot needs and the kernel
-// lacks.
+// checkTargets finds device-mapper targets and ciphers that the next boot needs and the
+// kernel lacks.
 func (r *Report) checkTargets(defs []definitions.Definition) {
 	needed := map[string]string{}
 	for _, d := range defs {
 		if d.Encryption != nil {
 			needed["dm-crypt"] = d.File
+			if d.Encryption.SecureKey != nil {
+				needed["paes_s390"] = d.File
+			}
 		}
 		if d.Verity != nil {
 			needed["dm-verity"] = d.File
@@ -101,7 +104,7 @@ func (r *Report) checkTargets(defs []definitions.Definition) {
 	for _, target := range slices.Sorted(maps.Keys(needed)) {
 		if r.Kernel[target] == host.ModuleMissing {
 			r.stops(fmt.Sprintf("%s: the kernel %s has no %s: nothing could open what is made", needed[target], r.Machine.KernelRelease, target),
-				"use a kernel with that target; in an initramfs, put the module there")
+				"use a kernel with it; in an initramfs, put the module there")
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 type Report struct {
 	Machine     host.Facts        `json:"machine"`
 	TPM2        TPM2              `json:"tpm2"`
-	Kernel      map[string]string `json:"kernel"`      // device-mapper target: host.Module…
+	Kernel      map[string]string `json:"kernel"`      // device-mapper target or cipher: host.Module…
 	Definitions []string          `json:"definitions"` // paths of the files
 	Programs    map[string]string `json:"programs"`    // that the definitions call for; "" is missing
 	Disk        string            `json:"disk"`        // path, "" where none was found

@@ -152,7 +152,7 @@ func machineID(text string) string {
 // toolNames are the programs that make, check and change file systems.
 var toolNames = []string{
 	"btrfs", "debugfs", "e2fsck", "mcopy", "mkfs.btrfs", "mkfs.erofs", "mkfs.ext2", "mkfs.ext3", "mkfs.ext4",
-	"mkfs.f2fs", "mkfs.vfat", "mkfs.xfs", "mksquashfs", "mkswap", "mmd", "resize2fs", "tune2fs", "xfs_repair",
+	"mkfs.f2fs", "mkfs.vfat", "mkfs.xfs", "mksquashfs", "mkswap", "mmd", "resize2fs", "tune2fs", "xfs_repair", "zkey",
 }
 
 // tools finds the programs in the absolute folders of path, and where system

@@ -32,6 +32,8 @@ func PackageOf(program string) string {
 		return "mtools"
 	case "mkswap":
 		return "util-linux"
+	case "zkey":
+		return "s390-tools"
 	}
 	return "e2fsprogs"
 }

@@ -196,6 +196,9 @@ func describeToken(t luks2.Token) disk.Token {
 		}
 		token.Rekeyed = decoded[bool](fields["rekeyed"])
 		return token
+	case "paes-verification-pattern":
+		token.Pattern = text([]byte(decoded[string](fields["verification-pattern"])))
+		return token
 	case "systemd-tpm2":
 	default:
 		return token

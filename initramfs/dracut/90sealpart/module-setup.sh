@@ -21,7 +21,7 @@ depends() {
 # What opens the volumes afterwards (dm-crypt and its ciphers) is what systemd-cryptsetup
 # needs, and is here for an initrd that has no module "crypt".
 installkernel() {
-	hostonly='' instmods dm_mod dm_crypt xts aes aesni_intel aes_arm64 aes_ce_blk '=drivers/char/tpm' efivarfs
+	hostonly='' instmods dm_mod dm_crypt xts aes aesni_intel aes_arm64 aes_ce_blk loop paes_s390 pkey pkey_cca zcrypt_cex4 '=drivers/char/tpm' efivarfs
 }
 
 install() {

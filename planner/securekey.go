@@ -1,0 +1,30 @@
+package planner
+
+import (
+	"strings"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// PatternToken is the type of zkey's token with what a secure key makes of zeroes: by it a
+// key can be told that was encrypted anew by another master key. It is for no keyslot.
+const PatternToken = "paes-verification-pattern"
+
+// UnderSecureKey tells whether data of a cipher is under a secure key, which the kernel
+// alone can use.
+func UnderSecureKey(cipher string) bool { return strings.HasPrefix(cipher, "paes-") }
+
+// secureKeyPrograms lists what makes the volume key of a new volume.
+func secureKeyPrograms(e *definitions.Encryption) []string {
+	if e.SecureKey == nil {
+		return nil
+	}
+	return []string{"zkey"}
+}
+
+// refuseSecure refuses a conversion to, from or under a secure key.
+func refuseSecure(d definitions.Definition, p disk.Partition, what string) error {
+	return refuse(d, p, what+" a secure key, which only the kernel can use, and data is converted in user space",
+		`new partitions can have one; of a volume under `+definitions.CipherClear+` "zkey-cryptsetup convert" makes one without touching its data`)
+}
