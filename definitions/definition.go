@@ -143,6 +143,12 @@ const (
 	KeyRecovery = "recovery"
 )
 
+// The kinds of key pair that a token is provisioned with.
+const (
+	PairRSA2048 = "rsa2048"
+	PairP256    = "p256"
+)
+
 // Key is one [[encryption.key]]: one LUKS2 keyslot.
 type Key struct {
 	Type string `json:"type"`
@@ -185,6 +191,11 @@ type Key struct {
 	// is wanted to open; "" means the credential, or whoever can be asked.
 	URI    string `json:"uri,omitempty"`
 	Module string `json:"module,omitempty"`
+	// Provision says that a blank token is made the one of the URI, with a key pair of
+	// the kind KeyType. Slot is the number of its slot, nil for the first with a blank token.
+	Provision bool   `json:"provision,omitempty"`
+	KeyType   string `json:"key_type,omitempty"`
+	Slot      *uint  `json:"slot,omitempty"`
 	// Program is the path of a command key's module. Arguments are for locking. Timeout is
 	// how long a try may take, in seconds, and Retries how many more are made.
 	Program   string   `json:"program,omitempty"`

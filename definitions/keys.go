@@ -113,7 +113,7 @@ var keys = []known{
 	{"encryption.key", "format", kindText, ready, false},
 	{"encryption.key", "uri", kindText, ready, false},
 	{"encryption.key", "module", kindText, ready, false},
-	{"encryption.key", "provision", kindBoolean, later, false},
+	{"encryption.key", "provision", kindBoolean, ready, false},
 	{"encryption.key", "escrow", kindTexts, ready, false},
 	{"encryption.key", "path", kindText, ready, false},
 	{"encryption.key", "offset", kindSize, ready, false},
@@ -155,6 +155,7 @@ var (
 	ciphers     = choice{[]string{CipherClear, CipherSecure}, nil}
 	keyTypes    = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand, KeySecure}, nil}
 	secureTypes = choice{[]string{"CCA-AESCIPHER", "CCA-AESDATA"}, []string{"EP11-AES"}}
+	pairs       = choice{[]string{PairRSA2048, PairP256}, nil}
 	banks       = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
 	tokenForms  = choice{[]string{FormatWidest, FormatNewest}, nil}
 	roles       = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
@@ -171,10 +172,10 @@ var (
 		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "public_key": {KeyTPM2}, "public_key_pcrs": {KeyTPM2}, "pcrlock": {KeyTPM2},
 		"srk": {KeyTPM2}, "device_key": {KeyTPM2}, "format": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
-		"uri": {KeyPKCS11}, "module": {KeyPKCS11},
+		"uri": {KeyPKCS11}, "module": {KeyPKCS11}, "provision": {KeyPKCS11},
 		"program": {KeyCommand}, "arguments": {KeyCommand}, "timeout": {KeyCommand}, "retries": {KeyCommand},
 		"required": {KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand},
-		"key_type": {KeySecure}, "apqns": {KeySecure}, "repository": {KeySecure},
+		"key_type": {KeyPKCS11, KeySecure}, "apqns": {KeySecure}, "repository": {KeySecure},
 	}
 )
 

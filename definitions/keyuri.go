@@ -98,15 +98,22 @@ func (b *builder) tokenURI(k *Key, at place, set settings) {
 		}
 		return
 	}
+	text, slot, err := takeSlot(text)
+	if err != nil {
+		b.fail(s, "%v", err)
+		return
+	}
 	uri, err := ParseTokenURI(text)
 	if err != nil {
 		b.fail(s, "%v", err)
+		return
 	}
-	k.URI, k.Module = uri.URI, uri.Module
+	k.URI, k.Module, k.Slot = uri.URI, uri.Module, slot
 	if module, s, ok := value[string](set, "module"); ok {
 		if err := checkModule(module, false); err != nil {
 			b.fail(s, "%v", err)
 		}
 		k.Module = module
 	}
+	b.provisioning(k, s, set)
 }

@@ -124,13 +124,18 @@ func (c *card) tries() tries {
 	}
 }
 
-// login logs in, with what is typed on the token where text is nil. The string shares
-// the secret's memory, so that no copy is left to the garbage collector.
-func (c *card) login(text []byte) error {
-	err := c.module.Login(c.session, pkcs11.CKU_USER, unsafe.String(unsafe.SliceData(text), len(text)))
+// login logs in, with what is typed on the token where text is nil.
+func (c *card) login(what login, text []byte) error {
+	as := uint(pkcs11.CKU_USER)
+	if what == forOperation {
+		as = pkcs11.CKU_CONTEXT_SPECIFIC
+	}
+	err := c.module.Login(c.session, as, shared(text))
 	switch {
 	case err == nil, errors.Is(err, pkcs11.Error(pkcs11.CKR_USER_ALREADY_LOGGED_IN)):
 		return nil
+	case what == forOperation && errors.Is(err, pkcs11.Error(pkcs11.CKR_OPERATION_NOT_INITIALIZED)):
+		return nil // a derivation is one call; such modules do not want it there
 	case errors.Is(err, pkcs11.Error(pkcs11.CKR_PIN_LOCKED)):
 		return c.where.fail(ErrLocked, "")
 	}
@@ -140,3 +145,7 @@ func (c *card) login(text []byte) error {
 	}
 	return c.where.fail(ErrPIN, "%s", detail)
 }
+
+// shared is a secret as a string of the same memory, so that no copy is left to the
+// garbage collector.
+func shared(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }

@@ -18,6 +18,9 @@ var (
 	ErrLocked   = errors.New("the token's PIN is locked")
 	ErrLastTry  = errors.New("one more wrong PIN locks the token")
 	ErrKey      = errors.New("the token's key cannot be used")
+	ErrTaken    = errors.New("the token is initialised already, by others, and has no key that the URI fits")
+	ErrNoBlank  = errors.New("no token that the URI fits, nor a blank one to make it of")
+	ErrMaking   = errors.New("the token cannot be provisioned")
 )
 
 // hints say what to do next.
@@ -32,6 +35,9 @@ var hints = map[error]string{
 	ErrLocked:   "its security officer can set a new one; until then another key of the volume must do",
 	ErrLastTry:  "type it yourself, with pin = \"ask\"",
 	ErrKey:      "it takes RSA of 2048 bits or more for decryption, or P-256, P-384 or P-521 for derivation",
+	ErrTaken:    "let the URI name the key that it has, or another label; provision changes blank tokens only",
+	ErrNoBlank:  "\"pkcs11-tool --list-token-slots\" shows what there is; slot-id=N in the URI chooses a slot",
+	ErrMaking:   "nothing depends on the token yet, and the next run goes on with it",
 }
 
 // Error is what went wrong with the token of a URI. It never holds a PIN.
@@ -55,7 +61,7 @@ func (e *Error) Unwrap() error { return e.Reason }
 
 // Is tells that the key is not on this machine where the module or the token is not.
 func (e *Error) Is(target error) bool {
-	return target == executor.ErrAbsent && (e.Reason == ErrNoModule || e.Reason == ErrNoToken)
+	return target == executor.ErrAbsent && (e.Reason == ErrNoModule || e.Reason == ErrNoToken || e.Reason == ErrNoBlank)
 }
 
 // Hint says what to do next.

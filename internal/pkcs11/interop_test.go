@@ -27,17 +27,24 @@ const (
 	userPIN = "1234"
 )
 
-// softToken makes a token of softhsm2 with a key pair made by openssl, and its
-// certificate or public key object. It returns the private key's file.
-func softToken(t *testing.T, algorithm, option string, certificate bool) (private string) {
+// softHSM is a SoftHSM without tokens; they are in the directory that is returned.
+func softHSM(t *testing.T) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	config := filepath.Join(dir, "softhsm2.conf")
 	tokens := filepath.Join(dir, "tokens")
 	if err := errors.Join(os.Mkdir(tokens, 0o700), os.WriteFile(config, []byte("directories.tokendir = "+tokens+"\nlog.level = ERROR\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("SOFTHSM2_CONF", config)
+	return dir
+}
+
+// softToken makes a token of softhsm2 with a key pair made by openssl, and its
+// certificate or public key object; more goes to pkcs11-tool for the private key. It returns that key's file.
+func softToken(t *testing.T, algorithm, option string, certificate bool, more ...string) (private string) {
+	t.Helper()
+	dir := softHSM(t)
 	run(t, "softhsm2-util", "--init-token", "--free", "--label", "luks", "--pin", userPIN, "--so-pin", "5678")
 	private = filepath.Join(dir, "key.pem")
 	run(t, "openssl", "genpkey", "-quiet", "-algorithm", algorithm, "-pkeyopt", option, "-out", private)
@@ -50,7 +57,7 @@ func softToken(t *testing.T, algorithm, option string, certificate bool) (privat
 	write := func(arguments ...string) {
 		run(t, "pkcs11-tool", append([]string{"--module", softhsm, "--token-label", "luks", "--login", "--pin", userPIN, "--id", "01", "--label", "luks1"}, arguments...)...)
 	}
-	write("--write-object", der, "--type", "privkey", usage)
+	write(append([]string{"--write-object", der, "--type", "privkey", usage}, more...)...)
 	kind := "pubkey"
 	if certificate {
 		kind = "cert"

@@ -24,6 +24,11 @@ func (c *card) find(class uint, id []byte) ([]pkcs11.ObjectHandle, error) {
 			template = append(template, pkcs11.NewAttribute(pkcs11.CKA_ID, []byte(c.where.id)))
 		}
 	}
+	return c.match(template)
+}
+
+// match returns the objects that have all these attributes.
+func (c *card) match(template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
 	if err := c.module.FindObjectsInit(c.session, template); err != nil {
 		return nil, c.where.fail(ErrNoObject, "%v", err)
 	}

@@ -2,6 +2,7 @@ package pkcs11
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -44,9 +45,36 @@ type pin struct {
 	typed bool
 }
 
-// readPIN gets the PIN of a token: from where the definition says, from the credential, or
-// from whoever sits at the terminal.
+// pinOf tells PINs apart.
+type pinOf struct{ uri, source string }
+
+// login says what a PIN is for.
+type login bool
+
+// A token is logged into once, and then again for each use of a key that wants that
+// (CKA_ALWAYS_AUTHENTICATE, as the signature key of a PIV card has).
+const (
+	forSession   login = false
+	forOperation login = true
+)
+
+// readPIN returns the PIN of a token, which stays the Sealer's: from where source says,
+// from the credential, or from whoever sits at the terminal.
 func (s *Sealer) readPIN(ctx context.Context, p place, source string) (pin, error) {
+	of := pinOf{p.uri, source}
+	if kept, ok := s.kept[of]; ok {
+		return kept, nil
+	}
+	given, err := s.newPIN(ctx, p, source)
+	if err != nil {
+		return pin{}, fmt.Errorf("%s: PIN: %w", p.uri, err)
+	}
+	s.kept[of] = given
+	return given, nil
+}
+
+// newPIN reads a PIN that was not read yet.
+func (s *Sealer) newPIN(ctx context.Context, p place, source string) (pin, error) {
 	prompt := "PIN of the token " + strings.ToValidUTF8(p.uri, "?") + ": "
 	if source != "" {
 		text, err := s.secret(ctx, source, prompt)
@@ -56,7 +84,7 @@ func (s *Sealer) readPIN(ctx context.Context, p place, source string) (pin, erro
 		return pin{text: withoutEnd(text)}, nil
 	}
 	text, err := s.secret(ctx, definitions.SourceAsk, prompt)
-	return pin{text, true}, err
+	return pin{withoutEnd(text), true}, err
 }
 
 // withoutEnd cuts a line's end off, which files have and PINs do not.

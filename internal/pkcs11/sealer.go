@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -19,12 +20,13 @@ type Sealer struct {
 	pin     string // key source of the PIN, "" for that of the definition
 	secret  func(ctx context.Context, source, prompt string) (*secret.Buffer, error)
 	refused map[string]bool // URIs whose PIN was wrong
+	kept    map[pinOf]pin   // that were read: a pipe gives one only once, and nobody types it for every volume
 }
 
 // NewSealer returns one that takes the module and the PIN of a token on a disk from the
-// definition with the same URI; pin, where it is set, is the source of every PIN. source reads key sources; it asks with the prompt.
-func NewSealer(known []definitions.Key, pin string, source func(ctx context.Context, source, prompt string) (*secret.Buffer, error)) *Sealer {
-	return &Sealer{known: known, pin: pin, secret: source, refused: map[string]bool{}}
+// definition with the same URI; from, where it is set, is the source of every PIN. source reads key sources; it asks with the prompt.
+func NewSealer(known []definitions.Key, from string, source func(ctx context.Context, source, prompt string) (*secret.Buffer, error)) *Sealer {
+	return &Sealer{known: known, pin: from, secret: source, refused: map[string]bool{}, kept: map[pinOf]pin{}}
 }
 
 // Kind returns "pkcs11".
@@ -39,12 +41,21 @@ func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed
 	if err != nil {
 		return executor.Sealed{}, err
 	}
+	key = s.complete(where, key)
+	if key.Provision {
+		if err := s.provision(ctx, where, key); err != nil {
+			return executor.Sealed{}, err
+		}
+	}
 	c, err := s.open(where, key)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
 	defer c.close()
 	w, err := s.wrap(ctx, c, where, key)
+	if key.Provision && errors.Is(err, ErrNoObject) {
+		err = where.fail(ErrTaken, "")
+	}
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -61,7 +72,7 @@ func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed
 func (s *Sealer) wrap(ctx context.Context, c *card, where place, key definitions.Key) (wrapped, error) {
 	public, err := c.public()
 	if err != nil && c.wantsPIN() {
-		if err := s.login(ctx, c, where, key); err != nil {
+		if err := s.login(ctx, c, where, key, forSession); err != nil {
 			return wrapped{}, err
 		}
 		public, err = c.public()
@@ -90,20 +101,18 @@ func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	if key.URI == "" {
-		key = s.definitionOf(where)
-	}
+	key = s.complete(where, key)
 	c, err := s.open(where, key)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
 	if c.wantsPIN() {
-		if err := s.login(ctx, c, where, key); err != nil {
+		if err := s.login(ctx, c, where, key, forSession); err != nil {
 			return nil, err
 		}
 	}
-	plain, err := c.unwrap(t)
+	plain, err := c.unwrap(t, func() error { return s.login(ctx, c, where, key, forOperation) })
 	if err != nil {
 		return nil, err
 	}
@@ -115,19 +124,35 @@ func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*
 	return taken.Base64()
 }
 
-// definitionOf returns the key of the definitions that has the same URI, or one that
-// says nothing else.
-func (s *Sealer) definitionOf(where place) definitions.Key {
+// complete fills in what the definition with the same URI says and key does not: a header
+// names neither module nor PIN.
+func (s *Sealer) complete(where place, key definitions.Key) definitions.Key {
 	for _, k := range s.known {
-		if k.URI == where.uri {
-			return k
+		if k.URI != where.uri {
+			continue
 		}
+		if key.Module == "" {
+			key.Module = k.Module
+		}
+		if key.PIN == "" {
+			key.PIN = k.PIN
+		}
+		break
 	}
-	return definitions.Key{Type: definitions.KeyPKCS11, URI: where.uri}
+	return key
 }
 
 // open finds the token.
 func (s *Sealer) open(where place, key definitions.Key) (*card, error) {
+	modules, err := s.modules(where, key)
+	if err != nil {
+		return nil, err
+	}
+	return openCard(where, modules)
+}
+
+// modules returns those that may have the token.
+func (s *Sealer) modules(where place, key definitions.Key) ([]string, error) {
 	if !Built {
 		return nil, where.fail(ErrNotBuilt, "")
 	}
@@ -138,7 +163,7 @@ func (s *Sealer) open(where place, key definitions.Key) (*card, error) {
 	if len(modules) == 0 {
 		return nil, where.fail(ErrNoModule, "p11-kit has none configured%s", named(key.Module))
 	}
-	return openCard(where, modules)
+	return modules, nil
 }
 
 func named(module string) string {
@@ -162,35 +187,31 @@ func (s *Sealer) There(key definitions.Key) bool {
 	return true
 }
 
-// login gives the token its PIN, once. One that is typed on the token itself is asked
-// for there.
-func (s *Sealer) login(ctx context.Context, c *card, where place, key definitions.Key) error {
+// login gives the token its PIN, or asks for it on the token itself. One that was refused
+// is not tried again.
+func (s *Sealer) login(ctx context.Context, c *card, where place, key definitions.Key, what login) error {
 	if s.refused[where.uri] {
 		return where.fail(ErrPIN, "it was refused before")
+	}
+	// Asked first, so that nobody types what would not be used.
+	if err := c.tries().allow(where, true); err != nil {
+		return err
 	}
 	from := key.PIN
 	if s.pin != "" {
 		from = s.pin
 	}
 	if from == "" && c.hasPINPad() {
-		if err := c.tries().allow(where, true); err != nil {
-			return err
-		}
-		return s.noted(where, c.login(nil))
-	}
-	// Asked first, so that nobody types what would not be used.
-	if err := c.tries().allow(where, true); err != nil {
-		return err
+		return s.noted(where, c.login(what, nil))
 	}
 	given, err := s.readPIN(ctx, where, from)
 	if err != nil {
-		return fmt.Errorf("%s: PIN: %w", where.uri, err)
+		return err
 	}
-	defer given.text.Wipe()
 	if err := c.tries().allow(where, given.typed); err != nil {
 		return err
 	}
-	return s.noted(where, c.login(given.text.Bytes()))
+	return s.noted(where, c.login(what, given.text.Bytes()))
 }
 
 // noted remembers that a token has refused its PIN.

@@ -31,8 +31,9 @@ func (c *card) padding() string {
 	return paddingV15
 }
 
-// unwrap returns the secret that a LUKS2 token guards, for the caller to wipe.
-func (c *card) unwrap(t token) ([]byte, error) {
+// unwrap returns the secret that a LUKS2 token guards, for the caller to wipe. login is
+// called for a key that wants the PIN for every use.
+func (c *card) unwrap(t token, login func() error) ([]byte, error) {
 	key, err := c.private()
 	if err != nil {
 		return nil, err
@@ -41,11 +42,15 @@ func (c *card) unwrap(t token) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Modules older than the attribute do not know it.
+	if always, err := c.attribute(key, pkcs11.CKA_ALWAYS_AUTHENTICATE); err != nil || len(always) == 0 || always[0] == 0 {
+		login = func() error { return nil }
+	}
 	switch number(kind) {
 	case pkcs11.CKK_RSA:
-		return c.decrypt(key, t)
+		return c.decrypt(key, t, login)
 	case pkcs11.CKK_EC:
-		return c.derive(key, t.Key)
+		return c.derive(key, t.Key, login)
 	}
 	return nil, c.where.fail(ErrKey, "it is neither RSA nor EC")
 }
@@ -61,9 +66,13 @@ func number(raw []byte) uint64 {
 	return ^uint64(0)
 }
 
-func (c *card) decrypt(key pkcs11.ObjectHandle, t token) ([]byte, error) {
+func (c *card) decrypt(key pkcs11.ObjectHandle, t token, login func() error) ([]byte, error) {
 	if err := c.module.DecryptInit(c.session, []*pkcs11.Mechanism{mechanisms[t.Padding]()}, key); err != nil {
 		return nil, c.where.fail(ErrKey, "decrypt: %v", err)
+	}
+	// It is the operation that is logged in for: not before it has begun.
+	if err := login(); err != nil {
+		return nil, err
 	}
 	plain, err := c.module.Decrypt(c.session, t.Key)
 	if err != nil || len(plain) == 0 {
@@ -74,10 +83,13 @@ func (c *card) decrypt(key pkcs11.ObjectHandle, t token) ([]byte, error) {
 
 // derive agrees on the secret with the point of the LUKS2 token. What comes of it is an
 // object of this session only, and is destroyed at once.
-func (c *card) derive(key pkcs11.ObjectHandle, point []byte) ([]byte, error) {
+func (c *card) derive(key pkcs11.ObjectHandle, point []byte, login func() error) ([]byte, error) {
 	size, err := sharedSize(point)
 	if err != nil {
 		return nil, c.where.fail(ErrKey, "%v", err)
+	}
+	if err := login(); err != nil {
+		return nil, err
 	}
 	how := pkcs11.NewMechanism(pkcs11.CKM_ECDH1_DERIVE, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point))
 	shared, err := c.module.DeriveKey(c.session, []*pkcs11.Mechanism{how}, key, []*pkcs11.Attribute{
