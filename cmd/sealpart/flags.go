@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/tpm2"
@@ -114,7 +116,7 @@ func (f *planFlags) seedUUID(facts host.Facts) (uuid.UUID, error) {
 type keyFlags struct {
 	keyFile string
 	tpm2    string
-	pin     string // a key source
+	pins    []string // key sources, each with the kind of key that it is for in front, or for all
 	policy  tpm2.Search
 }
 
@@ -131,7 +133,22 @@ func (f *keyFlags) register(cmd *cobra.Command) {
 
 // registerPIN adds the flag for a PIN, which not every command with keys may try.
 func (f *keyFlags) registerPIN(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.pin, "pin", "", "the PIN of TPM keys and PKCS#11 tokens: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
+	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "the PIN of TPM keys and PKCS#11 tokens, or with tpm2= or pkcs11= in front of one kind: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
+}
+
+// pin returns the key source of the PIN of one kind of key, "" for none. What is for the
+// other kind is not tried: that would cost a try.
+func (f *keyFlags) pin(kind string) (source string) {
+	for _, given := range f.pins {
+		of, rest, found := strings.Cut(given, "=")
+		switch {
+		case found && of == kind:
+			return rest
+		case !found || of != definitions.KeyTPM2 && of != definitions.KeyPKCS11:
+			source = given // for all
+		}
+	}
+	return source
 }
 
 // parsePart splits DISK#PART.

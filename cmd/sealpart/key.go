@@ -197,7 +197,7 @@ func luksOf(arg string, section *blockdev.Section) (*disk.LUKS, error) {
 // volumeEnv is for commands on one volume, in which --key-file opens it and is no
 // definition's key.
 func (f keyFlags) volumeEnv() executor.Env {
-	env := (&keyFlags{tpm2: f.tpm2, pin: f.pin, policy: f.policy}).env(nil)
+	env := (&keyFlags{tpm2: f.tpm2, pins: f.pins, policy: f.policy}).env(nil)
 	if f.keyFile != "" {
 		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})
 	}

@@ -21,7 +21,7 @@ import (
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
 		Sealers: []executor.Sealer{
-			f.tpm(defs), pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin, keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
+			f.tpm(defs), pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin(definitions.KeyPKCS11), keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
 			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
 		},
 		Random:    rand.Reader,
@@ -58,8 +58,8 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 			}
 		}
 	}
-	sealer := tpm2.Sealer{Device: f.tpm2, Search: f.policy, PIN: f.pin, ReadPIN: new(keyfile.PINs).Read}
-	if f.pin == "" && len(sources) == 1 {
+	sealer := tpm2.Sealer{Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), ReadPIN: new(keyfile.PINs).Read}
+	if sealer.PIN == "" && len(sources) == 1 {
 		sealer.PIN = sources[0]
 	}
 	return sealer
