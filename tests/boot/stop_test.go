@@ -71,6 +71,28 @@ func TestNoKey(t *testing.T) {
 	m.mustBootPlain(t, "partition 1 is left as it is: ")
 }
 
+// TestLateTPM: a machine without a TPM is encrypted by its spare key alone, which nothing
+// in its initramfs opens the root by. Once there is a TPM, the boot adds its key and goes
+// on; the next one has nothing to do.
+func TestLateTPM(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	tpm := m.tpm
+	m.initrd, m.cmdline, m.tpm = systemdInitrd(t, m.dir, convertRoot), m.unlock(), ""
+	if log := m.boot(t); strings.Contains(log, "CHECK root") || !strings.Contains(log, "goes without a key that is not here: key 1 (tpm2)") {
+		t.Fatalf("without a TPM:\n%s", log)
+	}
+	m.plain.CheckFiles(t, m.disk)
+	m.tpm = tpm
+	if log := m.mustMount(t, "/dev/mapper/root"); !strings.Contains(log, "enroll partition 1") {
+		t.Errorf("with a TPM:\n%s", log)
+	}
+	if log := m.mustMount(t, "/dev/mapper/root"); strings.Contains(log, "enroll partition 1") {
+		t.Errorf("once more:\n%s", log)
+	}
+	m.plain.CheckFiles(t, m.disk)
+}
+
 // TestRefused: where there is no room for a header, or the kernel command line says so,
 // nothing is done and the machine boots.
 func TestRefused(t *testing.T) {
