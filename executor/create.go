@@ -111,15 +111,11 @@ func (c *creation) content(ctx context.Context) error {
 // filesystem makes the file system in a sparse temporary file without a name, without root or
 // device-mapper, and copies what it wrote.
 func (c *creation) filesystem(ctx context.Context) error {
-	file, err := os.CreateTemp(c.env.TempDir, "sealpart-*.img")
+	file, err := mkfs.Nameless(c.env.TempDir)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	// Without its name the file goes with us, however we end.
-	if err := os.Remove(file.Name()); err != nil {
-		return err
-	}
 	size := c.data.Size()
 	size = size.RoundDown(max(c.sector, 1))
 	if err := file.Truncate(int64(size)); err != nil {

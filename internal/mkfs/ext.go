@@ -60,7 +60,7 @@ func editExt(ctx context.Context, image *os.File, fs Filesystem, tree *staged) e
 // debugfs runs a script. It ends with code 0 even where commands failed, but says
 // so: beside the echo of each command it prints only its version.
 func debugfs(ctx context.Context, image *os.File, fs Filesystem, script string) error {
-	file, err := nameless(fs.TempDir)
+	file, err := Nameless(fs.TempDir)
 	if err != nil {
 		return err
 	}
@@ -81,16 +81,6 @@ func debugfs(ctx context.Context, image *os.File, fs Filesystem, script string) 
 		}
 	}
 	return nil
-}
-
-// nameless makes a temporary file that nobody else can open and that goes with us,
-// however we end.
-func nameless(dir string) (*os.File, error) {
-	file, err := os.CreateTemp(dir, "sealpart-*")
-	if err != nil {
-		return nil, err
-	}
-	return file, os.Remove(file.Name())
 }
 
 // quote writes a path for debugfs.
