@@ -70,7 +70,7 @@ func (t *TPM) chooseBank(wanted ...string) (bank, error) {
 			return bankNamed(name)
 		}
 	}
-	return bank{}, fmt.Errorf("PCR bank %s: %w by this TPM, which keeps %s",
+	return bank{}, fmt.Errorf("PCR bank %s: %w by this TPM, which keeps %s: name one of those, or switch the bank on (tpm2_pcrallocate, and a reboot)",
 		strings.Join(wanted, " or "), ErrUnsupported, strings.Join(active, ", "))
 }
 

@@ -43,6 +43,9 @@ func (Sealer) TokenType() string { return tokenType }
 // Seal makes a random secret, seals it as key says, and returns the passphrase
 // that comes of it.
 func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
+	if !s.There(key) { // before a PIN is asked for that nothing needs
+		return executor.Sealed{}, fmt.Errorf("TPM device %q: %w", s.Device, ErrNoTPM)
+	}
 	pin, err := s.readPIN(ctx, key.PIN, true)
 	if err != nil {
 		return executor.Sealed{}, err
