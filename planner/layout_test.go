@@ -357,52 +357,6 @@ func TestDamagedTables(t *testing.T) {
 	}
 }
 
-// TestLaws: plans that break a law are refused, whoever made them.
-func TestLaws(t *testing.T) {
-	snap := gpt(disk.GiB, there("root", 2048, 204800), there("srv", 206848, 204800))
-	defs := named(want("root"), want("home", encrypted))
-	cases := map[string]func(*Plan){
-		"fingerprint":     func(p *Plan) { p.Target.Fingerprint = "" },
-		"version":         func(p *Plan) { p.Version++ },
-		"smaller disk":    func(p *Plan) { p.Target.Size -= 512 },
-		"table moved":     func(p *Plan) { p.Table.FirstUsable++ },
-		"table too long":  func(p *Plan) { p.Table.LastUsable += 40 },
-		"foreign renamed": func(p *Plan) { p.Rows[1].Name = "x" },
-		"foreign deleted": func(p *Plan) { p.Rows[1].Activity = ActivityDelete },
-		"row lost":        func(p *Plan) { p.Rows = p.Rows[1:] },
-		"row twice":       func(p *Plan) { p.Rows = append(p.Rows, p.Rows[0]) },
-		"shrunk":          func(p *Plan) { p.Rows[0].Size -= 4096; p.Rows[0].Activity = ActivityResize },
-		"moved":           func(p *Plan) { p.Rows[0].Offset += 4096 },
-		"renumbered":      func(p *Plan) { p.Rows[0].Number = 9 },
-		"new UUID":        func(p *Plan) { p.Rows[0].UUID = testSeed },
-		"attributes":      func(p *Plan) { p.Rows[0].Attributes = 1 },
-		"number twice":    func(p *Plan) { p.Rows[2].Number = 1 },
-		"UUID twice":      func(p *Plan) { p.Rows[2].UUID = p.Rows[0].UUID },
-		"long name":       func(p *Plan) { p.Rows[2].Name = strings.Repeat("x", 37) },
-		"overlap":         func(p *Plan) { p.Rows[2].Offset -= 4096 },
-		"outside":         func(p *Plan) { p.Rows[2].Size += disk.GiB },
-		"unaligned":       func(p *Plan) { p.Rows[2].Size -= 512 },
-		"no action":       func(p *Plan) { p.Actions = nil },
-		"action twice":    func(p *Plan) { p.Actions = append(p.Actions, p.Actions[0]) },
-		"wrong extent": func(p *Plan) {
-			c := p.Actions[0].(Create)
-			c.Extent.Offset -= 4096
-			p.Actions[0] = c
-		},
-		"on an existing one": func(p *Plan) { p.Actions[0] = Create{Number: 1, Extent: p.Rows[0].Extent} },
-		"converts a foreign one": func(p *Plan) {
-			p.Actions = append(p.Actions, Reencrypt{Number: 2, Extent: p.Rows[1].Extent, Shift: Shift, Encryption: *p.Actions[0].(Create).Encryption})
-		},
-	}
-	for name, breakLaw := range cases {
-		p := plan(t, defs, snap, options(EmptyRefuse))
-		breakLaw(p)
-		if err := Check(p, snap); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
-
 func TestNoSpace(t *testing.T) {
 	_, err := Make(named(want("home"), want("var", sizes(disk.GiB, 0))), blank(100*disk.MiB), host.Facts{}, options(EmptyAllow))
 	var noSpace *NoSpaceError

@@ -104,20 +104,3 @@ func TestMBRRefusals(t *testing.T) {
 		}
 	}
 }
-
-// TestMBRLaws: no plan touches the table of an MBR.
-func TestMBRLaws(t *testing.T) {
-	defs := named(matching(byFilesystem, convertAs("shrink")))
-	for name, breakLaw := range map[string]func(*Plan){
-		"moved":      func(p *Plan) { p.Rows[1].Offset += 4096 },
-		"grown":      func(p *Plan) { p.Rows[1].Size += 4096; p.Rows[1].Activity = ActivityResize },
-		"attributes": func(p *Plan) { p.Rows[1].Attributes |= disk.AttributeGrowFileSystem },
-		"a GPT":      func(p *Plan) { p.Table = gpt(disk.GiB).Table },
-	} {
-		p := plan(t, defs, pi(), options(EmptyRefuse))
-		breakLaw(p)
-		if err := Check(p, pi()); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-}
