@@ -116,7 +116,7 @@ func newVolumeWith(env Env, e planner.Encryption, passphrase string) (*volume, e
 		return nil, err
 	}
 	v := &volume{key: key, header: header, front: &front{}}
-	if _, err := header.AddKeyslot(v.front, key.Bytes(), []byte(passphrase), luks2.TokenKDF(), env.Random); err != nil {
+	if _, err := header.AddKeyslot(context.Background(), v.front, key.Bytes(), []byte(passphrase), luks2.TokenKDF(), env.Random); err != nil {
 		return nil, err
 	}
 	return v, header.Commit(v.front)
@@ -273,7 +273,7 @@ func (w *world) checkData(t testing.TB, passphrase, when string) *luks2.Header {
 		t.Errorf("%s: left in conversion: %+v, %v", when, state, err)
 		return nil
 	}
-	opened, _, err := header.Open(w.home, []byte(passphrase))
+	opened, _, err := header.Open(t.Context(), w.home, []byte(passphrase))
 	if err != nil {
 		t.Errorf("%s: %v", when, err)
 		return nil
@@ -307,7 +307,7 @@ func (w *world) checkKeyslots(t testing.TB, header *luks2.Header, when string) {
 	if tokens := header.Tokens(); len(tokens) != 1 || len(tokens[0].Keyslots) != 1 {
 		t.Errorf("%s: the tokens are %v", when, tokens)
 	}
-	if _, _, err := header.Open(w.home, []byte(vendorPassphrase)); err == nil {
+	if _, _, err := header.Open(t.Context(), w.home, []byte(vendorPassphrase)); err == nil {
 		t.Errorf("%s: the vendor's passphrase opens the volume", when)
 	}
 }

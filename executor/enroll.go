@@ -93,7 +93,7 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 	}
 	defer passphrase.Wipe()
 	for _, slot := range holding(v.header, luks2.HoldsFinal) {
-		key, err := openKeyslot(v.header, v.device, slot, passphrase)
+		key, err := openKeyslot(ctx, v.header, v.device, slot, passphrase)
 		if errors.Is(err, luks2.ErrWrongPassphrase) {
 			continue
 		}

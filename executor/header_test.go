@@ -134,11 +134,11 @@ func opensOne(t *testing.T, dev blockdev.Device, others []string, k int) {
 	if len(h.Keyslots()) != 2 {
 		t.Errorf("after operation %d: %d keyslots", k, len(h.Keyslots()))
 	}
-	if _, err := h.OpenKeyslot(dev, 0, []byte("first")); err != nil {
+	if _, err := h.OpenKeyslot(t.Context(), dev, 0, []byte("first")); err != nil {
 		t.Errorf("after operation %d: %v", k, err)
 	}
 	for _, other := range others {
-		if _, err = h.OpenKeyslot(dev, 1, []byte(other)); err == nil {
+		if _, err = h.OpenKeyslot(t.Context(), dev, 1, []byte(other)); err == nil {
 			return
 		}
 	}

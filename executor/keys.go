@@ -50,9 +50,9 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 
 // checkNew refuses a key in the place of another that is the same secret: then nothing
 // would change, and the old one be believed gone.
-func (v *volume) checkNew(sealed Sealed) error {
+func (v *volume) checkNew(ctx context.Context, sealed Sealed) error {
 	for _, slot := range v.replaced {
-		key, err := openKeyslot(v.header, v.device, slot, sealed.Passphrase)
+		key, err := openKeyslot(ctx, v.header, v.device, slot, sealed.Passphrase)
 		if err == nil {
 			clear(key)
 			return fmt.Errorf("it is the key that keyslot %d has already", slot)

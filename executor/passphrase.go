@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -16,12 +17,12 @@ const RecoveryToken = "systemd-recovery"
 // openKeyslot returns the key of a keyslot by what a person or a file gives as its
 // passphrase: the very bytes, but for a recovery key, which may be written in any case,
 // with or without dashes.
-func openKeyslot(h *luks2.Header, r io.ReaderAt, slot int, passphrase *secret.Buffer) ([]byte, error) {
+func openKeyslot(ctx context.Context, h *luks2.Header, r io.ReaderAt, slot int, passphrase *secret.Buffer) ([]byte, error) {
 	recovery := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool {
 		return t.Type == RecoveryToken && slices.Contains(t.Keyslots, slot)
 	})
 	if !recovery {
-		return h.OpenKeyslot(r, slot, passphrase.Bytes())
+		return h.OpenKeyslot(ctx, r, slot, passphrase.Bytes())
 	}
 	text, err := modhex.Normalize(passphrase.Bytes())
 	if err != nil {
@@ -31,5 +32,5 @@ func openKeyslot(h *luks2.Header, r io.ReaderAt, slot int, passphrase *secret.Bu
 		return nil, fmt.Errorf("open keyslot %d: %w: it is that of a recovery key, and this is none", slot, luks2.ErrWrongPassphrase)
 	}
 	defer text.Wipe()
-	return h.OpenKeyslot(r, slot, text.Bytes())
+	return h.OpenKeyslot(ctx, r, slot, text.Bytes())
 }

@@ -56,7 +56,7 @@ func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	}
 	options := luks2.RekeyOptions{Cipher: c.action.Encryption.Cipher, SectorSize: int(c.action.Encryption.SectorSize)}
 	options.ForwardOptions = c.forwardOptions(max(options.SectorSize, c.header.SectorSize()))
-	return c.header.BeginRekey(options, v.old.Bytes(), v.key.Bytes())
+	return c.header.BeginRekey(ctx, options, v.old.Bytes(), v.key.Bytes())
 }
 
 // dropKeyslots takes keyslots out of a header, with the tokens that are only for
@@ -83,7 +83,7 @@ func (c *conversion) existingKey(ctx context.Context, what luks2.Holds) (*secret
 		return nil, fmt.Errorf("existing key %s: %w", c.action.ExistingKey, err)
 	}
 	defer passphrase.Wipe()
-	key, err := openAny(c.header, c.home, holding(c.header, what), passphrase)
+	key, err := openAny(ctx, c.header, c.home, holding(c.header, what), passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("existing key %s: %w", c.action.ExistingKey, err)
 	}

@@ -114,11 +114,11 @@ func (c *conversion) unlock(ctx context.Context, state *luks2.Reencryption) (key
 	if keys.new, err = c.open(ctx, luks2.HoldsFinal); err != nil {
 		return keys, err
 	}
-	if err = c.header.VerifyKey(keys.new.Bytes()); err != nil {
+	if err = c.header.VerifyKey(ctx, keys.new.Bytes()); err != nil {
 		return keys, err
 	}
 	if state.Mode != string(planner.ModeRekey) {
-		return keys, c.header.VerifyReencryption(nil, keys.new.Bytes())
+		return keys, c.header.VerifyReencryption(ctx, nil, keys.new.Bytes())
 	}
 	if state.State == luks2.Unfinished {
 		return keys, nil
@@ -126,7 +126,7 @@ func (c *conversion) unlock(ctx context.Context, state *luks2.Reencryption) (key
 	if keys.old, err = c.open(ctx, luks2.HoldsPrevious); err != nil {
 		return keys, fmt.Errorf("the key of the data that is not converted yet: %w", err)
 	}
-	return keys, c.header.VerifyReencryption(keys.old.Bytes(), keys.new.Bytes())
+	return keys, c.header.VerifyReencryption(ctx, keys.old.Bytes(), keys.new.Bytes())
 }
 
 // open returns one of the volume's keys, by what the header carries, the keys of the

@@ -103,7 +103,7 @@ func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt,
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	return openAny(h, r, slots, passphrase)
+	return openAny(ctx, h, r, slots, passphrase)
 }
 
 // unlockByKey tries a key without a token on the keyslots.
@@ -117,15 +117,15 @@ func unlockByKey(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, k
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	return openAny(h, r, slots, passphrase)
+	return openAny(ctx, h, r, slots, passphrase)
 }
 
 // openAny returns the key of the first of these keyslots that the passphrase opens.
 // One that could not be tried is told only where no other opens.
-func openAny(h *luks2.Header, r io.ReaderAt, slots []int, passphrase *secret.Buffer) (*secret.Buffer, error) {
+func openAny(ctx context.Context, h *luks2.Header, r io.ReaderAt, slots []int, passphrase *secret.Buffer) (*secret.Buffer, error) {
 	var broken error
 	for _, slot := range slots {
-		key, err := openKeyslot(h, r, slot, passphrase)
+		key, err := openKeyslot(ctx, h, r, slot, passphrase)
 		if err == nil {
 			return secret.Take(key)
 		}

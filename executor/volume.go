@@ -113,7 +113,7 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		return err
 	}
 	defer sealed.Passphrase.Wipe()
-	if err := v.checkNew(sealed); err != nil {
+	if err := v.checkNew(ctx, sealed); err != nil {
 		return err
 	}
 	if sealed.Unproven == "" {
@@ -125,7 +125,7 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 		if key == nil {
 			continue
 		}
-		slot, err := v.addKeyslot(env, key, sealed, v.tokenFor(k, sealed))
+		slot, err := v.addKeyslot(ctx, env, key, sealed, v.tokenFor(k, sealed))
 		if err != nil {
 			return err
 		}
@@ -147,12 +147,12 @@ func (v *volume) tokenFor(k definitions.Key, sealed Sealed) []byte {
 }
 
 // addKeyslot adds a keyslot that holds key, with its token.
-func (v *volume) addKeyslot(env Env, key *secret.Buffer, sealed Sealed, unbound []byte) (int, error) {
+func (v *volume) addKeyslot(ctx context.Context, env Env, key *secret.Buffer, sealed Sealed, unbound []byte) (int, error) {
 	add := v.header.AddKeyslot
 	if v.old != nil && key == v.key {
 		add = v.header.AddUnboundKeyslot
 	}
-	slot, err := add(v.device, key.Bytes(), sealed.Passphrase.Bytes(), sealed.KDF, env.Random)
+	slot, err := add(ctx, v.device, key.Bytes(), sealed.Passphrase.Bytes(), sealed.KDF, env.Random)
 	if err != nil || unbound == nil {
 		return slot, err
 	}
@@ -184,7 +184,7 @@ func (v *volume) prove(ctx context.Context, sealer Sealer, k definitions.Key, se
 		}
 		defer passphrase.Wipe()
 	}
-	opened, err := v.header.OpenKeyslot(v.device, slot, passphrase.Bytes())
+	opened, err := v.header.OpenKeyslot(ctx, v.device, slot, passphrase.Bytes())
 	if err != nil {
 		return fmt.Errorf("sealed, but keyslot %d does not open by it: %w", slot, err)
 	}

@@ -1,6 +1,7 @@
 package luks2
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -12,13 +13,13 @@ import (
 //
 // The first keyslot of a fresh header decides which key the volume has. Later ones
 // fail with ErrWrongKey for any other key; see AddUnboundKeyslot.
-func (h *Header) AddKeyslot(d Device, volumeKey, passphrase []byte, k KDF, rnd io.Reader) (int, error) {
-	owner, found, err := h.digestForKey(volumeKey)
+func (h *Header) AddKeyslot(ctx context.Context, d Device, volumeKey, passphrase []byte, k KDF, rnd io.Reader) (int, error) {
+	owner, found, err := h.digestForKey(ctx, volumeKey)
 	if err != nil {
 		return 0, err
 	}
 	if found {
-		return h.addKeyslot(d, volumeKey, passphrase, k, rnd, owner.id, nil)
+		return h.addKeyslot(ctx, d, volumeKey, passphrase, k, rnd, owner.id, nil)
 	}
 	data := h.dataSegment()
 	if _, ok := h.digestOf(data.ID); ok || data.Type != "crypt" {
@@ -27,28 +28,28 @@ func (h *Header) AddKeyslot(d Device, volumeKey, passphrase []byte, k KDF, rnd i
 	if len(volumeKey) != h.formatKeySize {
 		return 0, fmt.Errorf("add a keyslot: the volume key has %d bytes, not %d", len(volumeKey), h.formatKeySize)
 	}
-	return h.addKeyslot(d, volumeKey, passphrase, k, rnd, none, []int{data.ID})
+	return h.addKeyslot(ctx, d, volumeKey, passphrase, k, rnd, none, []int{data.ID})
 }
 
 // AddUnboundKeyslot makes a keyslot for a key that no data uses yet: the new key of
 // a BeginRekey. Keyslots of the same key share a digest. See AddKeyslot for the rest.
-func (h *Header) AddUnboundKeyslot(d Device, key, passphrase []byte, k KDF, rnd io.Reader) (int, error) {
+func (h *Header) AddUnboundKeyslot(ctx context.Context, d Device, key, passphrase []byte, k KDF, rnd io.Reader) (int, error) {
 	if len(key) < 1 || len(key) > maxKeySize {
 		return 0, fmt.Errorf("add a keyslot: a key of %d bytes is not possible", len(key))
 	}
-	owner, found, err := h.digestForKey(key)
+	owner, found, err := h.digestForKey(ctx, key)
 	if err != nil {
 		return 0, err
 	}
 	if found && len(owner.segments) > 0 {
 		return 0, fmt.Errorf("add an unbound keyslot: the key is the volume's own")
 	}
-	return h.addKeyslot(d, key, passphrase, k, rnd, owner.id, nil)
+	return h.addKeyslot(ctx, d, key, passphrase, k, rnd, owner.id, nil)
 }
 
 // addKeyslot adds to the digest owner, or to a new one with these segments where
 // owner is none.
-func (h *Header) addKeyslot(d Device, key, passphrase []byte, k KDF, rnd io.Reader, owner int, segments []int) (int, error) {
+func (h *Header) addKeyslot(ctx context.Context, d Device, key, passphrase []byte, k KDF, rnd io.Reader, owner int, segments []int) (int, error) {
 	slot, err := h.planKeyslot(len(key), k, rnd)
 	if err != nil {
 		return 0, fmt.Errorf("add a keyslot: %w", err)
@@ -62,7 +63,7 @@ func (h *Header) addKeyslot(d Device, key, passphrase []byte, k KDF, rnd io.Read
 	if err := h.adopt(t); err != nil {
 		return 0, fmt.Errorf("add a keyslot: %w", err)
 	}
-	if err := slot.store(d, key, passphrase, rnd); err != nil {
+	if err := slot.store(ctx, d, key, passphrase, rnd); err != nil {
 		h.tree, h.meta = oldTree, oldMeta
 		return 0, fmt.Errorf("write keyslot %d: %w", slot.ID, err)
 	}
@@ -112,8 +113,8 @@ func (t *tree) enlist(slot, owner int, key []byte, segments []int, rnd io.Reader
 
 // store writes the keyslot's area: the split key, encrypted by the passphrase, and
 // random bytes to the area's end.
-func (s Keyslot) store(d Device, key, passphrase []byte, rnd io.Reader) error {
-	areaKey, err := s.KDF.derive(passphrase, s.salt, s.AreaKeySize)
+func (s Keyslot) store(ctx context.Context, d Device, key, passphrase []byte, rnd io.Reader) error {
+	areaKey, err := s.KDF.derive(ctx, passphrase, s.salt, s.AreaKeySize)
 	if err != nil {
 		return err
 	}

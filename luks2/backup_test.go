@@ -43,10 +43,10 @@ func backedUp(t *testing.T) (now memory, backup memory, before, after map[int]st
 	check(t, err)
 	var b bytes.Buffer
 	check(t, h.Backup(m, &b))
-	key, _, err := h.Open(m, []byte(passphrase))
+	key, _, err := h.Open(t.Context(), m, []byte(passphrase))
 	check(t, err)
 	check(t, h.RemoveKeyslot(m, 1, rand.Reader))
-	id, err := h.AddKeyslot(m, key, []byte("new"), TokenKDF(), rand.Reader)
+	id, err := h.AddKeyslot(t.Context(), m, key, []byte("new"), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.Commit(m))
 	return m, b.Bytes(), map[int]string{0: passphrase, 1: "second"}, map[int]string{0: passphrase, id: "new"}
@@ -69,7 +69,7 @@ func TestPowerCutInRestore(t *testing.T) {
 		} else {
 			seen[state] = true
 		}
-		_, secondErr := h.OpenKeyslot(m, 1, []byte("second"))
+		_, secondErr := h.OpenKeyslot(t.Context(), m, 1, []byte("second"))
 		states[secondErr == nil]++
 		want := after
 		if secondErr == nil {
@@ -112,7 +112,7 @@ func opens(t *testing.T, m memory, passphrases map[int]string, where string) {
 		t.Fatalf("%s: %d keyslots, want %d", where, len(h.Keyslots()), len(passphrases))
 	}
 	for id, p := range passphrases {
-		if _, err := h.OpenKeyslot(m, id, []byte(p)); err != nil {
+		if _, err := h.OpenKeyslot(t.Context(), m, id, []byte(p)); err != nil {
 			t.Fatalf("%s: keyslot %d: %v", where, id, err)
 		}
 	}

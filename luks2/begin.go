@@ -1,6 +1,7 @@
 package luks2
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -93,8 +94,8 @@ type RekeyOptions struct {
 // BeginRekey turns the header of a volume into one whose data is to be encrypted anew
 // with another volume key, which must have a keyslot: see AddUnboundKeyslot. The old
 // key's keyslots go with Finish. It is in memory.
-func (h *Header) BeginRekey(o RekeyOptions, oldKey, newKey []byte) error {
-	r, err := h.planRekey(o, oldKey, newKey)
+func (h *Header) BeginRekey(ctx context.Context, o RekeyOptions, oldKey, newKey []byte) error {
+	r, err := h.planRekey(ctx, o, oldKey, newKey)
 	if err == nil {
 		err = h.begin(r, o.DeviceSize, oldKey, newKey, o.Rand)
 	}
@@ -105,11 +106,11 @@ func (h *Header) BeginRekey(o RekeyOptions, oldKey, newKey []byte) error {
 }
 
 // planRekey checks the keys, and decides on the new form of the data.
-func (h *Header) planRekey(o RekeyOptions, oldKey, newKey []byte) (*Reencryption, error) {
-	if err := h.VerifyKey(oldKey); err != nil {
+func (h *Header) planRekey(ctx context.Context, o RekeyOptions, oldKey, newKey []byte) (*Reencryption, error) {
+	if err := h.VerifyKey(ctx, oldKey); err != nil {
 		return nil, fmt.Errorf("old key: %w", err)
 	}
-	d, found, err := h.digestForKey(newKey)
+	d, found, err := h.digestForKey(ctx, newKey)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func (h *Header) complete(r *Reencryption, newKey []byte) (err error) {
 	}
 	if r.oldDigest = owner.id; r.Mode == "encrypt" {
 		r.oldDigest, r.newDigest, r.Final = none, owner.id, data
-		if err := owner.verify(newKey); err != nil {
+		if err := owner.verify(context.Background(), newKey); err != nil {
 			return err
 		}
 	}

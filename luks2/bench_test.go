@@ -14,7 +14,7 @@ func BenchmarkZone(b *testing.B) {
 	h, err := Format(options(shift, unit))
 	check(b, err)
 	key := bytes.Repeat([]byte{7}, 64)
-	_, err = h.AddKeyslot(d, key, []byte("passphrase"), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(b.Context(), d, key, []byte("passphrase"), TokenKDF(), rand.Reader)
 	check(b, err)
 	const data = 1 << 50
 	check(b, h.BeginEncrypt(EncryptOptions{Shift: shift, DeviceSize: data + 2*shift, DataSize: data, Rand: rand.Reader}, key))

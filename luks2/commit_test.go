@@ -106,9 +106,9 @@ func TestPowerCutKeepsKeyslots(t *testing.T) {
 	before := memory(bytes.Clone(r.memory))
 	h, err := r.read()
 	check(t, err)
-	key, _, err := h.Open(r, []byte(passphrase))
+	key, _, err := h.Open(t.Context(), r, []byte(passphrase))
 	check(t, err)
-	_, err = h.AddKeyslot(r, key, []byte("third"), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), r, key, []byte("third"), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.Commit(r))
 	check(t, h.RemoveKeyslot(r, 1, rand.Reader))
@@ -123,12 +123,12 @@ func TestPowerCutKeepsKeyslots(t *testing.T) {
 		}
 		seen[state] = true
 		for _, s := range h.Keyslots() {
-			if _, err := h.OpenKeyslot(m, s.ID, []byte(passphrases[s.ID])); err != nil {
+			if _, err := h.OpenKeyslot(t.Context(), m, s.ID, []byte(passphrases[s.ID])); err != nil {
 				t.Fatalf("%s: %v", cut, err)
 			}
 		}
 	})
-	_, err = h.OpenKeyslot(r, 1, []byte("second"))
+	_, err = h.OpenKeyslot(t.Context(), r, 1, []byte("second"))
 	wants(t, err, "there is no keyslot 1")
 }
 
@@ -191,20 +191,20 @@ func TestRemovedAreaIsNotReusedTooEarly(t *testing.T) {
 	m := volume(t)
 	h, err := m.read()
 	check(t, err)
-	key, _, err := h.Open(m, []byte(passphrase))
+	key, _, err := h.Open(t.Context(), m, []byte(passphrase))
 	check(t, err)
 	check(t, h.DropKeyslot(1))
 	wants(t, h.WipeRemoved(m, rand.Reader), "keyslot 1 must not be wiped before its removal is committed")
-	id, err := h.AddKeyslot(m, key, []byte("new"), TokenKDF(), rand.Reader)
+	id, err := h.AddKeyslot(t.Context(), m, key, []byte("new"), TokenKDF(), rand.Reader)
 	check(t, err)
 	equal(t, "id", id, 1)
 	onDisk, err := m.read()
 	check(t, err)
-	_, err = onDisk.OpenKeyslot(m, 1, []byte("second"))
+	_, err = onDisk.OpenKeyslot(t.Context(), m, 1, []byte("second"))
 	check(t, err)
 	check(t, h.Commit(m))
 	check(t, h.WipeRemoved(m, rand.Reader))
-	_, err = h.OpenKeyslot(m, 1, []byte("new"))
+	_, err = h.OpenKeyslot(t.Context(), m, 1, []byte("new"))
 	check(t, err)
 }
 
@@ -212,14 +212,14 @@ func TestFullHeader(t *testing.T) {
 	m := volume(t)
 	h, err := m.read()
 	check(t, err)
-	key, _, err := h.Open(m, []byte(passphrase))
+	key, _, err := h.Open(t.Context(), m, []byte(passphrase))
 	check(t, err)
-	_, err = h.AddKeyslot(m, key, []byte("third"), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), m, key, []byte("third"), TokenKDF(), rand.Reader)
 	check(t, err)
 	before := bytes.Clone(m)
-	_, err = h.AddKeyslot(m, key, []byte("fourth"), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), m, key, []byte("fourth"), TokenKDF(), rand.Reader)
 	wants(t, err, "add a keyslot: no room for 131072 bytes in the keyslots area of 491520 bytes")
-	_, err = h.AddKeyslot(m, key, []byte("fourth"), KDF{Type: "argon2id", Time: 3, MemoryKiB: 64, CPUs: 1}, rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), m, key, []byte("fourth"), KDF{Type: "argon2id", Time: 3, MemoryKiB: 64, CPUs: 1}, rand.Reader)
 	wants(t, err, "add a keyslot: kdf: 3 passes are less than 4, or too many")
 	wants(t, h.FillKeyslotsArea(m, rand.Reader), "the header has keyslots: filling their area would destroy them")
 	if !bytes.Equal(before, m) {

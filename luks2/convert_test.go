@@ -154,7 +154,7 @@ func shifted(t testing.TB, shift, data, spare int64, sectorSize int) *job {
 	check(t, err)
 	j.h, j.newKey = h, random(t, 64)
 	check(t, h.FillKeyslotsArea(j, rand.Reader))
-	_, err = h.AddKeyslot(j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.BeginEncrypt(EncryptOptions{Shift: shift, DeviceSize: j.size, DataSize: data, Rand: rand.Reader}, j.newKey))
 	check(t, h.Commit(j))
@@ -169,7 +169,7 @@ func gap(t testing.TB, resilience string, sums int) *job {
 	h, err := Format(options(mib, 512))
 	check(t, err)
 	j.h, j.newKey = h, random(t, 64)
-	_, err = h.AddKeyslot(j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.BeginEncryptForward(ForwardOptions{resilience, "sha256", sums, j.size, rand.Reader}, j.newKey))
 	check(t, h.Commit(j))
@@ -186,11 +186,11 @@ func rekey(t testing.TB, resilience string, sums int) *job {
 	crypt(t, j.oldKey, old, 0, 512, true)
 	j.put(old, 2*mib)
 	j.h, j.newKey = j.read(), random(t, 64)
-	_, err := j.h.AddUnboundKeyslot(j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
+	_, err := j.h.AddUnboundKeyslot(t.Context(), j, j.newKey, []byte(passphrase), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, j.h.Commit(j))
 	o := RekeyOptions{ForwardOptions: ForwardOptions{resilience, "sha256", sums, j.size, rand.Reader}, SectorSize: 4096}
-	check(t, j.h.BeginRekey(o, j.oldKey, j.newKey))
+	check(t, j.h.BeginRekey(t.Context(), o, j.oldKey, j.newKey))
 	check(t, j.h.Commit(j))
 	return j
 }
@@ -239,8 +239,8 @@ func finishFrom(t *testing.T, j *job, done int, stop float64) {
 	if stop >= 0 {
 		j.hot(stop)
 	}
-	check(t, j.h.VerifyReencryption(j.oldKey, j.newKey))
-	if err := j.h.VerifyReencryption(j.oldKey, random(t, 64)); err != ErrReencryption {
+	check(t, j.h.VerifyReencryption(t.Context(), j.oldKey, j.newKey))
+	if err := j.h.VerifyReencryption(t.Context(), j.oldKey, random(t, 64)); err != ErrReencryption {
 		t.Fatal(err)
 	}
 	j.opens(passphrase)
@@ -279,9 +279,9 @@ func TestBeginAsCryptsetupDoes(t *testing.T) {
 	}
 	want.newDigest, want.oldDigest, want.version = got.newDigest, got.oldDigest, got.version
 	equal(t, "conversion", fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", *want))
-	key, _, err := theirs.h.Open(theirs, []byte(passphrase))
+	key, _, err := theirs.h.Open(t.Context(), theirs, []byte(passphrase))
 	check(t, err)
-	check(t, theirs.h.VerifyReencryption(nil, key))
+	check(t, theirs.h.VerifyReencryption(t.Context(), nil, key))
 	theirs.newKey = key
 	theirs.finish()
 	theirs.decrypts(key, theirs.plain)
@@ -307,11 +307,11 @@ func TestTheirRekeyIsRead(t *testing.T) {
 		for _, s := range j.h.Keyslots() {
 			if s.Holds == HoldsFinal {
 				var err error
-				j.newKey, err = j.h.OpenKeyslot(j, s.ID, []byte(passphrase))
+				j.newKey, err = j.h.OpenKeyslot(t.Context(), j, s.ID, []byte(passphrase))
 				check(t, err)
 			}
 		}
-		check(t, j.h.VerifyReencryption(j.oldKey, j.newKey))
+		check(t, j.h.VerifyReencryption(t.Context(), j.oldKey, j.newKey))
 		j.finish()
 		j.decrypts(j.newKey, j.plain)
 		j.opens(passphrase)
@@ -420,7 +420,7 @@ func TestBeginRefused(t *testing.T) {
 	wants(t, h.BeginEncryptForward(ForwardOptions{"none", "", 0, 16 * mib, rand.Reader}, key), `begin encryption: resilience "none" is neither checksum nor journal`)
 	wants(t, h.BeginEncryptForward(ForwardOptions{"checksum", "sha256", 512, 16 * mib, rand.Reader}, key), "begin encryption: checksums over 512 bytes cannot tell half written sectors")
 	wants(t, h.BeginEncryptForward(ForwardOptions{"journal", "", 0, 16*mib + 512, rand.Reader}, key), "begin encryption: the device has 14680576 bytes for data, which is not a multiple of 4096")
-	wants(t, h.BeginRekey(RekeyOptions{}, key, random(t, 64)), "begin re-encryption: the new key has no keyslot, or is the old one")
+	wants(t, h.BeginRekey(t.Context(), RekeyOptions{}, key, random(t, 64)), "begin re-encryption: the new key has no keyslot, or is the old one")
 	wants(t, h.BeginEncrypt(EncryptOptions{Shift: 2 * mib, DeviceSize: 16 * mib, DataSize: 8 * mib, Rand: rand.Reader}, random(t, 64)),
 		"begin encryption: not the volume key of this header")
 }

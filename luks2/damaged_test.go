@@ -33,7 +33,7 @@ func volume(t testing.TB) memory {
 	check(t, err)
 	key := random(t, 32)
 	for _, p := range []string{passphrase, "second"} {
-		_, err = h.AddKeyslot(m, key, []byte(p), TokenKDF(), rand.Reader)
+		_, err = h.AddKeyslot(t.Context(), m, key, []byte(p), TokenKDF(), rand.Reader)
 		check(t, err)
 	}
 	_, err = h.AddToken([]byte(`{"type":"a","keyslots":["0"]}`))
@@ -321,9 +321,9 @@ func TestHostileCosts(t *testing.T) {
 		m.json(swap(`"pbkdf2","hash":"sha512","iterations":1000`, kdf))
 		h, err := m.read()
 		check(t, err)
-		_, err = h.OpenKeyslot(m, 0, []byte(passphrase))
+		_, err = h.OpenKeyslot(t.Context(), m, 0, []byte(passphrase))
 		wants(t, err, text)
-		_, slot, err := h.Open(m, []byte("second"))
+		_, slot, err := h.Open(t.Context(), m, []byte("second"))
 		check(t, err)
 		equal(t, "slot", slot, 1)
 	}

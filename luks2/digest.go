@@ -2,6 +2,7 @@ package luks2
 
 import (
 	"bytes"
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func newDigest(key []byte, keyslots, segments []int, rnd io.Reader) (object, err
 	if _, err := io.ReadFull(rnd, salt); err != nil {
 		return nil, fmt.Errorf("random salt: %w", err)
 	}
-	value, err := pbkdf2Key(digestHash, key, salt, digestIterations, saltSize)
+	value, err := pbkdf2Key(context.Background(), digestHash, key, salt, digestIterations, saltSize)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +56,11 @@ func newDigest(key []byte, keyslots, segments []int, rnd io.Reader) (object, err
 }
 
 // verify returns ErrWrongKey where key is not the one of the digest.
-func (d digest) verify(key []byte) error {
+func (d digest) verify(ctx context.Context, key []byte) error {
 	if d.kind != "pbkdf2" {
 		return fmt.Errorf("digest %d: type %.40q is not known", d.id, d.kind)
 	}
-	value, err := pbkdf2Key(d.hash, key, d.salt, d.iterations, len(d.value))
+	value, err := pbkdf2Key(ctx, d.hash, key, d.salt, d.iterations, len(d.value))
 	if err != nil {
 		return fmt.Errorf("digest %d: %w", d.id, err)
 	}
@@ -92,22 +93,22 @@ const none = -1
 
 // VerifyKey returns ErrWrongKey where volumeKey is not the key of the volume's data;
 // while it is converted, of its data afterwards.
-func (h *Header) VerifyKey(volumeKey []byte) error {
+func (h *Header) VerifyKey(ctx context.Context, volumeKey []byte) error {
 	d, ok := h.digestOf(h.dataSegment().ID)
 	if !ok {
 		return fmt.Errorf("the volume's data has no digest to verify a key with")
 	}
-	return d.verify(volumeKey)
+	return d.verify(ctx, volumeKey)
 }
 
 // digestForKey returns the digest of a key that keyslots may be added to: one that
 // has segments, or keyslots of its own that are no re-encryption slot.
-func (h *Header) digestForKey(key []byte) (digest, bool, error) {
+func (h *Header) digestForKey(ctx context.Context, key []byte) (digest, bool, error) {
 	for _, d := range h.meta.digests {
 		if d.kind != "pbkdf2" || h.isReencryptDigest(d) {
 			continue
 		}
-		switch err := d.verify(key); {
+		switch err := d.verify(ctx, key); {
 		case err == nil:
 			return d, true, nil
 		case errors.Is(err, ErrWrongKey):

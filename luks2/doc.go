@@ -21,7 +21,7 @@
 // that this package does not know are kept, at every level.
 //
 //	h, err := luks2.Read(dev, size)
-//	id, err := h.AddKeyslot(dev, volumeKey, passphrase, luks2.TokenKDF(), rand.Reader)
+//	id, err := h.AddKeyslot(ctx, dev, volumeKey, passphrase, luks2.TokenKDF(), rand.Reader)
 //	err = h.Commit(dev)
 //
 // # Re-encryption

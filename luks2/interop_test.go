@@ -33,7 +33,7 @@ func TestCryptsetupOpensOurs(t *testing.T) {
 				check(t, err)
 				key := random(t, int64(size))
 				check(t, h.FillKeyslotsArea(img, rand.Reader))
-				id, err := h.AddKeyslot(img, key, []byte(passphrase), k, rand.Reader)
+				id, err := h.AddKeyslot(t.Context(), img, key, []byte(passphrase), k, rand.Reader)
 				check(t, err)
 				equal(t, "id", id, 0)
 				check(t, h.Commit(img))
@@ -83,7 +83,7 @@ func TestFormatAsCryptsetupDoes(t *testing.T) {
 	theirs.run("config", "--label", "test", theirs.Name())
 	h, err := Format(options(16*mib, 4096))
 	check(t, err)
-	_, err = h.AddKeyslot(ours, random(t, 64), []byte(passphrase), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(t.Context(), ours, random(t, 64), []byte(passphrase), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.Commit(ours))
 	equal(t, "metadata", ours.dump(), theirs.dump())
@@ -108,18 +108,18 @@ func TestWeOpenTheirs(t *testing.T) {
 			}
 			img.run(append([]string{"luksFormat", "--volume-key-file", vk, "--key-file", img.key(passphrase), img.Name()}, args...)...)
 			h := img.read()
-			key, slot, err := h.Open(img, []byte(passphrase))
+			key, slot, err := h.Open(t.Context(), img, []byte(passphrase))
 			check(t, err)
 			equal(t, "slot", slot, 0)
 			equal(t, "key", string(key), readFile(t, vk))
-			check(t, h.VerifyKey(key))
+			check(t, h.VerifyKey(t.Context(), key))
 			equal(t, "key size", h.KeySize(), len(key))
-			_, _, err = h.Open(img, []byte("wrong"))
+			_, _, err = h.Open(t.Context(), img, []byte("wrong"))
 			if !errors.Is(err, ErrWrongPassphrase) {
 				t.Fatal(err)
 			}
 			key[0]++
-			if err := h.VerifyKey(key); err != ErrWrongKey {
+			if err := h.VerifyKey(t.Context(), key); err != ErrWrongKey {
 				t.Fatal(err)
 			}
 		})
@@ -131,7 +131,7 @@ func TestOtherAreaCipherSaysSo(t *testing.T) {
 	img.run(append([]string{"luksFormat", "--cipher", "aes-cbc-essiv:sha256", "--key-size", "256", "--key-file", img.key(passphrase), img.Name()}, cheap...)...)
 	h := img.read()
 	equal(t, "cipher", h.Cipher(), "aes-cbc-essiv:sha256")
-	_, _, err := h.Open(img, []byte(passphrase))
+	_, _, err := h.Open(t.Context(), img, []byte(passphrase))
 	wants(t, err, `open keyslot 0: keyslot area cipher "aes-cbc-essiv:sha256" is not supported, only aes-xts-plain64 is`)
 }
 
@@ -140,14 +140,14 @@ func TestBothAddAndRemoveKeyslots(t *testing.T) {
 	_, key := img.format(options(16*mib, 512))
 	img.run(append([]string{"luksAddKey", "--key-file", img.key(passphrase), img.Name(), img.key("theirs")}, cheap...)...)
 	h := img.read()
-	opened, slot, err := h.Open(img, []byte("theirs"))
+	opened, slot, err := h.Open(t.Context(), img, []byte("theirs"))
 	check(t, err)
 	equal(t, "slot", slot, 1)
 	equal(t, "key", opened, key)
-	id, err := h.AddKeyslot(img, key, []byte("ours"), kdfs[3], rand.Reader)
+	id, err := h.AddKeyslot(t.Context(), img, key, []byte("ours"), kdfs[3], rand.Reader)
 	check(t, err)
 	equal(t, "id", id, 2)
-	if _, err := h.AddKeyslot(img, random(t, 64), []byte("x"), TokenKDF(), rand.Reader); !errors.Is(err, ErrWrongKey) {
+	if _, err := h.AddKeyslot(t.Context(), img, random(t, 64), []byte("x"), TokenKDF(), rand.Reader); !errors.Is(err, ErrWrongKey) {
 		t.Fatal(err)
 	}
 	check(t, h.Commit(img))
@@ -223,7 +223,7 @@ func TestUnknownKeysAreKept(t *testing.T) {
 	check(t, h.Commit(img))
 	img.opens(passphrase)
 	h = img.read()
-	_, err := h.AddKeyslot(img, key, []byte("second"), TokenKDF(), rand.Reader)
+	_, err := h.AddKeyslot(t.Context(), img, key, []byte("second"), TokenKDF(), rand.Reader)
 	check(t, err)
 	check(t, h.Commit(img))
 	img.opens("second")

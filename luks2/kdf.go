@@ -1,11 +1,13 @@
 package luks2
 
 import (
+	"context"
 	"crypto/pbkdf2"
 	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -116,13 +118,13 @@ func (k KDF) afHash() string {
 	return "sha256"
 }
 
-// derive returns size bytes of key. It refuses costs that would take hours or more
-// memory than cryptsetup ever asks for.
-func (k KDF) derive(passphrase, salt []byte, size int) ([]byte, error) {
+// derive returns size bytes of key, or the cause of ctx's end as soon as that comes. It
+// refuses costs that would take hours or more memory than cryptsetup ever asks for.
+func (k KDF) derive(ctx context.Context, passphrase, salt []byte, size int) ([]byte, error) {
 	run := argon2.IDKey
 	switch k.Type {
 	case "pbkdf2":
-		return pbkdf2Key(k.Hash, passphrase, salt, k.Iterations, size)
+		return pbkdf2Key(ctx, k.Hash, passphrase, salt, k.Iterations, size)
 	case "argon2i":
 		run = argon2.Key
 	case "argon2id":
@@ -135,22 +137,52 @@ func (k KDF) derive(passphrase, salt []byte, size int) ([]byte, error) {
 	if int64(k.Time)*int64(max(k.MemoryKiB, 8*k.CPUs)) > maxWorkKiB {
 		return nil, fmt.Errorf("%s with %d passes over %d KiB would take too long", k.Type, k.Time, k.MemoryKiB)
 	}
-	// What the run worked in is garbage now, as much as 4 GiB, and was derived from the
-	// secret. The collector would come only when as much again is taken: by the next
-	// run, on a machine that has no room for both. So it goes back at once.
-	defer debug.FreeOSMemory()
-	return run(passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), uint32(size)), nil
+	return abandonable(ctx, passphrase, func(passphrase []byte) []byte {
+		// What the run worked in is garbage then, as much as 4 GiB, and was derived from the
+		// secret. The collector would come only when as much again is taken: by the next
+		// run, on a machine that has no room for both. So it goes back at once.
+		defer debug.FreeOSMemory()
+		return run(passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), uint32(size))
+	})
+}
+
+// abandonable runs a derivation that cannot be stopped, and returns the cause of ctx's end
+// as soon as that comes. The derivation then goes on by itself until it or the process
+// ends, with a copy of the passphrase that it wipes, as it does its result.
+func abandonable(ctx context.Context, passphrase []byte, run func(passphrase []byte) []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	own, derived := slices.Clone(passphrase), make(chan []byte)
+	go func() {
+		key := run(own)
+		clear(own)
+		select {
+		case derived <- key:
+		case <-ctx.Done():
+			clear(key)
+		}
+	}()
+	select {
+	case key := <-derived:
+		return key, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // pbkdf2Key runs PBKDF2. The standard library copies the secret into a string, which
 // cannot be erased.
-func pbkdf2Key(hash string, secret, salt []byte, iterations, size int) ([]byte, error) {
+func pbkdf2Key(ctx context.Context, hash string, secret, salt []byte, iterations, size int) ([]byte, error) {
 	newHash, err := newHash(hash)
 	if err != nil {
 		return nil, err
 	}
 	if iterations < 1 || iterations > maxIterations {
 		return nil, fmt.Errorf("pbkdf2 with %d iterations is out of range", iterations)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return pbkdf2.Key(newHash, string(secret), salt, iterations, size)
 }

@@ -10,7 +10,7 @@ func TestArgon2Memory(t *testing.T) {
 	k := KDF{Type: "argon2id", Time: 4, MemoryKiB: 64 << 10, CPUs: 1}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := k.derive([]byte("passphrase"), make([]byte, 32), 64); err != nil {
+	if _, err := k.derive(t.Context(), []byte("passphrase"), make([]byte, 32), 64); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)

@@ -1,6 +1,7 @@
 package luks2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,7 @@ import (
 
 // OpenKeyslot returns the volume key of one keyslot, whatever its priority. The
 // caller erases it. The error is ErrWrongPassphrase where the passphrase is wrong.
-func (h *Header) OpenKeyslot(r io.ReaderAt, id int, passphrase []byte) ([]byte, error) {
+func (h *Header) OpenKeyslot(ctx context.Context, r io.ReaderAt, id int, passphrase []byte) ([]byte, error) {
 	s, ok := h.keyslot(id)
 	if !ok {
 		return nil, fmt.Errorf("there is no keyslot %d", id)
@@ -21,11 +22,11 @@ func (h *Header) OpenKeyslot(r io.ReaderAt, id int, passphrase []byte) ([]byte, 
 	if !ok {
 		return nil, fmt.Errorf("keyslot %d is in no digest, so no key can be verified", id)
 	}
-	key, err := s.load(r, passphrase)
+	key, err := s.load(ctx, r, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("open keyslot %d: %w", id, err)
 	}
-	if err := owner.verify(key); err != nil {
+	if err := owner.verify(ctx, key); err != nil {
 		clear(key)
 		if errors.Is(err, ErrWrongKey) {
 			err = ErrWrongPassphrase
@@ -37,12 +38,12 @@ func (h *Header) OpenKeyslot(r io.ReaderAt, id int, passphrase []byte) ([]byte, 
 
 // load decrypts the area and merges what it holds; a wrong passphrase gives a wrong
 // key.
-func (s Keyslot) load(r io.ReaderAt, passphrase []byte) ([]byte, error) {
+func (s Keyslot) load(ctx context.Context, r io.ReaderAt, passphrase []byte) ([]byte, error) {
 	size := materialSize(s.KeySize)
 	if size > s.AreaSize {
 		return nil, fmt.Errorf("its area of %d bytes is too small for %d", s.AreaSize, size)
 	}
-	areaKey, err := s.KDF.derive(passphrase, s.salt, s.AreaKeySize)
+	areaKey, err := s.KDF.derive(ctx, passphrase, s.salt, s.AreaKeySize)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +68,10 @@ func (s Keyslot) load(r io.ReaderAt, passphrase []byte) ([]byte, error) {
 //
 // The error wraps ErrWrongPassphrase where every slot could be tried; a slot that
 // could not be says so only if no other one opens.
-func (h *Header) Open(r io.ReaderAt, passphrase []byte) (key []byte, slot int, err error) {
+func (h *Header) Open(ctx context.Context, r io.ReaderAt, passphrase []byte) (key []byte, slot int, err error) {
 	var broken error
 	for _, s := range h.candidates() {
-		key, err := h.OpenKeyslot(r, s.ID, passphrase)
+		key, err := h.OpenKeyslot(ctx, r, s.ID, passphrase)
 		if err == nil {
 			return key, s.ID, nil
 		}

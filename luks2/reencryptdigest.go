@@ -1,6 +1,7 @@
 package luks2
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ var ErrReencryption = errors.New("re-encryption metadata does not match its dige
 // whoever can write to the device could make a conversion reveal plaintext. Call it
 // before going on. oldKey may be nil where plaintext is encrypted. It returns
 // ErrReencryption where they do not match. Progress is not covered.
-func (h *Header) VerifyReencryption(oldKey, newKey []byte) error {
+func (h *Header) VerifyReencryption(ctx context.Context, oldKey, newKey []byte) error {
 	r, err := h.pendingReencryption(h.meta.config.pending())
 	if err != nil {
 		return fmt.Errorf("re-encryption metadata: %w", err)
@@ -31,7 +32,7 @@ func (h *Header) VerifyReencryption(oldKey, newKey []byte) error {
 		return err
 	}
 	defer clear(input)
-	if err := d.verify(input); errors.Is(err, ErrWrongKey) {
+	if err := d.verify(ctx, input); errors.Is(err, ErrWrongKey) {
 		return ErrReencryption
 	} else if err != nil {
 		return err

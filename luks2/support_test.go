@@ -136,7 +136,7 @@ func (i image) format(o FormatOptions) (*Header, []byte) {
 	key := random(i.t, int64(o.KeySize))
 	h, err := Format(o)
 	check(i.t, err)
-	_, err = h.AddKeyslot(i, key, []byte(passphrase), TokenKDF(), rand.Reader)
+	_, err = h.AddKeyslot(i.t.Context(), i, key, []byte(passphrase), TokenKDF(), rand.Reader)
 	check(i.t, err)
 	check(i.t, h.Commit(i))
 	return h, key
@@ -180,7 +180,7 @@ func (i image) decrypts(key, plain []byte) {
 	if p, err := h.Reencryption(i.size); p != nil || err != nil {
 		i.t.Fatalf("a re-encryption is pending: %+v, %v", p, err)
 	}
-	check(i.t, h.VerifyKey(key))
+	check(i.t, h.VerifyKey(i.t.Context(), key))
 	data := i.bytesAt(h.DataOffset(), int64(len(plain)))
 	crypt(i.t, key, data, 0, h.SectorSize(), false)
 	if !bytes.Equal(data, plain) {
