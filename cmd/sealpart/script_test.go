@@ -55,10 +55,13 @@ func TestScripts(t *testing.T) {
 }
 
 // startTPM is the script command "tpm": it starts a software TPM and sets TPM to
-// what --tpm2-device takes.
-func startTPM(ts *testscript.TestScript, _ bool, _ []string) {
-	t := ts.Value("t").(*testing.T)
-	device := testenv.StartSWTPM(t)
+// what --tpm2-device takes. "tpm blank" is one that nothing is measured into.
+func startTPM(ts *testscript.TestScript, _ bool, args []string) {
+	start := testenv.StartSWTPM
+	if len(args) > 0 && args[0] == "blank" {
+		start = testenv.StartBlankSWTPM
+	}
+	device := start(ts.Value("t").(*testing.T))
 	ts.Setenv("TPM", device)
 	ts.Setenv("TPM2TOOLS_TCTI", device)
 }

@@ -11,20 +11,31 @@ import (
 )
 
 // StartSWTPM starts a fresh TPM 2.0 emulator for the time of the test and returns
-// its name as tpm2-tss and sealpart write it: swtpm:host=127.0.0.1,port=N.
+// its name as tpm2-tss and sealpart write it: swtpm:host=127.0.0.1,port=N. As on a PC,
+// something has been measured into PCRs 0 to 7.
 func StartSWTPM(t testing.TB) (device string) {
 	t.Helper()
 	device, _ = StartSWTPMPersistent(t, t.TempDir())
 	return device
 }
 
+// StartBlankSWTPM is StartSWTPM with a TPM into which nothing is measured: a machine without
+// measured boot.
+func StartBlankSWTPM(t testing.TB) (device string) {
+	t.Helper()
+	device, _ = startSWTPM(t, t.TempDir(), freePorts)
+	return device
+}
+
 // StartSWTPMPersistent starts an emulator that keeps its state in dir, which must
-// exist. After stop it can be started again there, as the same TPM after a reboot:
-// sealed objects stay valid, PCRs begin anew. Stopping twice is allowed; the end of
-// the test stops it too.
+// exist. After stop, which is a power cut, it can be started again there, as the same TPM
+// after a reboot: sealed objects stay valid, PCRs begin anew and become what they were.
+// Stopping twice is allowed; the end of the test stops it too.
 func StartSWTPMPersistent(t testing.TB, dir string) (device string, stop func()) {
 	t.Helper()
-	return startSWTPM(t, dir, freePorts)
+	device, stop = startSWTPM(t, dir, freePorts)
+	measured(t, device)
+	return device, stop
 }
 
 // StartSWTPMDefaultPort is StartSWTPM on port 2321, for tools that cannot be told
@@ -36,6 +47,7 @@ func StartSWTPMDefaultPort(t testing.TB) (device string) {
 	for range 300 {
 		if portsFree(port) {
 			device, _ = startSWTPM(t, t.TempDir(), func() (int, error) { return port, nil })
+			measured(t, device)
 			return device
 		}
 		time.Sleep(100 * time.Millisecond)

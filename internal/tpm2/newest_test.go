@@ -159,7 +159,7 @@ func TestGivenValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/values", append(make([]byte, 32), value...), 0o600); err != nil {
+	if err := os.WriteFile(dir+"/values", append(valueOf(t, tpm, 7), value...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, device, "tpm2_createpolicy", "-Q", "--policy-pcr", "-l", "sha256:7,16", "-f", dir+"/values", "-L", dir+"/policy")
@@ -193,11 +193,11 @@ func deviceKey(t *testing.T, device string) []byte {
 func TestSealOffline(t *testing.T) {
 	device, secret := testenv.StartSWTPM(t), newSecret(t)
 	public := deviceKey(t, device)
-	tok, err := SealOffline(secret, Binding{PCRs: []int{7}, Values: map[int][]byte{7: make([]byte, 32)}}, public)
+	tpm := open(t, device)
+	tok, err := SealOffline(secret, Binding{PCRs: []int{7}, Values: map[int][]byte{7: valueOf(t, tpm, 7)}}, public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tpm := open(t, device)
 	if got, err := tpm.Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
 		t.Fatalf("on its TPM: %v", err)
 	}

@@ -40,9 +40,10 @@ func lockedTo(t *testing.T, device string, sixteen ...string) (path string) {
 		tpm2_startauthsession -S trial; tpm2_policyauthorizenv -Q -S trial -C o -L policy ` + lockIndex + `
 		tpm2_flushcontext trial`
 	run(t, device, "sh", "-ec", script)
+	seven := valueOf(t, open(t, device), 7)
 	file, err := json.Marshal(map[string]any{
 		"pcrBank": "sha256", "nvIndex": 0x01800100, "nvHandle": []byte("the index"),
-		"pcrValues": []any{map[string]any{"pcr": 16, "values": sixteen}, map[string]any{"pcr": 7, "values": []string{strings.Repeat("00", 32)}}},
+		"pcrValues": []any{map[string]any{"pcr": 16, "values": sixteen}, map[string]any{"pcr": 7, "values": []string{hex.EncodeToString(seven)}}},
 	})
 	if err == nil {
 		err = os.WriteFile(dir+"/pcrlock.json", file, 0o600)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -47,6 +48,16 @@ func run(t *testing.T, device, program string, args ...string) []byte {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, stderr.Bytes())
 	}
 	return stdout.Bytes()
+}
+
+// valueOf returns what a PCR holds now in the bank sha256.
+func valueOf(t *testing.T, tpm *TPM, pcr int) []byte {
+	t.Helper()
+	values, err := tpm.PCRs("sha256", []int{pcr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values[pcr]
 }
 
 func extend(t *testing.T, device, pcr string) {
@@ -116,16 +127,18 @@ func TestSealRefuses(t *testing.T) {
 // The policy digest by hand, by terms.digest and by the TPM (Seal compares) must be
 // one. TestUnsealWhatSystemdEnrolled compares it with systemd's.
 func TestPolicyDigest(t *testing.T) {
-	inner := sha256.Sum256(make([]byte, 32))
+	tpm := open(t, testenv.StartSWTPM(t))
+	seven := valueOf(t, tpm, 7)
+	inner := sha256.Sum256(seven)
 	hand := make([]byte, 32)
 	hand = append(hand, 0, 0, 0x01, 0x7f) // TPM_CC_PolicyPCR
 	hand = append(hand, 0, 0, 0, 1, 0x00, 0x0b, 3, 0x80, 0, 0)
 	byHand := sha256.Sum256(append(hand, inner[:]...))
-	byCalculator, err := terms{bank: banks[0]}.digest(map[int][]byte{7: make([]byte, 32)})
+	byCalculator, err := terms{bank: banks[0]}.digest(map[int][]byte{7: seven})
 	if err != nil || !bytes.Equal(byCalculator, byHand[:]) {
 		t.Fatalf("by terms.digest: %x, %v", byCalculator, err)
 	}
-	tok, err := open(t, testenv.StartSWTPM(t)).Seal(newSecret(t), Binding{PCRs: []int{7}})
+	tok, err := tpm.Seal(newSecret(t), Binding{PCRs: []int{7}})
 	if err != nil || !bytes.Equal(tok.PolicyHashes[0], byHand[:]) {
 		t.Fatalf("by the TPM: %x, %v", tok.PolicyHashes, err)
 	}
@@ -145,11 +158,12 @@ func TestUnsealAfterPCRChange(t *testing.T) {
 	forged, silent := two, two
 	forged.Extra = map[string]json.RawMessage{valuesField: json.RawMessage(`{"7":"ff","99":"00"}`)}
 	silent.Extra = nil
+	was := fmt.Sprintf("PCR 7 (sha256) was %x", valueOf(t, tpm, 7))
 	extend(t, device, "7")
 	for _, c := range []struct {
 		tok  Token
 		want string
-	}{{one, "PCR 7 (sha256) was 00"}, {two, "PCR 7 (sha256) was 00"}, {forged, "PCRs 7+11 (sha256)"}, {silent, "PCRs 7+11 (sha256)"}} {
+	}{{one, was}, {two, was}, {forged, "PCRs 7+11 (sha256)"}, {silent, "PCRs 7+11 (sha256)"}} {
 		secret, err := tpm.Unseal(c.tok, nil)
 		if !errors.Is(err, ErrPolicy) || secret != nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PCR 11 ") {
 			t.Errorf("secret %x, error %v", secret, err)

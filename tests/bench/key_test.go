@@ -16,7 +16,7 @@ type volumeKey struct {
 // With a TPM a keyslot costs 1000 iterations of PBKDF2, as those of the peers do
 // here. A key file's costs Argon2id, which would be measured instead of the work.
 var (
-	tpmKey  = volumeKey{"sealed to an emulated TPM, PBKDF2 with 1000 iterations", "\n[[encryption.key]]\ntype = \"tpm2\"\n", "--tpm2-device"}
+	tpmKey  = volumeKey{"sealed to an emulated TPM, PBKDF2 with 1000 iterations", "\n[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\n", "--tpm2-device"}
 	fileKey = volumeKey{"a file, Argon2id (swtpm is not installed)", "\n[[encryption.key]]\ntype = \"file\"\n", "--key-file"}
 )
 
