@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,32 @@ func TestApplyAgainWritesNothing(t *testing.T) {
 	w.mustApply(t, again)
 	if n := len(again.Log()); n != 0 {
 		t.Errorf("the second run did %d writes and flushes", n)
+	}
+}
+
+// TestUnlawfulPlanIsNotApplied: whoever made it; the disk is the one that it was made for.
+func TestUnlawfulPlanIsNotApplied(t *testing.T) {
+	w := newWhole(t, false)
+	for want, spoil := range map[string]func(*planner.Plan){
+		"invalid plan: partition 1 is foreign and must not go": func(p *planner.Plan) { p.Rows[0].Activity = planner.ActivityDelete },
+		"invalid plan: partition 1 is foreign and would change": func(p *planner.Plan) {
+			p.Rows[0].Size -= disk.MiB
+			p.Rows[0].Activity = planner.ActivityResize
+		},
+	} {
+		dev := simdev.New(w.image)
+		plan, err := w.plan(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(plan)
+		_, err = Apply(context.Background(), simTarget{dev, false}, plan, w.env)
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, not %q", err, want)
+		}
+		if n := len(dev.Log()); n > 0 {
+			t.Errorf("%d operations on the disk", n)
+		}
 	}
 }
 
