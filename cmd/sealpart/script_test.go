@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LC_ALL", "C")
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Setenv("SEED", "750b6cd5-c4ae-4012-a15e-7be3c29e6a47")
-			env.Values["t"] = t
+			env.Values["t"], env.Values["tpm"] = t, new(scriptTPM)
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
@@ -54,14 +54,28 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// startTPM is the script command "tpm": it starts a software TPM and sets TPM to
-// what --tpm2-device takes. "tpm blank" is one that nothing is measured into.
+// scriptTPM is the TPM of a script: where its state is, and what takes its power away.
+type scriptTPM struct {
+	state string
+	cut   func()
+}
+
+// startTPM is the script command "tpm": it starts a software TPM and sets TPM to what
+// --tpm2-device takes. "tpm blank" is one that nothing is measured into; "tpm cut" takes the
+// power from the other, and gives it back.
 func startTPM(ts *testscript.TestScript, _ bool, args []string) {
-	start := testenv.StartSWTPM
-	if len(args) > 0 && args[0] == "blank" {
-		start = testenv.StartBlankSWTPM
+	t, tpm := ts.Value("t").(*testing.T), ts.Value("tpm").(*scriptTPM)
+	var device string
+	switch strings.Join(args, " ") {
+	case "blank":
+		device = testenv.StartBlankSWTPM(t)
+	case "cut":
+		tpm.cut()
+		device, tpm.cut = testenv.StartSWTPMPersistent(t, tpm.state)
+	default:
+		tpm.state = t.TempDir()
+		device, tpm.cut = testenv.StartSWTPMPersistent(t, tpm.state)
 	}
-	device := start(ts.Value("t").(*testing.T))
 	ts.Setenv("TPM", device)
 	ts.Setenv("TPM2TOOLS_TCTI", device)
 }

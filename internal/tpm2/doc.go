@@ -48,4 +48,10 @@
 // ends, however it ends. A process killed in between leaves at most two objects
 // and two sessions on a TPM without resource manager (/dev/tpm0, swtpm); the
 // kernel's /dev/tpmrm0 drops them itself.
+//
+// # Power cuts
+//
+// A TPM that lost its power after a guarded authorization was used counts that as a wrong
+// try. So Close ends with TPM2_Shutdown where one was used (link.settle): a TPM is opened,
+// used and closed, never held open for long.
 package tpm2

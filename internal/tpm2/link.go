@@ -45,6 +45,8 @@ type channel interface {
 type link struct {
 	channel
 	ledger []tpm2.TPMHandle
+	// counts is set once an authorization was proven that the TPM guards against guessing.
+	counts bool
 }
 
 // Send carries out one command; a response that carries an error code is returned
@@ -102,6 +104,22 @@ func (l *link) flush() error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// settle makes a power cut harmless. From the use of a guarded authorization on the TPM
+// takes a loss of power for a wrong try that somebody wants to hide, and after some of them
+// it locks itself; TPM2_Shutdown says that all is told. It must come after the last such
+// use. CLEAR and not STATE: the next start is a cold one, and nobody may bring back the PCRs
+// of now by resuming. TPM 2.0 Library Part 1, 19.8.6, and Part 3, 9.4.
+func (l *link) settle() error {
+	if !l.counts {
+		return nil
+	}
+	if _, err := (tpm2.Shutdown{ShutdownType: tpm2.TPMSUClear}).Execute(l); err != nil {
+		return failed("tell the TPM that it may lose its power", err)
+	}
+	l.counts = false
+	return nil
 }
 
 func checkHeader(response []byte) error {

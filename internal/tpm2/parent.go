@@ -203,6 +203,7 @@ func (t *TPM) persistStorageKey() error {
 // encrypts the first parameter of the command and of its response. done gives it back:
 // a TPM has room for three. Where that fails, the ledger still has it.
 func (t *TPM) authorize(parent storageKey) (handle tpm2.AuthHandle, done func(), err error) {
+	t.link.counts = t.link.counts || !parent.public.ObjectAttributes.NoDA
 	session, closer, err := tpm2.HMACSession(t.link, tpm2.TPMAlgSHA256, nonceSize,
 		tpm2.Salted(parent.handle, parent.public), tpm2.AESEncryption(128, tpm2.EncryptInOut))
 	if err != nil {

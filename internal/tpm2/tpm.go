@@ -54,7 +54,8 @@ func (t *TPM) startup() error {
 // the operation's: what stays is in the ledger, and Close tries again and reports.
 func (t *TPM) release() { _ = t.link.flush() }
 
-// Close gives back whatever the TPM still holds for us and closes the connection.
+// Close gives back whatever the TPM still holds for us, sees to it that a power cut from now
+// on is no wrong try, and closes the connection. Whoever has used a key closes soon.
 func (t *TPM) Close() error {
-	return errors.Join(t.link.flush(), t.link.Close())
+	return errors.Join(t.link.flush(), t.link.settle(), t.link.Close())
 }

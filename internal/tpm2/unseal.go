@@ -133,6 +133,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok To
 	if !bytes.Equal(digest, s.policy) {
 		return nil, t.explainMismatch(s, tok, digest)
 	}
+	t.link.counts = t.link.counts || s.auth != nil
 	rsp, err := tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
 		Handle: item.Handle, Name: item.Name, Auth: session,
 	}}.Execute(t.link)
