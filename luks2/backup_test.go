@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -125,6 +126,18 @@ func TestRestoreOverNothing(t *testing.T) {
 	check(t, restore(m, backup))
 	opens(t, m, before, "restored")
 	equal(t, "keyslots area", sha(m[32768:len(backup)]), sha(backup[32768:]))
+}
+
+// The keyslots are durable before a header lists them.
+func TestRestoredKeyslotsAreDurableFirst(t *testing.T) {
+	m, backup, _, _ := backedUp(t)
+	clear(m)
+	r := &recorder{memory: m}
+	check(t, restore(r, backup))
+	header := slices.IndexFunc(r.log, func(w write) bool { return w.bytes != nil && w.off < 32768 })
+	if header < 3 || r.log[header-1].bytes != nil {
+		t.Errorf("operation %d writes the header, and before it is no flush", header)
+	}
 }
 
 // What only the former header had is destroyed.

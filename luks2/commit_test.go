@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 )
 
@@ -172,6 +174,119 @@ func TestFailedCommitCanBeRepeated(t *testing.T) {
 				t.Fatalf("write %d failed, then %s: %v", n, cut, err)
 			}
 		})
+	}
+}
+
+// once is a device one write of which fails; all others work.
+type once struct{ failing }
+
+func (o *once) WriteAt(p []byte, off int64) (int, error) {
+	defer func() {
+		if o.left < 0 {
+			o.left = 1 << 20
+		}
+	}()
+	return o.failing.WriteAt(p, off)
+}
+
+// TestNoFailedWriteIsOverlooked: one bad moment of the disk is an error too, and so is
+// one flush that fails.
+func TestNoFailedWriteIsOverlooked(t *testing.T) {
+	for n := range 6 {
+		o := &once{failing{volume(t), n}}
+		h, err := o.read()
+		check(t, err)
+		check(t, h.SetLabel("new", ""))
+		if err := h.Commit(o); !errors.Is(err, errDisk) {
+			t.Errorf("write %d: %v", n, err)
+		}
+	}
+	for n := range 2 {
+		u := &unflushed{volume(t), n}
+		h, err := u.read()
+		check(t, err)
+		check(t, h.SetLabel("new", ""))
+		err = h.Commit(u)
+		if wants(t, err, "write the "+copyNames[n]+" LUKS2 header: disk failed"); !errors.Is(err, errDisk) {
+			t.Errorf("flush %d: %v", n, err)
+		}
+	}
+}
+
+// unflushed is a device one flush of which fails.
+type unflushed struct {
+	memory
+	left int
+}
+
+func (u *unflushed) Sync() error {
+	if u.left--; u.left == -1 {
+		return errDisk
+	}
+	return nil
+}
+
+// TestCommitTrace is what a Commit does, in order: of each copy the checksum goes first
+// and comes last.
+func TestCommitTrace(t *testing.T) {
+	r := &recorder{memory: volume(t)}
+	h, err := r.read()
+	check(t, err)
+	check(t, h.SetLabel("new", ""))
+	check(t, h.Commit(r))
+	for which := range 2 {
+		at, log := int64(which)*16384, r.log[4*which:]
+		for i, want := range []write{{at, make([]byte, 4096)}, {at + 4096, make([]byte, 12288)}, {at, make([]byte, 4096)}, {}} {
+			if log[i].off != want.off || len(log[i].bytes) != len(want.bytes) {
+				t.Errorf("copy %d, operation %d: %d bytes at %d, not %d at %d", which, i, len(log[i].bytes), log[i].off, len(want.bytes), want.off)
+			}
+		}
+		none := make([]byte, ChecksumEnd-ChecksumOffset)
+		equal(t, "the first write has no checksum", bytes.Equal(log[0].bytes[ChecksumOffset:ChecksumEnd], none), true)
+		equal(t, "the last one has", bytes.Equal(log[2].bytes[ChecksumOffset:ChecksumEnd], none), false)
+	}
+}
+
+// TestOverwrittenAreasAreDurable: what a key had is gone for good, not only from a cache.
+func TestOverwrittenAreasAreDurable(t *testing.T) {
+	o := options(512<<10, 4096)
+	o.KeySize = 32
+	fresh, err := Format(o)
+	check(t, err)
+	for name, do := range map[string]func(d Device) error{
+		"fill": func(d Device) error { return fresh.FillKeyslotsArea(d, rand.Reader) },
+		"remove": func(d Device) error {
+			h, err := Read(d, 512<<10)
+			check(t, err)
+			return h.RemoveKeyslot(d, 1, rand.Reader)
+		},
+	} {
+		r := &recorder{memory: volume(t)}
+		check(t, do(r))
+		if last := r.log[len(r.log)-1]; last.bytes != nil {
+			t.Errorf("%s: ends with %d bytes at %d, and no flush", name, len(last.bytes), last.off)
+		}
+	}
+	h, err := volume(t).read()
+	check(t, err)
+	wants(t, h.FillKeyslotsArea(volume(t), rand.Reader), "the header has keyslots: filling their area would destroy them")
+}
+
+// TestCommitRefuses a header that nobody could read again.
+func TestCommitRefuses(t *testing.T) {
+	long := strings.Repeat("x", 48)
+	for text, spoil := range map[string]func(h *Header){
+		`label "` + long + `" is longer than 47 bytes or has a NUL`: func(h *Header) { h.Label = long },
+		`label "a\x00b" is longer than 47 bytes or has a NUL`:       func(h *Header) { h.Subsystem = "a\x00b" },
+		"the sequence id of the header cannot grow any more":        func(h *Header) { h.SequenceID = math.MaxUint64 },
+		"the LUKS2 header was wiped":                                func(h *Header) { h.Wipe() },
+	} {
+		r := &recorder{memory: volume(t)}
+		h, err := r.read()
+		check(t, err)
+		spoil(h)
+		wants(t, h.Commit(r), text)
+		equal(t, "writes", len(r.log), 0)
 	}
 }
 

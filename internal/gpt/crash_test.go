@@ -71,16 +71,12 @@ var crashScenes = []crashScene{
 		return append(f.image, make([]byte, 64*disk.KiB)...)
 	}},
 	{name: "primary header of a third table", image: func(t *testing.T, f forgery) []byte {
-		// The first sector of the new array, before the old second one, is an array
-		// that the primary header fits: a torn write must not bring that table about.
-		s := read(t, f.image)
-		dev := simdev.New(f.image)
-		apply(t, dev, s, wanted(t, s))
-		old := bytes.Clone(f.at(2))
-		copy(f.at(2), dev.Bytes()[2*512:])
-		f.seal(1)
-		copy(f.at(2), old)
+		awaitThird(t, f)
 		return f.image
+	}},
+	{name: "grown, primary header of a third table", image: func(t *testing.T, f forgery) []byte {
+		awaitThird(t, f)
+		return append(f.image, make([]byte, 64*disk.KiB)...)
 	}},
 	{name: "six entries", image: func(_ *testing.T, f forgery) []byte {
 		f.relabel(6)
@@ -97,6 +93,20 @@ var crashScenes = []crashScene{
 		return labelled(t, smallSize, "label: dos\nstart=8, size=8, type=83\n")
 	}},
 	{name: "new over GPT", fresh: true, image: func(_ *testing.T, f forgery) []byte { return f.image }},
+}
+
+// awaitThird makes the primary header one that fits neither the old array nor the new
+// one, but the first sector of the new one before the old second one: a torn write must
+// not bring that table about.
+func awaitThird(t *testing.T, f forgery) {
+	t.Helper()
+	s := read(t, f.image)
+	dev := simdev.New(f.image)
+	apply(t, dev, s, wanted(t, s))
+	old := bytes.Clone(f.at(2))
+	copy(f.at(2), dev.Bytes()[2*512:])
+	f.seal(1)
+	copy(f.at(2), old)
 }
 
 // outcome is what a reader makes of a disk, as far as old and new tables differ.
@@ -188,6 +198,37 @@ func TestPowerCut(t *testing.T) {
 				t.Errorf("at the end: %s", got)
 			}
 		})
+	}
+}
+
+// TestTornWrite tears each write at each of its sectors, both ways: the beginning is
+// there, or the end. A reader finds the old table or the new one, in whole, and never a
+// third: not even where a damaged primary header, whole by itself, waits for such an array.
+func TestTornWrite(t *testing.T) {
+	base := labelled(t, smallSize, small)
+	for _, scene := range crashScenes {
+		image := scene.image(t, forge(base))
+		s := scene.start(t, image)
+		dev := simdev.New(image)
+		apply(t, dev, s, wanted(t, s))
+		before, after, torn := outcome(image), outcome(dev.Bytes()), 0
+		state := bytes.Clone(image)
+		for i, op := range dev.Log() {
+			for at := 512; at < len(op.Data); at += 512 {
+				for _, half := range [][2]int{{0, at}, {at, len(op.Data)}} {
+					cut := bytes.Clone(state)
+					copy(cut[int(op.Offset)+half[0]:], op.Data[half[0]:half[1]])
+					torn++
+					if got := outcome(cut); got != before && got != after {
+						t.Fatalf("%s: operation %d, bytes %d to %d: %s\nneither %s\nnor %s", scene.name, i, half[0], half[1], got, before, after)
+					}
+				}
+			}
+			copy(state[op.Offset:], op.Data)
+		}
+		if torn == 0 {
+			t.Errorf("%s: nothing was torn", scene.name)
+		}
 	}
 }
 
