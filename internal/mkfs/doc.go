@@ -3,19 +3,15 @@
 //
 // Everything works without root, loop devices and device-mapper. A new file system
 // is made in a file of its own. An ext file system that is already there is worked
-// on where it lies, inside a disk image or on a disk, as a Window: the e2fsprogs
-// take the byte at which the file system begins as "PATH?offset=N". Two things they
-// do not do, and this package does:
-//
-//   - they do not know where a window ends, so each call first reads the superblock
-//     and refuses a file system that reaches out of its window;
-//   - resize2fs cuts a regular file off at the new size of the file system, counted
-//     from the start of the file. In a disk image that would be the loss of every
-//     later partition and of the backup table, so it runs behind a system call
-//     filter that takes the truncation away (see untruncated.go).
+// on where it lies, inside a disk image or on a disk, as a Window: the e2fsprogs get an
+// overlay of it in memory and nothing else (overlay.go, supervisor.go), so that nothing
+// they do can reach what lies before or behind it, the rest of the disk may be in use, and
+// resize2fs, which cuts a regular file off at the new size of the file system, cuts off
+// only that. Each call first reads the superblock and refuses a file system that reaches
+// out of its window. What they changed is then written by this package (mend.go, commit.go).
 //
 // A shrink is made in memory first, over the file system as it is, and then committed
-// like a transaction (overlay.go, supervisor.go, redo.go, mark.go, commit.go): resize2fs
+// like a transaction (redo.go, mark.go, commit.go): resize2fs
 // that a power cut ends can cost names of files, whatever is run after it.
 //
 // The same Filesystem gives the same bytes on every run where Epoch is set: the

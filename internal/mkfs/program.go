@@ -30,8 +30,6 @@ type command struct {
 	epoch *time.Time
 	// good are exit codes beside 0 that are no failure.
 	good []int
-	// untruncated takes the program's power to cut files off.
-	untruncated bool
 	// overlay takes what the program writes, nil for none.
 	overlay *overlay
 	// all is where the whole output goes, nil to keep only its end for the error.
@@ -58,9 +56,6 @@ func run(ctx context.Context, c command) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	start := cmd.Start
-	if c.untruncated {
-		start = func() error { return startUntruncated(cmd) }
-	}
 	if c.overlay != nil {
 		start = func() error { return c.overlay.start(cmd) }
 	}

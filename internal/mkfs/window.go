@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -24,25 +21,36 @@ type Window struct {
 }
 
 // CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
-// loss (e2fsck -f -p), after it has finished a shrink that a power cut interrupted.
-// It fails where a human must decide, and leaves that as it is but for harmless
-// repairs already made. A power cut leaves a file system to be checked again. It is
-// not interrupted: ctx counts only at the start.
+// loss (e2fsck -f -p), after it has finished a shrink that a power cut interrupted: also
+// what a journal holds that was not replayed. It fails where a human must decide, and
+// leaves that as it is. A power cut leaves a file system to be checked again. It is not
+// interrupted: ctx counts only at the start.
+//
+// The program gets a copy in memory of the file system and nothing else: on the whole
+// disk's node it would want the disk for itself, and could write outside the file system.
 func CheckExt(ctx context.Context, w Window) error {
 	if _, err := FinishShrink(ctx, w); err != nil {
 		return err
 	}
-	// Exit code 1 says that errors were found and mended.
-	return w.run(ctx, command{name: "e2fsck", args: []string{"-f", "-p"}, good: []int{1}})
+	return w.check(ctx, os.O_RDWR, (*overlay).mend)
 }
 
-// TryCheckExt fails where CheckExt would. Nothing is written: e2fsck works on an overlay
-// in memory. A shrink that a power cut interrupted must have been finished.
-func TryCheckExt(ctx context.Context, w Window) (err error) {
-	if _, err := w.superblock(); err != nil {
+// TryCheckExt fails where CheckExt would. Nothing is written. A shrink that a power cut
+// interrupted must have been finished.
+func TryCheckExt(ctx context.Context, w Window) error {
+	return w.check(ctx, os.O_RDONLY, func(*overlay, device, superblock) error { return nil })
+}
+
+// check runs e2fsck on an overlay in memory, and then does with it what is left to do.
+func (w Window) check(ctx context.Context, flags int, then func(*overlay, device, superblock) error) (err error) {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p, err := w.open(os.O_RDONLY)
+	s, err := w.superblock()
+	if err != nil {
+		return err
+	}
+	p, err := w.open(flags)
 	if err != nil {
 		return err
 	}
@@ -52,37 +60,14 @@ func TryCheckExt(ctx context.Context, w Window) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
+	// Exit code 1 says that errors were found and mended.
 	check := command{name: "e2fsck", args: []string{"-f", "-p", given(0)}, good: []int{1}, files: []*os.File{o.file}, overlay: o}
-	if err := run(ctx, check); err != nil {
+	err = run(context.WithoutCancel(ctx), check)
+	if err == nil {
+		err = then(o, p, s)
+	}
+	if err != nil {
 		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
-	}
-	return nil
-}
-
-// run starts a program of the e2fsprogs on w. Once begun it must not be killed: it
-// would leave what a power cut leaves.
-func (w Window) run(ctx context.Context, c command) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	path, err := filepath.Abs(w.Path)
-	if err != nil {
-		return err
-	}
-	if strings.Contains(path, "?") {
-		return fmt.Errorf("%s: e2fsprogs take what follows the \"?\" for options; rename it", path)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	c.untruncated = info.Mode().IsRegular()
-	if w.Offset > 0 {
-		path += "?offset=" + strconv.FormatInt(int64(w.Offset), 10)
-	}
-	c.args = append(c.args, path)
-	if err := run(context.WithoutCancel(ctx), c); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

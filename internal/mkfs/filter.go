@@ -2,23 +2,10 @@ package mkfs
 
 import (
 	"fmt"
-	"os/exec"
 	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// startUntruncated starts cmd so that its truncate and ftruncate do nothing and
-// report success (seccomp(2), SECCOMP_RET_ERRNO with 0). No privilege is needed.
-func startUntruncated(cmd *exec.Cmd) error {
-	return onSpentThread(func() error {
-		if err := refuseTruncation(); err != nil {
-			return err
-		}
-		return cmd.Start()
-	})
-}
 
 // onSpentThread calls f on a thread that is spent for it. A system call filter holds
 // for the thread that sets it and for all that it starts, and can never be taken
@@ -32,27 +19,6 @@ func onSpentThread(f func() error) error {
 		result <- f()
 	}()
 	return <-result
-}
-
-// refuseTruncation puts the filter on the calling thread, and tries it: without it
-// a resize would destroy the image, so no doubt is allowed.
-func refuseTruncation() error {
-	filter, err := callFilter(unix.SECCOMP_RET_ERRNO, unix.SYS_FTRUNCATE, unix.SYS_TRUNCATE)
-	if err != nil {
-		return err
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
-		return fmt.Errorf("this kernel cannot filter system calls (CONFIG_SECCOMP_FILTER), which working inside an image file needs: %w", err)
-	}
-	runtime.KeepAlive(filter)
-	if err := unix.Ftruncate(-1, 0); err != nil {
-		return fmt.Errorf("the system call filter does not hold back ftruncate: %w", err)
-	}
-	return nil
 }
 
 // callFilter is a classic BPF program over struct seccomp_data (the call's number at
