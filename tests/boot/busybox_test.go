@@ -79,7 +79,8 @@ func TestFieldUpdate(t *testing.T) {
 	}
 }
 
-// twoRoots makes a disk of two partitions with the root file system, and room behind each.
+// twoRoots makes a disk of two partitions that the root file system fills, with no room
+// behind them.
 func (m *machine) twoRoots(t *testing.T) {
 	t.Helper()
 	const root = "type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
@@ -88,8 +89,15 @@ func (m *machine) twoRoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	rig.RunIn(t, "label: gpt\nstart=1MiB, size=104MiB, "+root+", name=root-a\nstart=105MiB, size=104MiB, "+root+", name=root-b\n", "sfdisk", "-q", m.disk)
+	full := filepath.Join(m.dir, "full")
+	rig.Copy(t, m.plain.Root, full)
+	if err := os.Truncate(full, 104<<20); err != nil {
+		t.Fatal(err)
+	}
+	rig.Run(t, "e2fsck", "-fp", full)
+	rig.Run(t, "resize2fs", full)
 	for _, seek := range []string{"seek=1", "seek=105"} {
-		rig.Run(t, "dd", "if="+m.plain.Root, "of="+m.disk, "bs=1M", seek, "conv=notrunc,sparse", "status=none")
+		rig.Run(t, "dd", "if="+full, "of="+m.disk, "bs=1M", seek, "conv=notrunc,sparse", "status=none")
 	}
 }
 
