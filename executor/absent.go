@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -79,8 +81,7 @@ func (v *volume) unguarded(keys []definitions.Key) error {
 }
 
 // awaitNote is the token that says which keys a volume waits for; see
-// planner.AwaitToken. It is not authenticated: it only ever has a key added that the
-// definition names.
+// disk.TokenAwaits. note.go says when it is believed.
 type awaitNote struct {
 	Type     string   `json:"type"`
 	Keyslots []string `json:"keyslots"`
@@ -88,24 +89,45 @@ type awaitNote struct {
 	Rekeyed  bool     `json:"rekeyed,omitempty"`
 }
 
-// noteAbsent writes into the header, in memory, which keys it waits for: those of the note
-// that is there, without those that were added, and those that were absent now.
-func (v *volume) noteAbsent(added []definitions.Key) error {
-	note := awaitNote{Type: planner.AwaitToken, Keyslots: []string{}, Rekeyed: v.old != nil}
-	for _, token := range v.header.Tokens() {
-		if token.Type != planner.AwaitToken {
-			continue
-		}
-		if err := v.header.RemoveToken(token.ID); err != nil {
-			return err
-		}
-		var before awaitNote
-		if json.Unmarshal(token.Raw, &before) == nil && v.old == nil { // a rekey forgets what the vendor waited for
-			note.Keys, note.Rekeyed = append(note.Keys, before.Keys...), before.Rekeyed
+// namesAwaited returns the keys that a note names.
+func namesAwaited(note luks2.Token) []string {
+	var content awaitNote
+	if json.Unmarshal(note.Raw, &content) != nil {
+		return nil
+	}
+	return content.Keys
+}
+
+// awaited returns those of the keys that a genuine note of the volume names.
+func (v *volume) awaited(keys []definitions.Key) (found []definitions.Key) {
+	var names []string
+	for _, note := range notesOf(v.header, disk.TokenAwaits) {
+		if genuine(v.header, v.key, note) {
+			names = append(names, namesAwaited(note)...)
 		}
 	}
+	for _, k := range keys {
+		if planner.NamesKey(names, k) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+// noteAbsent writes into the header, in memory, which keys it waits for: those of the
+// genuine notes that are there, without those that were added, and those that were absent
+// now. Notes that are not genuine stay, for somebody to look at. Where the volume was not
+// opened, all stays as it is.
+func (v *volume) noteAbsent(added []definitions.Key) error {
+	if v.key == nil {
+		return nil
+	}
+	note := awaitNote{Type: disk.TokenAwaits, Keyslots: []string{}, Rekeyed: v.old != nil}
+	if err := v.takeNotes(&note); err != nil {
+		return err
+	}
 	note.Keys = slices.DeleteFunc(note.Keys, func(name string) bool {
-		return slices.ContainsFunc(added, func(k definitions.Key) bool { return planner.AwaitName(k) == name })
+		return slices.ContainsFunc(added, func(k definitions.Key) bool { return planner.NamesKey([]string{name}, k) })
 	})
 	for _, a := range v.absent {
 		if name := planner.AwaitName(a.key); !slices.Contains(note.Keys, name) {
@@ -119,8 +141,30 @@ func (v *volume) noteAbsent(added []definitions.Key) error {
 	if err != nil {
 		return err
 	}
+	if token, err = signNote(v.header, v.key, token); err != nil {
+		return err
+	}
 	_, err = v.header.AddToken(token)
 	return err
+}
+
+// takeNotes takes the genuine notes of what the volume waits for out of its header, and into
+// one. A rekey forgets what the vendor waited for.
+func (v *volume) takeNotes(into *awaitNote) error {
+	for _, token := range notesOf(v.header, disk.TokenAwaits) {
+		rekeyed := v.old != nil
+		if !rekeyed && !genuine(v.header, v.key, token) {
+			continue
+		}
+		if err := v.header.RemoveToken(token.ID); err != nil {
+			return err
+		}
+		var before awaitNote
+		if json.Unmarshal(token.Raw, &before) == nil && !rekeyed {
+			into.Keys, into.Rekeyed = append(into.Keys, before.Keys...), into.Rekeyed || before.Rekeyed
+		}
+	}
+	return nil
 }
 
 // reportAbsent tells which keys of an action were left out.

@@ -13,7 +13,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
 )
 
 // chip is a key of type tpm2 that may be absent, fail, or go missing once it is made.
@@ -97,7 +96,7 @@ func TestAbsentKeys(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		waits := slices.ContainsFunc(v.header.Tokens(), func(tok luks2.Token) bool { return tok.Type == planner.AwaitToken })
+		waits := slices.ContainsFunc(v.header.Tokens(), func(tok luks2.Token) bool { return tok.Type == disk.TokenAwaits })
 		if n := len(v.header.Keyslots()); n != c.slots || waits != c.waits || waits != (len(v.absent) > 0) {
 			t.Errorf("%s: %d keyslots, waits: %v", name, n, waits)
 		}

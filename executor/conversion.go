@@ -96,7 +96,7 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if err := c.zones(ctx, state, recode.to); err != nil {
 		return err
 	}
-	if err := c.finish(); err != nil {
+	if err := c.finish(keys.new); err != nil {
 		return err
 	}
 	if shrunk, _ := c.way.leaves(); shrunk > 0 {

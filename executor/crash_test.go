@@ -110,7 +110,7 @@ func checkConverted(t *testing.T, dev *simdev.Device, plain []byte, when string)
 		return
 	}
 	for _, token := range content.LUKS.Tokens {
-		if token.Type == TokenType {
+		if token.Type == disk.TokenWipe {
 			t.Errorf("%s: the wipe is still pending", when)
 		}
 	}

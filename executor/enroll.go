@@ -46,11 +46,16 @@ func openVolume(part blockdev.Device) (*volume, error) {
 
 // fillEnroll opens the volume, adds those of the missing keys that are there and drops the
 // existing one, in memory. Where none is there, all stays as it is. The slots to be
-// dropped are found before the new ones are there: a new key may be the same secret.
+// dropped are found before the new ones are there: a new key may be the same secret. What is
+// added only because the volume is said to wait for it, is added only where its own note says so.
 func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) error {
 	slots, err := v.openExisting(ctx, env, a)
 	if err != nil {
 		return err
+	}
+	reportForged(env, Event{Action: a.Kind(), Partition: a.Number}, v.header, v.key)
+	if a.Awaited {
+		a.Keys = v.awaited(a.Keys)
 	}
 	added, err := v.enrollThere(ctx, env, a.Keys, a.Guarded)
 	if v.same = len(added) == 0; err != nil || v.same {

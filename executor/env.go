@@ -72,6 +72,9 @@ const (
 	Done      Phase = "done"
 	Left      Phase = "left"    // not done, because its keys cannot be used; Step says why
 	Skipped   Phase = "skipped" // a key was left out, because it is not there; Step says which
+	// Distrusted: a note in a header is not the volume's own, and nothing was done for it;
+	// Step says which, and what it asked for.
+	Distrusted Phase = "distrusted"
 )
 
 // Event tells how the work goes. Events are for screens and tests; nothing is

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
 
@@ -12,11 +12,12 @@ import (
 // what the conversion leaves: the keyslots of the old key, the plain copy of the
 // first segment. The state between "last zone done" and "finished" is never
 // written: cryptsetup could not go on from it, or would encrypt everything again.
-func (c *conversion) finish() error {
+// key is the volume's, which vouches for the note of what is to be wiped.
+func (c *conversion) finish(key *secret.Buffer) error {
 	if err := c.clearFree(); err != nil {
 		return fmt.Errorf("clear free space: %w", err)
 	}
-	if err := c.finishHeader(c.way.leaves()); err != nil {
+	if err := c.finishHeader(key); err != nil {
 		return err
 	}
 	c.finishing()
@@ -31,7 +32,7 @@ func (c *conversion) finish() error {
 	if err := c.header.WipeRemoved(c.home, c.env.Random); err != nil {
 		return err
 	}
-	if err := c.wipeLeftover(); err != nil {
+	if err := c.wipeLeftover(key); err != nil {
 		return err
 	}
 	c.report(Done, "", c.action.DataSize)
@@ -39,7 +40,8 @@ func (c *conversion) finish() error {
 }
 
 // finishHeader makes the finished header, in memory.
-func (c *conversion) finishHeader(dataSize disk.Bytes, plain disk.Extent) error {
+func (c *conversion) finishHeader(key *secret.Buffer) error {
+	dataSize, plain := c.way.leaves()
 	orphans := tokensOf(c.header, holding(c.header, luks2.HoldsPrevious))
 	if err := c.header.Finish(luks2.FinishOptions{DataSize: int64(dataSize)}); err != nil {
 		return err
@@ -50,7 +52,11 @@ func (c *conversion) finishHeader(dataSize disk.Bytes, plain disk.Extent) error 
 	if plain.Size == 0 {
 		return nil
 	}
-	_, err := c.header.AddToken(wipeToken(plain))
+	token, err := wipeToken(c.header, key, plain)
+	if err != nil {
+		return err
+	}
+	_, err = c.header.AddToken(token)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 
@@ -80,7 +81,7 @@ func readBackup(backup io.ReaderAt, size int64) (*luks2.Header, error) {
 // that are there by then.
 func settled(h *luks2.Header) error {
 	pending := slices.ContainsFunc(h.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
-	wipe := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool { return t.Type == TokenType })
+	wipe := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool { return t.Type == disk.TokenWipe })
 	if pending || wipe {
 		return &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes it; a header from the middle of it would be of no use later"}
 	}

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
 )
 
 // KeyTest is what trying one keyslot gave.
@@ -111,7 +111,7 @@ func openingTokens(h *luks2.Header) []luks2.Token {
 		return p
 	}
 	tokens := slices.DeleteFunc(h.Tokens(), func(t luks2.Token) bool {
-		return slices.Contains([]string{TokenType, planner.FileToken, planner.AwaitToken, planner.PatternToken}, t.Type)
+		return slices.Contains([]string{disk.TokenWipe, disk.TokenFile, disk.TokenAwaits, disk.TokenPattern}, t.Type)
 	})
 	slices.SortStableFunc(tokens, func(a, b luks2.Token) int { return cmp.Compare(best(b), best(a)) })
 	return tokens

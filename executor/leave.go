@@ -1,17 +1,20 @@
 package executor
 
 import (
+	"errors"
+
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
 
-// mayLeave tells whether an action's partition may stay as it is when its keys cannot
-// be used: its definition says unavailable = "leave", and there is something to leave.
-func mayLeave(action planner.Action) bool {
+// mayLeave reports whether an action's partition may stay as it is when its keys cannot be
+// used, for that reason: its definition says unavailable = "leave", and there is something to
+// leave; or all that is left to do is to wipe.
+func mayLeave(action planner.Action, why error) bool {
 	switch a := action.(type) {
 	case planner.Reencrypt:
-		return !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
+		return errors.Is(why, errLeftover) || !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
 	case planner.Enroll:
 		return a.Unavailable == definitions.UnavailableLeave
 	default:

@@ -36,8 +36,11 @@ func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, er
 		c.home = &front{bytes: staged} // with the keyslots
 	}
 	pending, err := c.pending()
-	if err != nil || pending == nil {
+	if err != nil {
 		return dataKeys{}, err
+	}
+	if pending == nil {
+		return c.leftoverKey(ctx)
 	}
 	return c.unlock(ctx, pending)
 }
@@ -70,7 +73,7 @@ func (c *conversion) resume(ctx context.Context) error {
 		return err
 	}
 	if pending == nil {
-		if err := c.wipeLeftover(); err != nil {
+		if err := c.wipeLeftover(c.keys.new); err != nil {
 			return err
 		}
 		c.report(Done, "", c.action.DataSize)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -39,7 +40,7 @@ func volumeKey(ctx context.Context, env Env, e planner.Encryption) (*secret.Buff
 	if err != nil {
 		return nil, nil, fmt.Errorf("secure key: %w", err)
 	}
-	token, err := json.Marshal(map[string]any{"type": planner.PatternToken, "keyslots": []string{}, "verification-pattern": made.Pattern})
+	token, err := json.Marshal(map[string]any{"type": disk.TokenPattern, "keyslots": []string{}, "verification-pattern": made.Pattern})
 	return made.Blob, token, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
@@ -27,7 +28,7 @@ type volume struct {
 	replaced []int        // keyslots in whose place others come
 	proven   int          // keys that were unsealed again, or are a person's
 	unproven []string     // why others were not
-	mark     bool         // keyslots of file keys get a token: see planner.FileToken
+	mark     bool         // keyslots of file keys get a token: see disk.TokenFile
 	absent   []absence    // keys that were left out
 	same     bool         // nothing was added, and nothing is to be written
 }
@@ -141,9 +142,17 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 // everybody can tell them from those that were to go.
 func (v *volume) tokenFor(k definitions.Key, sealed Sealed) []byte {
 	if sealed.Token == nil && (v.over != nil || v.mark) && k.Type == definitions.KeyFile {
-		return []byte(`{"type":"` + planner.FileToken + `"}`)
+		return []byte(`{"type":"` + disk.TokenFile + `"}`)
 	}
 	return sealed.Token
+}
+
+// marks reports whether a token only marks its keyslots.
+func marks(token []byte) bool {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	return json.Unmarshal(token, &kind) == nil && kind.Type == disk.TokenFile
 }
 
 // addKeyslot adds a keyslot that holds key, with its token.
@@ -157,6 +166,9 @@ func (v *volume) addKeyslot(ctx context.Context, env Env, key *secret.Buffer, se
 		return slot, err
 	}
 	token, err := bindToken(unbound, slot)
+	if err == nil && marks(unbound) {
+		token, err = signNote(v.header, v.key, token)
+	}
 	if err != nil {
 		return slot, err
 	}

@@ -1,22 +1,24 @@
 package executor
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
 
-// TokenType is the type of our own token. It is there only between a finished
-// conversion and the wiping of the old data that it left behind: the moved copy of
-// the first bytes, or the journal of the last hot zone.
-const TokenType = "sealpart"
+// errLeftover says that old data of a finished conversion is not wiped yet, for nobody could
+// say whether the note of it is genuine. Nothing else is missing, and the volume is whole.
+var errLeftover = errors.New("old data that its conversion left is not wiped yet: the volume must be opened for that")
 
-// wipeNote is the content of our token: what is still to be overwritten, counted
-// from the start of the device with the header. It is not authenticated; what it
-// says is checked against what must not be touched.
+// wipeNote is the content of a token of the type disk.TokenWipe: what is still to be
+// overwritten, counted from the start of the device with the header. note.go says when it
+// is believed; and then it is checked against what must not be touched.
 type wipeNote struct {
 	Type     string   `json:"type"`
 	Keyslots []string `json:"keyslots"`
@@ -25,16 +27,33 @@ type wipeNote struct {
 }
 
 // wipeToken encodes what is to be wiped.
-func wipeToken(e disk.Extent) json.RawMessage {
-	token, _ := json.Marshal(wipeNote{Type: TokenType, Keyslots: []string{}, Offset: int64(e.Offset), Size: int64(e.Size)})
-	return token
+func wipeToken(h *luks2.Header, key *secret.Buffer, e disk.Extent) (json.RawMessage, error) {
+	token, err := json.Marshal(wipeNote{Type: disk.TokenWipe, Keyslots: []string{}, Offset: int64(e.Offset), Size: int64(e.Size)})
+	if err != nil {
+		return nil, err
+	}
+	return signNote(h, key, token)
 }
 
-// wipeLeftover overwrites what our token names and then drops the token and lets the
-// volume's segment reach to the end of the partition, in one header write. A power
-// cut before that write leaves the token: the next run wipes again.
-func (c *conversion) wipeLeftover() error {
-	token, ok := findWipeToken(c.header)
+// leftoverKey opens a volume whose conversion is finished, and whose header has a note of
+// old data that it left. Without such a note it returns no key.
+func (c *conversion) leftoverKey(ctx context.Context) (dataKeys, error) {
+	if len(notesOf(c.header, disk.TokenWipe)) == 0 {
+		return dataKeys{}, nil
+	}
+	key, err := c.open(ctx, luks2.HoldsFinal)
+	if err != nil {
+		return dataKeys{}, fmt.Errorf("%w: %w", errLeftover, err)
+	}
+	return dataKeys{new: key}, nil
+}
+
+// wipeLeftover overwrites what the volume's own note names and then drops the note and lets
+// the volume's segment reach to the end of the partition, in one header write. A power
+// cut before that write leaves the note: the next run wipes again.
+func (c *conversion) wipeLeftover(key *secret.Buffer) error {
+	reportForged(c.env, Event{Action: c.action.Kind(), Partition: c.action.Number}, c.header, key)
+	token, ok := findWipeToken(c.header, key)
 	if !ok {
 		return nil
 	}
@@ -60,17 +79,17 @@ func (c *conversion) wipeLeftover() error {
 	return nil
 }
 
-// findWipeToken returns our token.
-func findWipeToken(h *luks2.Header) (luks2.Token, bool) {
-	for _, token := range h.Tokens() {
-		if token.Type == TokenType {
+// findWipeToken returns the genuine note.
+func findWipeToken(h *luks2.Header, key *secret.Buffer) (luks2.Token, bool) {
+	for _, token := range notesOf(h, disk.TokenWipe) {
+		if genuine(h, key, token) {
 			return token, true
 		}
 	}
 	return luks2.Token{}, false
 }
 
-// readWipeNote decodes our token and refuses one that would wipe a header, a keyslot
+// readWipeNote decodes our note and refuses one that would wipe a header, a keyslot
 // or the volume's data.
 func (c *conversion) readWipeNote(token luks2.Token) (wipeNote, error) {
 	var note wipeNote

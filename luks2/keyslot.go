@@ -139,6 +139,13 @@ func (h *Header) Keyslots() []Keyslot {
 	return slots
 }
 
+// Salt returns the salt of a keyslot's KDF, nil where it has none. It is random, so that no
+// two keyslots that were ever made have the same.
+func (h *Header) Salt(keyslot int) []byte {
+	s, _ := h.keyslot(keyslot)
+	return slices.Clone(s.salt)
+}
+
 // SegmentKey returns which volume key a segment of the type "crypt" is under, and the
 // id of that key's digest.
 func (h *Header) SegmentKey(segment int) (Holds, int) {

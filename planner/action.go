@@ -33,7 +33,7 @@ type Encryption struct {
 	Discards   bool                   `json:"allow_discards,omitempty"`
 	Keys       []definitions.Key      `json:"keys"`
 	// MarkFileKeys is set where the keyslots of file keys get a token of type
-	// FileToken, so that a later run knows them.
+	// disk.TokenFile, so that a later run knows them.
 	MarkFileKeys bool `json:"mark_file_keys,omitempty"`
 	// Unavailable is definitions.UnavailableLeave where the partition is to be left
 	// as it is when none of the keys can be used; "" where that is a failure.

@@ -128,13 +128,13 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 	case k.Type == definitions.KeyTPM2:
 		describeTPMKey(&token, k)
 	case k.Type == definitions.KeyPKCS11:
-		token.Type, token.URI = PKCS11Token, k.URI
+		token.Type, token.URI = disk.TokenPKCS11, k.URI
 	case k.Type == definitions.KeyCommand:
-		token.Type, token.Module = CommandToken, path.Base(k.Program)
+		token.Type, token.Module = disk.TokenCommand, path.Base(k.Program)
 	case k.Type == definitions.KeyRecovery:
-		token.Type = "systemd-recovery"
+		token.Type = disk.TokenRecovery
 	case mark:
-		token.Type = FileToken
+		token.Type = disk.TokenFile
 	default:
 		return
 	}

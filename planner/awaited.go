@@ -10,15 +10,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// AwaitToken is the type of the token that says which keys of its definition a volume
-// waits for: they were not on the machine when it was made, such as a TPM that is switched
-// on later. A run that finds one of them adds it, whatever the definition says of
-// partitions that are there (existing): it belongs to the making of the volume. A key
-// that somebody has removed since is not in it. The token holds no secret, and other
-// programs pass it over.
-const AwaitToken = "sealpart-awaits"
-
-// AwaitName is what such a token calls a key: its type, and which of that type where the
+// AwaitName is what a token of the type disk.TokenAwaits calls a key: its type, and which of that type where the
 // definition says so.
 func AwaitName(k definitions.Key) string {
 	name := k.Path + k.URI
@@ -28,14 +20,19 @@ func AwaitName(k definitions.Key) string {
 	return strings.TrimSpace(k.Type + " " + name)
 }
 
-// awaits tells whether a volume waits for a key.
+// NamesKey reports whether one of the names in such tokens is a key's.
+func NamesKey(names []string, k definitions.Key) bool {
+	return slices.Contains(names, AwaitName(k))
+}
+
+// awaits tells whether a volume waits for a key, by what its header says.
 func awaits(l *disk.LUKS, k definitions.Key) bool {
-	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return slices.Contains(t.Awaits, AwaitName(k)) })
+	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return NamesKey(t.Awaits, k) })
 }
 
 // awaitsRekeyed tells whether that is since it was rekeyed.
 func awaitsRekeyed(l *disk.LUKS, k definitions.Key) bool {
-	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return t.Rekeyed && slices.Contains(t.Awaits, AwaitName(k)) })
+	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return t.Rekeyed && NamesKey(t.Awaits, k) })
 }
 
 // toEnroll returns the keys that a volume is to get. With existing = "enroll" it is all

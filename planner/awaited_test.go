@@ -17,7 +17,7 @@ func TestAwaited(t *testing.T) {
 	second := definitions.Key{Type: definitions.KeyFile, Path: "/second"}
 	pkcs := definitions.Key{Type: definitions.KeyPKCS11, URI: "pkcs11:token=luks"}
 	waits := func(rekeyed bool, names ...string) disk.Token {
-		return disk.Token{ID: 7, Type: AwaitToken, Awaits: names, Rekeyed: rekeyed}
+		return disk.Token{ID: 7, Type: disk.TokenAwaits, Awaits: names, Rekeyed: rekeyed}
 	}
 	const keep, convert, enroll, rekey = definitions.ExistingKeep, definitions.ExistingConvert, definitions.ExistingEnroll, definitions.ExistingRekey
 	for name, c := range map[string]struct {
@@ -52,12 +52,12 @@ func TestAwaited(t *testing.T) {
 		o.Absent = c.absent
 		volume := luks(root, 1)
 		for _, token := range c.tokens {
-			if token.Type != AwaitToken { // the bare keyslot is that token's
+			if token.Type != disk.TokenAwaits { // the bare keyslot is that token's
 				volume = luks(root, 0, token)
 			}
 		}
 		for _, token := range c.tokens {
-			if token.Type == AwaitToken {
+			if token.Type == disk.TokenAwaits {
 				volume.Content.LUKS.Tokens = append(volume.Content.LUKS.Tokens, token)
 			}
 		}

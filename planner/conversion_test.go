@@ -62,7 +62,7 @@ func luks(p disk.Partition, bare int, tokens ...disk.Token) disk.Partition {
 
 var (
 	tpmToken  = disk.Token{Type: "systemd-tpm2", PCRs: []int{7}, Bank: "sha256"}
-	fileToken = disk.Token{Type: FileToken}
+	fileToken = disk.Token{Type: disk.TokenFile}
 )
 
 // pending puts a volume into the middle of a conversion.

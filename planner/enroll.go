@@ -19,6 +19,9 @@ type Enroll struct {
 	// DropExisting is set where the keyslots that ExistingKey opens go, in the same
 	// header write that brings the new ones.
 	DropExisting bool `json:"drop_existing,omitempty"`
+	// Awaited is set where nothing but a note in the volume's header asks for Keys: those
+	// that it waits for. Whether the note is genuine shows only once the volume is unlocked.
+	Awaited bool `json:"awaited,omitempty"`
 	// Guarded is set where a key of the definition that a machine uses by itself is there
 	// already: then none of Keys has to be had.
 	Guarded      bool   `json:"guarded,omitempty"`
@@ -46,7 +49,11 @@ func planEnroll(l *layout, p *part) (Action, error) {
 	d, luks := p.def.Encryption, p.old.Content.LUKS
 	a := Enroll{
 		Number: p.number, Extent: p.extent, Keys: l.opts.toEnroll(d, luks), Guarded: guarded(d, luks), HeaderBackup: d.HeaderBackup,
-		Why: fmt.Sprintf("%s.toml wants keys that its volume does not have", p.def.Name),
+		Awaited: d.Existing != definitions.ExistingEnroll,
+		Why:     fmt.Sprintf("%s.toml wants keys that its volume does not have", p.def.Name),
+	}
+	if a.Awaited {
+		a.Why = fmt.Sprintf("%s.toml wants keys that its volume waits for, as a note in its header says", p.def.Name)
 	}
 	if others := bindKeys(d.Keys, luks).others(luks); len(others) > 0 {
 		a.ExistingKey, a.DropExisting = d.ExistingKey, d.ExistingKey != ""

@@ -83,9 +83,9 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 			k.Format = definitions.FormatNewest
 		}
 		return k, nil
-	case found && t.Type == PKCS11Token && t.URI != "":
+	case found && t.Type == disk.TokenPKCS11 && t.URI != "":
 		return definitions.Key{Type: definitions.KeyPKCS11, URI: t.URI}, nil
-	case found && t.Type == "systemd-recovery":
+	case found && t.Type == disk.TokenRecovery:
 		return definitions.Key{Type: definitions.KeyRecovery}, nil
 	}
 	return definitions.Key{}, &KeyRefusal{fmt.Sprintf("keyslot %d does not tell what a key in its place would be", slot), "say it with --key"}
@@ -94,7 +94,7 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 // changeable refuses a volume whose header records work that is not done: its keys and
 // those of a conversion belong together.
 func changeable(l *disk.LUKS) error {
-	unfinished := func(t disk.Token) bool { return t.Type == "sealpart" }
+	unfinished := func(t disk.Token) bool { return t.Type == disk.TokenWipe }
 	if l.Reencryption == nil && !slices.ContainsFunc(l.Tokens, unfinished) {
 		return nil
 	}
@@ -121,5 +121,5 @@ func tokenOf(l *disk.LUKS, slot int) (disk.Token, bool) {
 // a recovery key.
 func forPersons(l *disk.LUKS, slot int) bool {
 	t, found := tokenOf(l, slot)
-	return !found || t.Type == FileToken || t.Type == "systemd-recovery"
+	return !found || t.Type == disk.TokenFile || t.Type == disk.TokenRecovery
 }

@@ -10,19 +10,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// FileToken is the type of the token that marks a keyslot as that of a file key of
-// a definition. A tpm2 key is known by what its own token says; of a keyslot without
-// a token nobody can tell whose key opens it, the vendor's or the definition's.
-// Where the one is to make room for the other (enroll, rekey) the keyslots of file
-// keys are marked. The token holds no secret, and other programs pass it over.
-const FileToken = "sealpart-file"
-
-// PKCS11Token is the type of the token of pkcs11 keys, systemd's.
-const PKCS11Token = "systemd-pkcs11"
-
-// CommandToken is the type of the token of command keys.
-const CommandToken = "sealpart-command"
-
 // bound says which keys of a definition a volume has.
 type bound struct {
 	missing []definitions.Key
@@ -53,13 +40,13 @@ func bindKeys(keys []definitions.Key, l *disk.LUKS) bound {
 func boundAs(t disk.Token, k definitions.Key) bool {
 	switch k.Type {
 	case definitions.KeyFile:
-		return t.Type == FileToken
+		return t.Type == disk.TokenFile
 	case definitions.KeyPKCS11:
-		return t.Type == PKCS11Token && t.URI == k.URI
+		return t.Type == disk.TokenPKCS11 && t.URI == k.URI
 	case definitions.KeyCommand:
-		return t.Type == CommandToken && t.Module == path.Base(k.Program)
+		return t.Type == disk.TokenCommand && t.Module == path.Base(k.Program)
 	case definitions.KeyRecovery:
-		return t.Type == "systemd-recovery"
+		return t.Type == disk.TokenRecovery
 	}
 	return boundToTPM(t, k)
 }
@@ -67,7 +54,7 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 // literalPCRs tells whether a token binds to a TPM in no way that a definition cannot
 // say: there are signed policies and those of systemd-pcrlock besides.
 func literalPCRs(t disk.Token) bool {
-	return t.Type == "systemd-tpm2" && len(t.PublicKeyPCRs) == 0 && !t.PCRLock
+	return t.Type == disk.TokenTPM2 && len(t.PublicKeyPCRs) == 0 && !t.PCRLock
 }
 
 // opensSlot tells whether a token has keyslots and all of them are there.

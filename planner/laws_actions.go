@@ -125,6 +125,8 @@ func (c *actionCheck) enroll(a Enroll) error {
 		return errors.New("is not about a whole LUKS2 volume")
 	case len(a.Keys) == 0 || (a.DropExisting && a.ExistingKey == ""):
 		return errors.New("adds no key, or drops one that is not named")
+	case a.Awaited && a.DropExisting:
+		return errors.New("drops a key for what only a note in a header says")
 	}
 	c.worked[a.Number] = true
 	return nil

@@ -7,10 +7,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// PatternToken is the type of zkey's token with what a secure key makes of zeroes: by it a
-// key can be told that was encrypted anew by another master key. It is for no keyslot.
-const PatternToken = "paes-verification-pattern"
-
 // UnderSecureKey tells whether data of a cipher is under a secure key, which the kernel
 // alone can use.
 func UnderSecureKey(cipher string) bool { return strings.HasPrefix(cipher, "paes-") }

@@ -12,7 +12,7 @@ import (
 // policy that is used only where there is one may be in it or not.
 func boundToTPM(t disk.Token, k definitions.Key) bool {
 	lock := t.PCRLock == (k.PCRLock != "") || k.PCRLock == definitions.AutoPath
-	return t.Type == "systemd-tpm2" && lock && t.PIN == (k.PIN != "") &&
+	return t.Type == disk.TokenTPM2 && lock && t.PIN == (k.PIN != "") &&
 		slices.Equal(t.PCRs, k.PCRs) && slices.Equal(t.PublicKeyPCRs, k.PublicKeyPCRs) &&
 		(k.Bank == "" || k.Bank == t.Bank) && givenValues(t, k)
 }
@@ -30,6 +30,6 @@ func givenValues(t disk.Token, k definitions.Key) bool {
 
 // describeTPMKey is what a tpm2 key leaves behind, as far as it is known before.
 func describeTPMKey(token *disk.Token, k definitions.Key) {
-	token.Type, token.PCRs, token.Bank, token.PIN = "systemd-tpm2", k.PCRs, k.Bank, k.PIN != ""
+	token.Type, token.PCRs, token.Bank, token.PIN = disk.TokenTPM2, k.PCRs, k.Bank, k.PIN != ""
 	token.PublicKeyPCRs, token.PCRLock = k.PublicKeyPCRs, k.PCRLock != ""
 }

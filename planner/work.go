@@ -130,7 +130,7 @@ func inConversion(c disk.Content) bool {
 }
 
 // isWipeToken recognises the note that a plain copy is still to be wiped.
-func isWipeToken(t disk.Token) bool { return t.Type == "sealpart" }
+func isWipeToken(t disk.Token) bool { return t.Type == disk.TokenWipe }
 
 // checkResumable refuses conversions that cannot be gone on with safely.
 func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryption) error {

@@ -51,7 +51,7 @@ func (w *world) there(seek seeker, k definitions.Key) bool {
 func awaited(s disk.Snapshot, k definitions.Key) bool {
 	return slices.ContainsFunc(s.Partitions, func(p disk.Partition) bool {
 		return p.Content.LUKS != nil && slices.ContainsFunc(p.Content.LUKS.Tokens, func(t disk.Token) bool {
-			return slices.Contains(t.Awaits, planner.AwaitName(k))
+			return planner.NamesKey(t.Awaits, k)
 		})
 	})
 }

@@ -125,7 +125,7 @@ func spokenVolumeKey(l disk.LUKS) string {
 	if !planner.UnderSecureKey(l.Cipher) {
 		return "key"
 	}
-	i := slices.IndexFunc(l.Tokens, func(t disk.Token) bool { return t.Type == planner.PatternToken })
+	i := slices.IndexFunc(l.Tokens, func(t disk.Token) bool { return t.Type == disk.TokenPattern })
 	if i < 0 {
 		return "secure key without a verification pattern"
 	}
@@ -161,15 +161,15 @@ func spokenBinding(l disk.LUKS, slot int) string {
 
 func spokenToken(t disk.Token) string {
 	switch {
-	case t.Type == "systemd-recovery":
+	case t.Type == disk.TokenRecovery:
 		return "opened by a recovery key"
-	case t.Type == planner.FileToken:
+	case t.Type == disk.TokenFile:
 		return "opened by a key file"
-	case t.Type == planner.CommandToken:
+	case t.Type == disk.TokenCommand:
 		return "opened by the key module " + printable(t.Module)
-	case t.Type == planner.PKCS11Token:
+	case t.Type == disk.TokenPKCS11:
 		return "opened by the key " + printable(t.URI) + " of a PKCS#11 token"
-	case t.Type != "systemd-tpm2":
+	case t.Type != disk.TokenTPM2:
 		return "opened by a token of type " + printable(t.Type)
 	}
 	return "sealed to a TPM" + and(spokenTerms(t))

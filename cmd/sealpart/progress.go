@@ -79,6 +79,8 @@ func (p *progress) event(e executor.Event) {
 		fmt.Fprintf(p.notes, "sealpart: note: partition %d is left as it is: %s\n", e.Partition, e.Step)
 	case e.Phase == executor.Skipped && p.out == nil:
 		fmt.Fprintf(p.notes, "sealpart: warning: partition %d goes without a key that is not here: %s\n", e.Partition, e.Step)
+	case e.Phase == executor.Distrusted && p.out == nil:
+		fmt.Fprintf(p.notes, "sealpart: warning: partition %d: %s\n", e.Partition, printable(e.Step))
 	case p.out != nil:
 		_ = p.out.Encode(e) // nobody listens any more; the work goes on
 	case p.bars != nil && e.Total > 0:

@@ -183,23 +183,23 @@ func describeToken(t luks2.Token) disk.Token {
 		return token
 	}
 	switch t.Type {
-	case "systemd-pkcs11":
+	case disk.TokenPKCS11:
 		// A URI's query may hold a PIN.
 		token.URI, _, _ = strings.Cut(decoded[string](fields["pkcs11-uri"]), "?")
 		return token
-	case "sealpart-command":
+	case disk.TokenCommand:
 		token.Module = decoded[string](fields["module"])
 		return token
-	case "sealpart-awaits":
+	case disk.TokenAwaits:
 		if token.Awaits = decoded[[]string](fields["keys"]); len(token.Awaits) == 0 {
 			token.Awaits = nil // as it comes back from JSON
 		}
 		token.Rekeyed = decoded[bool](fields["rekeyed"])
 		return token
-	case "paes-verification-pattern":
+	case disk.TokenPattern:
 		token.Pattern = text([]byte(decoded[string](fields["verification-pattern"])))
 		return token
-	case "systemd-tpm2":
+	case disk.TokenTPM2:
 	default:
 		return token
 	}
