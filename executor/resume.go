@@ -12,7 +12,9 @@ import (
 )
 
 // resumeKeys opens the volume whose conversion an action goes on with, and checks its
-// metadata, before anything is written anywhere. They are the caller's to wipe.
+// metadata and its notes, before anything is written anywhere. The keys are the caller's to
+// wipe. Where all that there is to do is what a note says that is not the volume's own, the
+// partition is left as it is.
 func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, error) {
 	c, err := x.conversion(a)
 	if err != nil {
@@ -39,6 +41,20 @@ func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, er
 	if err != nil {
 		return dataKeys{}, err
 	}
+	keys, err := c.openFor(ctx, pending)
+	if err != nil {
+		return dataKeys{}, err
+	}
+	reportForged(c.env, Event{Action: a.Kind(), Partition: a.Number}, c.header, keys.new)
+	if _, found := findWipeToken(c.header, keys.new); pending == nil && !found {
+		x.left[a.Number] = true
+	}
+	return keys, nil
+}
+
+// openFor returns the keys that are needed to go on with what is pending, or to wipe what
+// was left where nothing is.
+func (c *conversion) openFor(ctx context.Context, pending *luks2.Reencryption) (dataKeys, error) {
 	if pending == nil {
 		return c.leftoverKey(ctx)
 	}
@@ -72,18 +88,18 @@ func (c *conversion) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.keys.new == nil {
+		if c.keys, err = c.openFor(ctx, pending); err != nil {
+			return err
+		}
+		defer c.keys.wipe()
+	}
 	if pending == nil {
 		if err := c.wipeLeftover(c.keys.new); err != nil {
 			return err
 		}
 		c.report(Done, "", c.action.DataSize)
 		return nil
-	}
-	if c.keys.new == nil {
-		if c.keys, err = c.unlock(ctx, pending); err != nil {
-			return err
-		}
-		defer c.keys.wipe()
 	}
 	if err := c.settleResume(pending); err != nil {
 		return err
