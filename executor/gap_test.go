@@ -49,6 +49,12 @@ func applyTo(t testing.TB, dev *simdev.Device, files map[string]string, sealer S
 // applyWith does that with several kinds of key, of which some are known to be absent.
 func applyWith(t testing.TB, dev *simdev.Device, files map[string]string, absent []definitions.Key, sealers ...Sealer) error {
 	t.Helper()
+	return applyTold(t, dev, files, absent, nil, sealers...)
+}
+
+// applyTold is applyWith for a test that listens.
+func applyTold(t testing.TB, dev *simdev.Device, files map[string]string, absent []definitions.Key, told func(Event), sealers ...Sealer) error {
+	t.Helper()
 	snapshot, err := probe.Disk(dev, 512)
 	if err != nil {
 		return err
@@ -60,7 +66,7 @@ func applyWith(t testing.TB, dev *simdev.Device, files map[string]string, absent
 		return err
 	}
 	env := testEnv(t)
-	env.Sealers, env.Keys = sealers, []definitions.Key{{Type: definitions.KeyFile}}
+	env.Report, env.Sealers, env.Keys = told, sealers, []definitions.Key{{Type: definitions.KeyFile}}
 	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
 		return secret.Take([]byte(vendorPassphrase))
 	}
