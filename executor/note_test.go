@@ -183,7 +183,7 @@ func TestNoteIsBound(t *testing.T) {
 	if err := v.header.DropKeyslot(0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.header.AddKeyslot(v.device, v.key.Bytes(), []byte("new"), luks2.TokenKDF(), testEnv(t).Random); err != nil {
+	if _, err := v.header.AddKeyslot(t.Context(), v.device, v.key.Bytes(), []byte("new"), luks2.TokenKDF(), testEnv(t).Random); err != nil {
 		t.Fatal(err)
 	}
 	if judge(v, note) {

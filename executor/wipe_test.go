@@ -21,7 +21,11 @@ func unwiped(t *testing.T, note disk.Extent) (*conversion, *simdev.Device) {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.wipe)
-	if _, err := v.header.AddToken(wipeToken(note)); err != nil {
+	token, err := wipeToken(v.header, v.key, note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.header.AddToken(token); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.header.Commit(v.front); err != nil {
@@ -31,13 +35,14 @@ func unwiped(t *testing.T, note disk.Extent) (*conversion, *simdev.Device) {
 	copy(image, v.front.bytes)
 	dev = simdev.New(image)
 	c := newConversion(testEnv(t), newPipeline(1), dev, planner.Reencrypt{Number: 1, Extent: disk.Extent{Size: dev.Size()}, Shift: placeHeader})
+	c.keys = v.keys()
 	if c.header, err = luks2.Read(dev, int64(dev.Size())); err != nil {
 		t.Fatal(err)
 	}
 	return c, dev
 }
 
-// TestHostileNote: whatever a note in a header says, neither the header nor a keyslot nor
+// TestHostileNote: whatever a note in a header says, genuine as it may be, neither the header nor a keyslot nor
 // the data is wiped for it, and nothing beyond the device.
 func TestHostileNote(t *testing.T) {
 	c, _ := unwiped(t, disk.Extent{})
@@ -62,7 +67,7 @@ func TestHostileNote(t *testing.T) {
 		"further than can be added": {disk.Extent{Offset: 1<<63 - 512, Size: 1<<63 - 512}, "which are not on the device"},
 	} {
 		c, dev := unwiped(t, test.note)
-		err := c.wipeLeftover()
+		err := c.wipeLeftover(c.keys.new)
 		if err == nil || !strings.Contains(err.Error(), "wants to wipe") || !strings.HasSuffix(err.Error(), test.want) {
 			t.Errorf("%s: %v, not %q", name, err, test.want)
 		}
@@ -78,7 +83,7 @@ func TestWipeIsDurableBeforeTheNoteGoes(t *testing.T) {
 	c, dev := unwiped(t, disk.Extent{})
 	free := disk.Extent{Offset: disk.Bytes(usedFront(c.header)), Size: 4096}
 	c, dev = unwiped(t, free)
-	if err := c.wipeLeftover(); err != nil {
+	if err := c.wipeLeftover(c.keys.new); err != nil {
 		t.Fatal(err)
 	}
 	log := dev.Log()
@@ -94,7 +99,7 @@ func TestWipeIsDurableBeforeTheNoteGoes(t *testing.T) {
 // TestNoteOfNonsense is refused, and nothing is wiped.
 func TestNoteOfNonsense(t *testing.T) {
 	c, dev := unwiped(t, disk.Extent{})
-	token, _ := findWipeToken(c.header)
+	token, _ := findWipeToken(c.header, c.keys.new)
 	token.Raw = []byte(`{"type":"sealpart","keyslots":[],"wipe-offset":"twelve","wipe-size":"512"}`)
 	if _, err := c.readWipeNote(token); err == nil || !strings.Contains(err.Error(), "token 0: json: ") {
 		t.Errorf("got %v", err)
