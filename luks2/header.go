@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -36,6 +37,8 @@ type Header struct {
 	removed       []removedSlot // keyslots to wipe
 	deviceSize    int64         // bytes of the data device, once a re-encryption told; else 0
 	hotOnDisk     bool          // a header on disk may list a hot zone
+	patience      time.Duration // for all keyslots and digests; 0: the usual one
+	spent         time.Duration // of it
 }
 
 // FormatOptions say what a fresh header is like.

@@ -2,15 +2,10 @@ package luks2
 
 import (
 	"context"
-	"crypto/pbkdf2"
 	"fmt"
 	"math"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 )
 
 // KDF is how a passphrase becomes a key, with its cost.
@@ -50,7 +45,7 @@ func CalibrateArgon2id(target time.Duration, maxMemory int) KDF {
 	maxMemory = min(max(maxMemory, minMemoryKiB), maxMemoryKiB)
 	k := KDF{Type: "argon2id", Time: minTime, MemoryKiB: min(maxMemory, 16<<10), CPUs: min(runtime.NumCPU(), maxCPUs)}
 	start := time.Now()
-	argon2.IDKey([]byte("calibration"), make([]byte, saltSize), uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), 64)
+	_, _ = k.derive(context.Background(), []byte("calibration"), make([]byte, saltSize), 64) // without room it takes no time
 	took := max(time.Since(start), time.Microsecond)
 	work := float64(k.Time) * float64(k.MemoryKiB) * float64(target) / float64(took)
 	work = min(work, maxWorkKiB/2)
@@ -119,14 +114,18 @@ func (k KDF) afHash() string {
 }
 
 // derive returns size bytes of key, or the cause of ctx's end as soon as that comes. It
-// refuses costs that would take hours or more memory than cryptsetup ever asks for.
+// refuses costs that would take hours or more memory than cryptsetup ever asks for, and
+// with a MemoryError those for which there is no memory here.
 func (k KDF) derive(ctx context.Context, passphrase, salt []byte, size int) ([]byte, error) {
-	run := argon2.IDKey
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	mode := argon2id
 	switch k.Type {
 	case "pbkdf2":
 		return pbkdf2Key(ctx, k.Hash, passphrase, salt, k.Iterations, size)
 	case "argon2i":
-		run = argon2.Key
+		mode = argon2i
 	case "argon2id":
 	default:
 		return nil, fmt.Errorf("kdf %.40q is not known", k.Type)
@@ -134,55 +133,12 @@ func (k KDF) derive(ctx context.Context, passphrase, salt []byte, size int) ([]b
 	if k.Time < 1 || k.CPUs < 1 || k.CPUs > 255 || k.MemoryKiB < 1 || k.MemoryKiB > maxMemoryKiB {
 		return nil, fmt.Errorf("%s with %d passes, %d KiB, %d cpus is out of range", k.Type, k.Time, k.MemoryKiB, k.CPUs)
 	}
-	if int64(k.Time)*int64(max(k.MemoryKiB, 8*k.CPUs)) > maxWorkKiB {
+	memory := max(k.MemoryKiB, 8*k.CPUs)
+	if int64(k.Time)*int64(memory) > maxWorkKiB {
 		return nil, fmt.Errorf("%s with %d passes over %d KiB would take too long", k.Type, k.Time, k.MemoryKiB)
 	}
-	return abandonable(ctx, passphrase, func(passphrase []byte) []byte {
-		// What the run worked in is garbage then, as much as 4 GiB, and was derived from the
-		// secret. The collector would come only when as much again is taken: by the next
-		// run, on a machine that has no room for both. So it goes back at once.
-		defer debug.FreeOSMemory()
-		return run(passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint8(k.CPUs), uint32(size))
-	})
-}
-
-// abandonable runs a derivation that cannot be stopped, and returns the cause of ctx's end
-// as soon as that comes. The derivation then goes on by itself until it or the process
-// ends, with a copy of the passphrase that it wipes, as it does its result.
-func abandonable(ctx context.Context, passphrase []byte, run func(passphrase []byte) []byte) ([]byte, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	own, derived := slices.Clone(passphrase), make(chan []byte)
-	go func() {
-		key := run(own)
-		clear(own)
-		select {
-		case derived <- key:
-		case <-ctx.Done():
-			clear(key)
-		}
-	}()
-	select {
-	case key := <-derived:
-		return key, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// pbkdf2Key runs PBKDF2. The standard library copies the secret into a string, which
-// cannot be erased.
-func pbkdf2Key(ctx context.Context, hash string, secret, salt []byte, iterations, size int) ([]byte, error) {
-	newHash, err := newHash(hash)
-	if err != nil {
+	if err := checkRoom(k.Type, int64(memory)<<10); err != nil {
 		return nil, err
 	}
-	if iterations < 1 || iterations > maxIterations {
-		return nil, fmt.Errorf("pbkdf2 with %d iterations is out of range", iterations)
-	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return pbkdf2.Key(newHash, string(secret), salt, iterations, size)
+	return argon2Key(ctx, mode, passphrase, salt, uint32(k.Time), uint32(k.MemoryKiB), uint32(k.CPUs), size)
 }

@@ -22,6 +22,8 @@ func (h *Header) OpenKeyslot(ctx context.Context, r io.ReaderAt, id int, passphr
 	if !ok {
 		return nil, fmt.Errorf("keyslot %d is in no digest, so no key can be verified", id)
 	}
+	ctx, done := h.limited(ctx)
+	defer done()
 	key, err := s.load(ctx, r, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("open keyslot %d: %w", id, err)

@@ -32,6 +32,8 @@ func (h *Header) VerifyReencryption(ctx context.Context, oldKey, newKey []byte) 
 		return err
 	}
 	defer clear(input)
+	ctx, done := h.limited(ctx)
+	defer done()
 	if err := d.verify(ctx, input); errors.Is(err, ErrWrongKey) {
 		return ErrReencryption
 	} else if err != nil {

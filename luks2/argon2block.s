@@ -1,0 +1,1 @@
+// Lets argon2block.go declare a function that another package has.
