@@ -24,7 +24,8 @@ var builders = []func(*layout, *part) (Action, error){
 //
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, with a *TableError where the
-// table that is there could not be written, and otherwise where the
+// table that is there could not be written, with a *HibernatedError where a system is
+// hibernated on the disk and there is something to do, and otherwise where the
 // definitions or the snapshot contradict themselves.
 func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
 	l := &layout{snap: snap, opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
@@ -109,7 +110,7 @@ func (l *layout) plan() (*Plan, error) {
 	if err := inTurn(func() error { return l.act(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
 	}
-	if err := l.checkWritable(p); err != nil {
+	if err := inTurn(func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {
 		return nil, err
 	}
 	l.noteUnfinished(p)

@@ -128,6 +128,8 @@ func spokenContent(c disk.Content) string {
 		return fmt.Sprintf("LUKS2, %s %d%% done", r.Mode, percent(r.Done, r.Total))
 	case c.LUKS != nil:
 		return "LUKS2"
+	case c.Kind == disk.Hibernated:
+		return "swap with a hibernated system (" + c.Version + ")"
 	default:
 		return c.Kind
 	}

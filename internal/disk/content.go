@@ -1,5 +1,7 @@
 package disk
 
+import "slices"
+
 // Content is what a partition, or a whole disk without a table, holds.
 type Content struct {
 	// Kind is blkid's TYPE: "ext4", "crypto_LUKS", "vfat", "swap", …; empty where
@@ -26,6 +28,15 @@ type Content struct {
 	Verity *Verity `json:"verity,omitempty"`
 	// Problem says why what is there cannot be used, e.g. a damaged LUKS2 header.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Hibernated is the Kind of a swap area that holds the memory of a hibernated system.
+const Hibernated = "swsuspend"
+
+// HoldsHibernated reports whether a signature says that a system is hibernated there,
+// beside others or alone.
+func (c Content) HoldsHibernated() bool {
+	return c.Kind == Hibernated || slices.Contains(c.Ambiguous, Hibernated)
 }
 
 // LUKS is what a LUKS2 header tells without a key.

@@ -2,32 +2,68 @@ package probe
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
+// pageSizes are those of the machines that Linux runs on.
+var pageSizes = []int64{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}
+
 // findSwap finds a swap area, and one that holds a hibernated system: that memory
 // is somebody's data. The signature ends the first page, whose size is that of the
-// machine which wrote it.
+// machine which wrote it. TuxOnIce leaves it there, and writes its own to the front.
 func findSwap(m *image) (disk.Content, bool) {
-	for _, page := range []int64{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10} {
+	if m.has(0, tuxOnIce) {
+		return m.swap(disk.Hibernated, "tuxonice", pageSizes[0])
+	}
+	for _, page := range pageSizes {
 		signature := string(m.at(page-10, 10))
-		switch {
-		case signature == "":
+		switch writer := suspension(signature); {
 		case signature == "SWAP-SPACE":
 			return disk.Content{Kind: "swap", Version: "0", BlockSize: disk.Bytes(page)}, true
 		case signature == "SWAPSPACE2":
 			return m.swap("swap", "1", page)
-		case signature[:9] == "S1SUSPEND" || signature[:9] == "S2SUSPEND" || signature[:9] == "ULSUSPEND":
-			return m.swap("swsuspend", strings.ToLower(signature[:9]), page)
-		case signature[:8] == "\xed\xc3\x02\xe9\x98\x56\xe5\x0c":
-			return m.swap("swsuspend", "tuxonice", page)
-		case signature == "LINHIB0001":
-			return m.swap("swsuspend", "linhib0001", page)
+		case writer != "":
+			return m.swap(disk.Hibernated, writer, page)
 		}
 	}
 	return disk.Content{}, false
+}
+
+// tuxOnIce begins the header page of a swap that TuxOnIce hibernated into.
+const tuxOnIce = "\xed\xc3\x02\xe9\x98\x56\xe5\x0c"
+
+// suspension returns who hibernated a system into the swap whose header page ends so, in
+// blkid's words; "" where none is in it.
+func suspension(signature string) string {
+	for begin, writer := range map[string]string{
+		"S1SUSPEND": "s1suspend", "S2SUSPEND": "s2suspend", "ULSUSPEND": "ulsuspend", "LINHIB0001": "linhib0001",
+	} {
+		if strings.HasPrefix(signature, begin) {
+			return writer
+		}
+	}
+	return ""
+}
+
+// Suspended returns who hibernated a system into the swap file whose header page begins
+// at byte off of r, in blkid's words; "" where none is in it. size is that of the
+// machine's pages in bytes. It fails where r cannot be read.
+func Suspended(r io.ReaderAt, off, size int64) (string, error) {
+	page := make([]byte, size)
+	if n, err := r.ReadAt(page, off); n < len(page) {
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return "", err
+	}
+	if strings.HasPrefix(string(page), tuxOnIce) {
+		return "tuxonice", nil
+	}
+	return suspension(string(page[size-10:])), nil
 }
 
 // swap reads the header (kernel, swap.h: union swap_header), which is in the byte
