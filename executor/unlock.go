@@ -38,7 +38,7 @@ func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what l
 		failed.add(fmt.Sprintf("token %d (%s)", token.ID, token.Type), err)
 	}
 	for _, k := range env.Keys {
-		key, err := unlockByKey(ctx, env, h, r, k, slots)
+		key, err := unlockByKey(ctx, env, h, r, k, withoutTokens(env, h, slots))
 		if err == nil {
 			return key, nil
 		}
@@ -88,6 +88,19 @@ func unlocking(h *luks2.Header, what luks2.Holds) []int {
 	return slices.DeleteFunc(holding(h, what), ignored)
 }
 
+// withoutTokens leaves out the keyslots of tokens that this program can use, but for those
+// of recovery keys: nobody has a passphrase for them, and each would cost its derivation.
+// Who names such a keyslot (TestKeyslot) has it tried.
+func withoutTokens(env Env, h *luks2.Header, slots []int) []int {
+	guarded := func(slot int) bool {
+		return slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool {
+			_, ours := env.tokenSealer(t.Type)
+			return ours && t.Type != RecoveryToken && slices.Contains(t.Keyslots, slot)
+		})
+	}
+	return slices.DeleteFunc(slices.Clone(slots), guarded)
+}
+
 // unlockByToken opens those of the keyslots that are a token's.
 func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, token luks2.Token, slots []int) (*secret.Buffer, error) {
 	slots = slices.DeleteFunc(slices.Clone(slots), func(id int) bool { return !slices.Contains(token.Keyslots, id) })
@@ -135,6 +148,9 @@ func openAny(ctx context.Context, h *luks2.Header, r io.ReaderAt, slots []int, p
 	}
 	if broken != nil {
 		return nil, broken
+	}
+	if len(slots) == 0 {
+		return nil, errors.New("there is no keyslot that a passphrase may be for")
 	}
 	return nil, fmt.Errorf("%w: tried %v", luks2.ErrWrongPassphrase, slots)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,30 @@ const (
 	exitUntouched    = 6
 	exitNoRootDisk   = 76
 	exitLabelRefused = 77
+	exitSignal       = 128 // plus the number of a second signal
 )
 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// stoppedError is the end of what a signal stopped before it had begun to write.
+type stoppedError struct{ error }
+
+func (e stoppedError) Error() string { return "interrupted: " + e.error.Error() }
+func (e stoppedError) Unwrap() error { return e.error }
+
+// Hint says that to stop was safe.
+func (e stoppedError) Hint() string { return "nothing was written; run it again" }
+
+// asStopped marks what ended because ctx did.
+func asStopped(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) || errors.Is(err, executor.ErrInterrupted) {
+		return err
+	}
+	return stoppedError{err}
+}
 
 // errPending is no failure: plan --detailed-exitcode found something to do.
 var errPending = errors.New("changes pending")
@@ -38,9 +57,12 @@ var errPending = errors.New("changes pending")
 func exitCode(err error) int {
 	var usage usageError
 	var untouched untouchedError
+	var stopped stoppedError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &stopped):
+		return exitInterrupted
 	case errors.As(err, &untouched):
 		return exitUntouched
 	case errors.As(err, &usage):

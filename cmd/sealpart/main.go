@@ -18,10 +18,24 @@ func main() {
 		sayError(os.Stderr, err)
 		os.Exit(exitError)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	code := Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(Main(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends: work stops at the
+// next commit point, all waiting at once. The second ends the program, with the exit code
+// of a shell for it; what that leaves is what a power cut leaves.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		if second, ok := (<-signals).(unix.Signal); ok {
+			os.Exit(exitSignal + int(second))
+		}
+	}()
+	return ctx
 }
 
 // forbidDumps keeps keys out of core dumps, and other processes of the same user
@@ -42,7 +56,7 @@ func Main(ctx context.Context, args []string, out, diagnostics io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(diagnostics)
-	err := root.ExecuteContext(ctx)
+	err := asStopped(ctx, root.ExecuteContext(ctx))
 	if err != nil {
 		sayError(diagnostics, err)
 	}

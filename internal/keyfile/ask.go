@@ -85,11 +85,11 @@ func readLine(ctx context.Context, tty *os.File) (*secret.Buffer, error) {
 	return nil, fmt.Errorf("a passphrase of more than %d bytes cannot be typed", maxTyped)
 }
 
-// waitFor waits until something was typed, or ctx is done.
-func waitFor(ctx context.Context, tty *os.File) error {
+// waitFor waits until there is something to read, or ctx is done.
+func waitFor(ctx context.Context, from *os.File) error {
 	const pause = 100 // milliseconds
 	for {
-		poll := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}
+		poll := []unix.PollFd{{Fd: int32(from.Fd()), Events: unix.POLLIN}}
 		n, err := unix.Poll(poll, pause)
 		switch {
 		case ctx.Err() != nil:

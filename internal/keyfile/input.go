@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"context"
 	"io"
 	"sync"
 
@@ -23,8 +24,8 @@ type Input struct {
 func NewInput(from io.Reader) *Input { return &Input{from: from} }
 
 // read returns a part of what the stream holds.
-func (i *Input) read(part part) (*secret.Buffer, error) {
-	i.once.Do(func() { i.key, i.err = readAll(i.from, "standard input") })
+func (i *Input) read(ctx context.Context, part part) (*secret.Buffer, error) {
+	i.once.Do(func() { i.key, i.err = readAll(patiently(ctx, i.from), "standard input") })
 	if i.err != nil {
 		return nil, i.err
 	}

@@ -68,7 +68,7 @@ func (s Sealer) read(ctx context.Context, key definitions.Key) (*secret.Buffer, 
 	case path == "":
 		return nil, errors.New("no key file is given; name one with path = \"…\" or --key-file")
 	case path == Stdin && s.Input != nil:
-		return s.Input.read(part)
+		return s.Input.read(ctx, part)
 	}
 	whole, err := s.whole(ctx, path)
 	if err != nil {
@@ -105,13 +105,13 @@ func (s Sealer) whole(ctx context.Context, path string) (*secret.Buffer, error) 
 	if definitions.IsKeySource(path) && s.Default == "" {
 		return Source(ctx, path)
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, forKey, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	s.warn(file)
-	return readAll(file, path)
+	return readAll(patiently(ctx, file), path)
 }
 
 // warn says that anybody on this machine can read a key file.

@@ -38,14 +38,14 @@ func Prompted(ctx context.Context, source, prompt string) (*secret.Buffer, error
 		return nil, err
 	}
 	defer from.Close()
-	return readAll(from, source)
+	return readAll(patiently(ctx, from), source)
 }
 
 // open opens what a key is read from.
 func open(ctx context.Context, kind, where string) (io.ReadCloser, error) {
 	switch kind {
 	case definitions.SourceFile:
-		return os.Open(where)
+		return os.OpenFile(where, forKey, 0)
 	case definitions.SourceCredential:
 		return openCredential(where)
 	case definitions.SourceFD:
@@ -88,7 +88,7 @@ func openCredential(name string) (*os.File, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("credential %s: the service manager has passed none ($CREDENTIALS_DIRECTORY is not set)", name)
 	}
-	return os.Open(filepath.Join(dir, name))
+	return os.OpenFile(filepath.Join(dir, name), forKey, 0)
 }
 
 // openDescriptor opens a descriptor of ours a second time, from its beginning where

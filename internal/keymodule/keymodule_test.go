@@ -196,3 +196,17 @@ func TestReceive(t *testing.T) {
 	var _ *secret.Buffer = got
 	got.Wipe()
 }
+
+// TestChildKeepsPipe: the timeout holds also where a child that has left the module's
+// process group keeps its pipes, and whether or not the module has ended.
+func TestChildKeepsPipe(t *testing.T) {
+	for _, script := range []string{"setsid sleep 20 & exit 0", "setsid sleep 20 & exit 1", "setsid sleep 20 & wait", "setsid sleep 20 <&0 & exit 0"} {
+		key := module(t, script)
+		key.Timeout = 1
+		began := time.Now()
+		_, err := Sealer{}.Seal(t.Context(), key)
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "it did not end within 1s") || took > 5*time.Second {
+			t.Errorf("%s: %v after %s", script, err, took)
+		}
+	}
+}

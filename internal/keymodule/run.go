@@ -63,6 +63,9 @@ func (c call) try(ctx context.Context) (*secret.Buffer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A child that has left the module's process group may keep the pipes for ever.
+	stop := context.AfterFunc(ctx, pipes.hurry)
+	defer stop()
 	output, err := pipes.talk(cmd, c.input, c.limit)
 	switch {
 	case err == nil:
@@ -87,6 +90,12 @@ func (c call) connect(cmd *exec.Cmd) (p pipes, err error) {
 	}
 	cmd.Stdin, cmd.Stdout = p.theirs[0], p.theirs[1]
 	return p, nil
+}
+
+// hurry ends all waiting on our ends.
+func (p pipes) hurry() {
+	_ = p.ours[0].SetWriteDeadline(time.Unix(0, 0))
+	_ = p.ours[1].SetReadDeadline(time.Unix(0, 0))
 }
 
 // talk starts the module, gives it the input, and takes its output.
