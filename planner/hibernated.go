@@ -22,7 +22,7 @@ func (e *HibernatedError) Error() string {
 
 // Hint says how that system comes to its end.
 func (e *HibernatedError) Hint() string {
-	return "resume it and shut it down, or give up what it has in memory: \"mkswap\" makes the swap anew (\"swaplabel\" says by which UUID and label), \"swapoff\" and \"swapon\" a swap file"
+	return "resume it and shut it down; or give up what it has in memory, by \"swapon\" or, with the UUID and label that \"blkid -p\" shows, \"mkswap\""
 }
 
 // CheckHibernated refuses a plan that changes something, with a *HibernatedError, where

@@ -131,12 +131,20 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 	if err := w.autoSize(&flags.planFlags); err != nil {
 		return err
 	}
-	for _, write := range []bool{false, true} {
-		if done, err := w.attempt(ctx, flags, path, write, progress, out); done || err != nil {
+	done, err := w.attempt(ctx, flags, path, false, progress, out)
+	if errors.As(err, new(*planner.HibernatedError)) && flags.boot {
+		err = nil // it may be resumed in this very boot, or not come back
+	}
+	if done || err != nil {
+		return err
+	}
+	if flags.boot {
+		if err := flags.settle(ctx, path); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = w.attempt(ctx, flags, path, true, progress, out)
+	return err
 }
 
 // attempt plans, and where there is something to do and write is set, nobody else can

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -19,11 +19,14 @@ import (
 // The scripts in initramfs/ all call "sealpart apply --boot"; what is the same for all
 // of them is here.
 
-// How long --boot waits for the disk, as long as systemd does for a device, and for a
-// TPM that the firmware announces.
+// How long --boot waits for the disk, as long as systemd does for a device; for the one
+// that the machine resumes from and, where it does, for that; and for a TPM that the
+// firmware announces.
 const (
-	diskPatience = 90 * time.Second
-	tpmPatience  = 30 * time.Second
+	diskPatience   = 90 * time.Second
+	resumePatience = 90 * time.Second
+	resumePause    = 100 * time.Millisecond
+	tpmPatience    = 30 * time.Second
 )
 
 // bootTempDir takes file systems in the making: an initramfs has it, in memory, where
@@ -48,11 +51,11 @@ func (f *planFlags) atBoot(ctx context.Context, args []string) ([]string, error)
 		return nil, err
 	}
 	if len(args) == 0 {
-		path, err := host.BootDisk(ctx, diskPatience, holdsNamed)
+		path, err := host.BootDisk(ctx, diskPatience, namesOn)
 		if err != nil {
 			return nil, err
 		}
-		args = []string{path}
+		args, f.found = []string{path}, true
 	}
 	if slices.ContainsFunc(w.definitions, wantsTPM2) {
 		host.AwaitTPM2(ctx, tpmPatience)
@@ -60,29 +63,50 @@ func (f *planFlags) atBoot(ctx context.Context, args []string) ([]string, error)
 	return args, nil
 }
 
-// holdsNamed tells whether a partition of a disk, or what it holds, has one of the names
-// as in fstab(5).
-func holdsNamed(path string, names []string) bool {
+// namesOn lists the names, as in fstab(5), of the partitions of a disk and of what is in
+// them. A disk that cannot be read has none.
+func namesOn(path string) (names []string) {
 	snapshot, err := look(path, 0)
 	if err != nil {
-		return false
+		return nil
 	}
-	return slices.ContainsFunc(snapshot.Partitions, func(p disk.Partition) bool {
-		return slices.ContainsFunc(names, func(name string) bool {
-			tag, value, _ := strings.Cut(name, "=")
-			switch tag {
-			case "UUID":
-				return value == p.Content.UUID
-			case "LABEL":
-				return value == p.Content.Label
-			case "PARTUUID":
-				return strings.EqualFold(value, p.UUID.String())
-			case "PARTLABEL":
-				return value == p.Name
-			}
-			return false
-		})
-	})
+	add := func(tag, value string) {
+		if value != "" {
+			names = append(names, tag+"="+value)
+		}
+	}
+	for _, p := range append(snapshot.Partitions, disk.Partition{Content: snapshot.Content}) {
+		add("UUID", p.Content.UUID)
+		add("LABEL", p.Content.Label)
+		add("PARTLABEL", p.Name)
+		if p.UUID != uuid.Nil {
+			add("PARTUUID", p.UUID.String())
+		}
+	}
+	return names
+}
+
+// settle waits for what has to come before the first write of a boot: the device that
+// the machine resumes from, whether a system is hibernated there or not, and systemd's
+// try to resume it, after which this is either gone or has a swap without a hibernated
+// system. Disks that came meanwhile may answer to the name of the root, too.
+func (f *planFlags) settle(ctx context.Context, path string) error {
+	host.AwaitResumeDevice(ctx, resumePatience)
+	for end := time.Now().Add(resumePatience); host.ResumesBeside() && len(hibernated()) > 0 && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(resumePause):
+		}
+	}
+	if !f.found {
+		return nil
+	}
+	again, err := host.BootDisk(ctx, 0, namesOn)
+	if err == nil && again != path {
+		err = fmt.Errorf("the disk of the root file system was %s, and is %s now", path, again)
+	}
+	return err
 }
 
 // wantsTPM2 tells whether a definition has a key that a TPM seals, or asks for one.
@@ -127,8 +151,8 @@ func (e untouchedError) Hint() string {
 
 // asBootError tells the errors after which a boot can go on from those after which it
 // must stop: something was written already; the keys cannot be used and the definition
-// does not say unavailable = "leave"; there is no disk to boot from; or the command
-// line makes no sense.
+// does not say unavailable = "leave"; there is no disk to boot from, or there are two, of
+// which one may be an attacker's; or the command line makes no sense.
 func asBootError(err error) error {
 	var changed changedError
 	var unavailable *executor.UnavailableError

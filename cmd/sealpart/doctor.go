@@ -130,7 +130,7 @@ func (w *world) tryPlan(ctx context.Context, r *doctor.Report, flags *doctorFlag
 // chooseDisk returns the disk that a run would take.
 func (w *world) chooseDisk(ctx context.Context, flags *doctorFlags, args []string) (string, error) {
 	if len(args) == 0 && flags.boot {
-		return host.BootDisk(ctx, 0, nil)
+		return host.BootDisk(ctx, 0, namesOn)
 	}
 	return diskArgument(args)
 }

@@ -27,6 +27,7 @@ type planFlags struct {
 	factoryReset bool
 	split        bool
 	boot         bool
+	found        bool // the disk is no argument: the boot's own names led to it
 	json         bool
 	keys         *keyFlags // those of the same command, nil where it has none
 }

@@ -167,6 +167,9 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 		return nil, disk.Snapshot{}, err
 	}
 	plan, err := w.planFor(snapshot)
+	if err == nil {
+		err = checkHibernated(dev, plan)
+	}
 	return plan, snapshot, err
 }
 

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,10 +24,11 @@ import (
 // It waits until such a device is there and udev, where it runs, has done with it; for
 // longer than patience it fails with ErrNoRootDisk. Udev's links are not all: where it
 // does not run there are none, and where a power cut came while a header took the place
-// of a file system it sees neither. So from a second on, holds is asked of every disk
-// whether something on it has one of the names ("UUID=…", as in fstab(5)).
-func BootDisk(ctx context.Context, patience time.Duration, holds func(disk string, names []string) bool) (string, error) {
-	return machine("/").bootDisk(ctx, patience, holds)
+// of a file system it sees neither. So names is asked what is on every disk: at once where
+// a link is there or patience is 0, else once a second. Where several disks answer to the
+// name that decides, it fails with a *TwinsError: of their links only one is ever there.
+func BootDisk(ctx context.Context, patience time.Duration, names Names) (string, error) {
+	return machine("/").bootDisk(ctx, patience, names)
 }
 
 // pollPause is the time between two looks for a device. Udev cannot be asked to tell:
@@ -38,20 +38,24 @@ const (
 	probing   = 50
 )
 
-func (m machine) bootDisk(ctx context.Context, patience time.Duration, holds func(string, []string) bool) (string, error) {
+// twinPatience is how long two disks may answer while udev is at work: the paths of a
+// multipath disk are two until they are made one.
+const twinPatience = 10 * time.Second
+
+func (m machine) bootDisk(ctx context.Context, patience time.Duration, contents Names) (string, error) {
 	line := m.commandLine()
-	end := time.Now().Add(patience)
+	begin := time.Now()
 	for look := 1; ; look++ {
-		disk, names := m.findBootDisk(line)
-		if disk == "" && look%probing == 0 {
-			disk = m.diskThatHolds(names, holds)
-		}
+		disk, names, err := m.findBootDisk(line, contents, patience == 0 || look%probing == 0)
+		passed := time.Since(begin)
 		switch {
+		case err != nil && !(m.exists("/run/udev/queue") && passed < min(patience, twinPatience)):
+			return "", err
 		case disk != "":
 			return disk, nil
 		case len(names) == 0:
 			return "", fmt.Errorf("%w yet, and the kernel command line names none with sealpart.device=, root= or rd.luks.uuid=", ErrNoRootDisk)
-		case time.Now().After(end):
+		case passed >= patience:
 			return "", fmt.Errorf("%w: %s did not appear within %s", ErrNoRootDisk, strings.Join(names, " or "), patience)
 		}
 		select {
@@ -62,22 +66,33 @@ func (m machine) bootDisk(ctx context.Context, patience time.Duration, holds fun
 	}
 }
 
-// findBootDisk looks once. Where the disk is not there, it returns the names that it
-// may come by.
-func (m machine) findBootDisk(line CommandLine) (disk string, names []string) {
+// findBootDisk looks once, and not beyond what is linked unless deep is set. Where the
+// disk is not there, it returns the names that it may come by. The first name that any
+// disk answers to decides.
+func (m machine) findBootDisk(line CommandLine, contents Names, deep bool) (disk string, names []string, err error) {
 	if device, ok := line.Value("sealpart.device"); ok {
 		names = []string{device}
 	} else if disk, err := m.rootDisk(); err == nil {
-		return disk, nil
+		return disk, nil, nil
 	} else {
 		names = m.bootNames(line)
 	}
+	if !deep && !slices.ContainsFunc(names, func(name string) bool { return m.settled(tagNode(name)) }) {
+		return "", names, nil
+	}
+	found := m.look(contents)
 	for _, name := range names {
-		if disk, err := m.settledDisk(tagNode(name)); err == nil {
-			return disk, names
+		disk, err := found.one(name)
+		switch {
+		case err != nil:
+			return "", names, err
+		case disk != "" && m.settled(disk) && (!m.exists(tagNode(name)) || m.settled(tagNode(name))):
+			return disk, names, nil
+		case disk != "":
+			return "", names, nil
 		}
 	}
-	return "", names
+	return "", names, nil
 }
 
 // bootNames lists the names of the root file system or of the volume around it, the
@@ -85,6 +100,7 @@ func (m machine) findBootDisk(line CommandLine) (disk string, names []string) {
 func (m machine) bootNames(line CommandLine) []string {
 	var names []string
 	if root, ok := line.Value("root"); ok && !strings.HasPrefix(root, "/dev/mapper/") {
+		root, _, _ = strings.Cut(root, "/PARTNROFF=") // a partition beside the one that is named
 		names = append(names, root)
 	}
 	for _, prefix := range []string{"rd.", ""} {
@@ -100,24 +116,6 @@ func (m machine) bootNames(line CommandLine) []string {
 		names = append(names, "PARTUUID="+strings.ToLower(id))
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return tagNode(name) == "" })
-}
-
-// diskThatHolds asks about every disk of the machine that udev has done with.
-func (m machine) diskThatHolds(names []string, holds func(string, []string) bool) string {
-	if holds == nil || len(names) == 0 {
-		return ""
-	}
-	found, err := os.ReadDir(m.path("/sys/block"))
-	if err != nil {
-		return ""
-	}
-	for _, entry := range found {
-		disk, err := m.settledDisk(diskName(entry.Name()))
-		if err == nil && disk == diskName(entry.Name()) && holds(disk, names) {
-			return disk
-		}
-	}
-	return ""
 }
 
 // tagNode returns the node that a device is named by as in fstab(5), "" where it is
@@ -154,28 +152,21 @@ func udevName(value string) string {
 	return b.String()
 }
 
-// settledDisk returns the disk of a node that is there, once udev has done with both:
-// until then udev may still hold them, and not know their links.
-func (m machine) settledDisk(node string) (string, error) {
+// settled reports whether a node is there and udev, where it runs, has done with it and
+// with its disk: until then udev may still hold them, and not know their links.
+func (m machine) settled(node string) bool {
 	if !m.exists(node) {
-		return "", os.ErrNotExist
+		return false
 	}
 	number, err := m.deviceNumber(node)
 	if err != nil {
-		return "", err
+		return false
 	}
-	disk, err := m.diskBehind(number, 0)
+	whole, err := m.deviceNumber(m.diskOf(number))
 	if err != nil {
-		return "", err
+		return false
 	}
-	whole, err := m.deviceNumber(disk)
-	if err != nil {
-		return "", err
-	}
-	for _, n := range []string{number, whole} {
-		if m.exists("/run/udev/control") && !m.exists(filepath.Join("/run/udev/data", "b"+n)) {
-			return "", fmt.Errorf("udev has not done with block device %s yet", n)
-		}
-	}
-	return disk, nil
+	return !slices.ContainsFunc([]string{number, whole}, func(n string) bool {
+		return m.exists("/run/udev/control") && !m.exists(filepath.Join("/run/udev/data", "b"+n))
+	})
 }

@@ -114,9 +114,12 @@ func TestBootDiskByContent(t *testing.T) {
 		"/sys/block/sda": "->../devices/pci/sda", "/sys/block/dm-0": "->../devices/virtual/block/dm-0", "/sys/block/cciss!c0d0": "->../devices/pci/cciss!c0d0",
 	})
 	var asked []string
-	got, err := m.bootDisk(t.Context(), time.Minute, func(disk string, names []string) bool {
+	got, err := m.bootDisk(t.Context(), time.Minute, func(disk string) []string {
 		asked = append(asked, disk)
-		return disk == "/dev/sda" && slices.Equal(names, []string{"UUID=1234"})
+		if disk == "/dev/sda" {
+			return []string{"UUID=1234"}
+		}
+		return []string{"UUID=5678"}
 	})
 	if got != "/dev/sda" || !slices.Equal(asked, []string{"/dev/cciss/c0d0", "/dev/sda"}) {
 		t.Errorf("disk %q, asked of %v, error %v", got, asked, err)

@@ -9,6 +9,9 @@ import (
 // loaderVendor is the vendor of the Boot Loader Interface's variables.
 const loaderVendor = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
+// systemdVendor is the vendor of systemd's own variables.
+const systemdVendor = "8cf2644b-4b0b-428f-9387-6d876050dc67"
+
 // efiVariable returns the value of an EFI variable, nil where there is none: the four
 // bytes of its attributes are left out (efivarfs).
 func (m machine) efiVariable(name string) []byte {

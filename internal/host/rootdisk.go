@@ -110,7 +110,8 @@ func (m machine) diskBehind(number string, depth int) (string, error) {
 		return diskName(filepath.Dir(dir)), nil
 	}
 	parts, err := os.ReadDir(filepath.Join(dir, "slaves"))
-	if err != nil || len(parts) == 0 {
+	name := filepath.Base(dir)
+	if err != nil || len(parts) == 0 || strings.HasPrefix(name, "dm-") && m.isAssembled(name) {
 		return diskName(dir), nil
 	}
 	if depth > 16 {
