@@ -1,6 +1,8 @@
 package definitions
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestParseKeySource(t *testing.T) {
 	cases := []struct{ text, kind, where string }{
@@ -15,9 +17,14 @@ func TestParseKeySource(t *testing.T) {
 			t.Errorf("%q is %q, %q, %v", c.text, kind, where, err)
 		}
 	}
-	for _, text := range []string{"", ":", "file", "file:", "fd:", "fd:03", "fd:+3", "credential:..", "credential:a\n", "FILE:/k"} {
-		if kind, where, err := ParseKeySource(text); err == nil {
-			t.Errorf("%q was taken for %q, %q", text, kind, where)
+	const form = `must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask", not `
+	for text, want := range map[string]string{
+		"": form + `""`, ":": form + `":"`, "FILE:/k": form + `"FILE:/k"`, "file": `must be an absolute path, not ""`, "file:": `must be an absolute path, not ""`,
+		"fd:": `has "", which is no file descriptor`, "fd:03": `has "03", which is no file descriptor`, "fd:+3": `has "+3", which is no file descriptor`,
+		"credential:..": `has "..", which is no name of a credential`, "credential:a\n": `has "a\n", which is no name of a credential`,
+	} {
+		if kind, where, err := ParseKeySource(text); err == nil || err.Error() != want {
+			t.Errorf("%q was taken for %q, %q: %v", text, kind, where, err)
 		}
 	}
 }

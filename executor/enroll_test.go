@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -135,13 +136,13 @@ func TestEnrollWithoutExisting(t *testing.T) {
 // nothing is written.
 func TestEnrollFailures(t *testing.T) {
 	volume := vendorVolume(t)
-	for name, sealer := range map[string]Sealer{"sealer fails": tokenless{fileStub{stub{fail: errBoom}}}, "not proven": forgetful{}} {
+	for want, sealer := range map[string]Sealer{"key 1 (file): boom": tokenless{fileStub{stub{fail: errBoom}}}, "sealed, but keyslot 3 does not open by it": forgetful{}} {
 		dev := simdev.New(gapImage(t, volume))
-		if err := applyTo(t, dev, enrollDefinition, sealer); err == nil || len(dev.Log()) > 0 {
-			t.Errorf("%s: %v, %d operations", name, err, len(dev.Log()))
+		if err := applyTo(t, dev, enrollDefinition, sealer); err == nil || !strings.Contains(err.Error(), want) || len(dev.Log()) > 0 {
+			t.Errorf("%v, not %q; %d operations", err, want, len(dev.Log()))
 		}
 		if !opensBy(t, read(t, dev, gapData), vendorPassphrase) {
-			t.Errorf("%s: the vendor's key is gone", name)
+			t.Errorf("%s: the vendor's key is gone", want)
 		}
 	}
 }

@@ -67,19 +67,20 @@ func TestRotateKey(t *testing.T) {
 		slot int
 		key  *definitions.Key
 		want *definitions.Key // nil: refused
+		text string           // why
 	}{
-		{"as it was bound", keyed(), 0, nil, &definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{4, 7}, Bank: "sha256"}},
-		{"recovery key", keyed(), 2, nil, &definitions.Key{Type: definitions.KeyRecovery}},
-		{"bound otherwise", keyed(), 0, other, other},
-		{"passphrase", keyed(), 1, nil, nil},
-		{"unknown token", keyed(), 3, nil, nil},
-		{"PIN", pin, 0, nil, nil},
-		{"signed policy", signed, 0, nil, nil},
-		{"pcrlock", locked, 0, nil, nil},
-		{"none", keyed(), 9, other, nil},
+		{"as it was bound", keyed(), 0, nil, &definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{4, 7}, Bank: "sha256"}, ""},
+		{"recovery key", keyed(), 2, nil, &definitions.Key{Type: definitions.KeyRecovery}, ""},
+		{"bound otherwise", keyed(), 0, other, other, ""},
+		{"passphrase", keyed(), 1, nil, nil, "keyslot 1 does not tell what a key in its place would be"},
+		{"unknown token", keyed(), 3, nil, nil, "keyslot 3 does not tell what a key in its place would be"},
+		{"PIN", pin, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
+		{"signed policy", signed, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
+		{"pcrlock", locked, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
+		{"none", keyed(), 9, other, nil, "there is no keyslot 9"},
 	} {
 		change, err := RotateKey(c.l, c.slot, c.key)
-		if (err != nil) != (c.want == nil) {
+		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if err == nil && !cmp.Equal(change, KeyChange{Add: []definitions.Key{*c.want}, Remove: []int{c.slot}}) {

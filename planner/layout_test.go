@@ -97,11 +97,11 @@ func TestVeritySet(t *testing.T) {
 		t.Errorf("second run: %v", again.Actions)
 	}
 	after.Partitions = after.Partitions[1:] // only the hash partition
-	if _, err := Make(defs, after, host.Facts{}, options(EmptyRefuse)); err == nil {
-		t.Error("a new data partition under an old hash tree")
+	if _, err := Make(defs, after, host.Facts{}, options(EmptyRefuse)); err == nil || !strings.Contains(err.Error(), "20-root-x86-64-verity.toml: partition 2 holds a hash tree, which does not fit the new partition of 10-root-x86-64.toml") {
+		t.Errorf("a new data partition under an old hash tree: %v", err)
 	}
-	if _, err := Make(named(want("root", verityRole("data"))), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
-		t.Error("a verity set of one")
+	if _, err := Make(named(want("root", verityRole("data"))), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), "a verity set is one data and one hash partition, but match_key \"root\" has 0 others") {
+		t.Errorf("a verity set of one: %v", err)
 	}
 	small := named(want("root", verityRole("data"), sizes(disk.GiB, 0)), want("root-verity", verityRole("hash"), sizes(0, disk.MiB)))
 	if _, err := Make(small, blank(4*disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), "size_max") {
@@ -149,15 +149,15 @@ func TestSupplement(t *testing.T) {
 	if again := plan(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
 		t.Errorf("second run: %v", sectors(again))
 	}
-	for name, bad := range map[string][]definitions.Definition{
-		"no target":       named(supplement),
-		"of itself":       named(want("esp", func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })),
-		"encrypted":       named(want("esp", encrypted), supplement),
-		"contradictory":   named(want("esp", sizes(0, 128*disk.MiB)), supplement),
-		"two of a target": named(want("esp"), supplement, supplement),
+	for want, bad := range map[string][]definitions.Definition{
+		`10-xbootldr.toml: supplement_for names "10-esp", and there is no such definition`:                             named(supplement),
+		`10-esp.toml: supplement_for "10-esp" is a supplement itself`:                                                  named(want("esp", func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })),
+		"20-xbootldr.toml: a supplement and its target have no copy_blocks, encryption or verity, but 10-esp.toml has": named(want("esp", encrypted), supplement),
+		"20-xbootldr.toml: no size fits both it and 10-esp.toml":                                                       named(want("esp", sizes(0, 128*disk.MiB)), supplement),
+		"30-xbootldr.toml: 10-esp.toml has another supplement already":                                                 named(want("esp"), supplement, supplement),
 	} {
-		if _, err := Make(bad, blank(8*disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
-			t.Errorf("%s: accepted", name)
+		if _, err := Make(bad, blank(8*disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
 		}
 	}
 }
@@ -198,8 +198,8 @@ func TestMatch(t *testing.T) {
 		t.Errorf("second run: %v", sectors(again))
 	}
 	endless := want("root", func(d *definitions.Definition) { d.Partition.Match.Label = "other" })
-	if _, err := Make(named(endless), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil {
-		t.Error("a definition that would make a partition in every run")
+	if _, err := Make(named(endless), blank(disk.GiB), host.Facts{}, options(EmptyAllow)); err == nil || !strings.Contains(err.Error(), "10-root-x86-64.toml would not match the partition it makes: match.label is \"other\", the label \"root-x86-64\"") {
+		t.Errorf("a definition that would make a partition in every run: %v", err)
 	}
 }
 
@@ -240,8 +240,8 @@ func TestHeaderRoom(t *testing.T) {
 	for _, c := range cases {
 		p, err := Make(convert(c.rooms...), c.snap, host.Facts{}, options(EmptyRefuse))
 		if c.size == 0 {
-			if err == nil {
-				t.Errorf("%s: accepted", c.name)
+			if err == nil || !strings.Contains(err.Error(), "there is no room for the LUKS2 header: ") {
+				t.Errorf("%s: %v", c.name, err)
 			}
 			continue
 		}
@@ -331,29 +331,44 @@ func TestConversionKeepsItsSize(t *testing.T) {
 
 // TestDamagedTables are refused whole: guessing at them loses data.
 func TestDamagedTables(t *testing.T) {
-	cases := map[string]func(*disk.Snapshot){
-		"overlap":       func(s *disk.Snapshot) { s.Partitions[1].Offset = s.Partitions[0].Offset },
-		"behind disk":   func(s *disk.Snapshot) { s.Partitions[1].Size = disk.TiB },
-		"overflow":      func(s *disk.Snapshot) { s.Partitions[1].Offset = unlimited - 511 },
-		"negative":      func(s *disk.Snapshot) { s.Partitions[1].Size = -512 },
-		"unaligned":     func(s *disk.Snapshot) { s.Partitions[1].Size++ },
-		"number twice":  func(s *disk.Snapshot) { s.Partitions[1].Number = 1 },
-		"number 0":      func(s *disk.Snapshot) { s.Partitions[1].Number = 0 },
-		"no slots":      func(s *disk.Snapshot) { s.Table.Slots = 0 },
-		"first usable":  func(s *disk.Snapshot) { s.Table.FirstUsable = 1 << 60 },
-		"last usable":   func(s *disk.Snapshot) { s.Table.LastUsable = 1 << 60 },
-		"sector size":   func(s *disk.Snapshot) { s.SectorSize = 0 },
-		"negative disk": func(s *disk.Snapshot) { s.Size = -1 },
+	const outside, unfit = "partition 2 of /dev/test lies outside the disk: offset ", "the partition table of /dev/test does not fit a disk of 1 GiB"
+	cases := []struct {
+		name   string
+		damage func(*disk.Snapshot)
+		want   string
+	}{
+		{"overlap", func(s *disk.Snapshot) { s.Partitions[1].Offset = s.Partitions[0].Offset }, "partitions 1 and 2 of /dev/test overlap"},
+		{"behind disk", func(s *disk.Snapshot) { s.Partitions[1].Size = disk.TiB }, outside + "2097152, size 1099511627776"},
+		{"a sector behind disk", func(s *disk.Snapshot) { s.Partitions[1].Size = disk.GiB - 2097152 + 512 }, outside + "2097152, size 1071645184"},
+		{"before disk", func(s *disk.Snapshot) { s.Partitions[1].Offset = -512 }, outside + "-512, size 1048576"},
+		{"overflow", func(s *disk.Snapshot) { s.Partitions[1].Offset = unlimited - 511 }, outside + "9223372036854775296, size 1048576"},
+		{"negative", func(s *disk.Snapshot) { s.Partitions[1].Size = -512 }, outside + "2097152, size -512"},
+		{"of nothing", func(s *disk.Snapshot) { s.Partitions[1].Size = 0 }, outside + "2097152, size 0"},
+		{"end unaligned", func(s *disk.Snapshot) { s.Partitions[1].Size++ }, outside + "2097152, size 1048577"},
+		{"start unaligned", func(s *disk.Snapshot) { s.Partitions[1].Offset++ }, outside + "2097153, size 1048576"},
+		{"number twice", func(s *disk.Snapshot) { s.Partitions[1].Number = 1 }, "partition number 1 of /dev/test is out of range or stands twice"},
+		{"number 0", func(s *disk.Snapshot) { s.Partitions[1].Number = 0 }, "partition number 0 of /dev/test is out of range or stands twice"},
+		{"number beyond the slots", func(s *disk.Snapshot) { s.Partitions[1].Number = 129 }, "partition number 129 of /dev/test is out of range or stands twice"},
+		{"no slots", func(s *disk.Snapshot) { s.Table.Slots = 0 }, unfit},
+		{"slots beyond counting", func(s *disk.Snapshot) { s.Table.Slots = maxSlots + 1 }, unfit},
+		{"first usable", func(s *disk.Snapshot) { s.Table.FirstUsable = 1 << 60 }, unfit},
+		{"first usable over the header", func(s *disk.Snapshot) { s.Table.FirstUsable = 1 }, unfit},
+		{"last usable", func(s *disk.Snapshot) { s.Table.LastUsable = 1 << 60 }, unfit},
+		{"last usable negative", func(s *disk.Snapshot) { s.Table.LastUsable = -1 }, unfit},
+		{"no sectors", func(s *disk.Snapshot) { s.SectorSize = 0 }, "sector size 0 of /dev/test: must be a power of two from 512 on"},
+		{"odd sectors", func(s *disk.Snapshot) { s.SectorSize = 1536 }, "sector size 1536 of /dev/test: must be a power of two from 512 on"},
+		{"small sectors", func(s *disk.Snapshot) { s.SectorSize = 256 }, "sector size 256 of /dev/test: must be a power of two from 512 on"},
+		{"negative disk", func(s *disk.Snapshot) { s.Size = -1 }, "is out of range"},
 	}
-	for name, damage := range cases {
+	for _, c := range cases {
 		snap := gpt(disk.GiB, there("root", 2048, 2048), there("home", 4096, 2048))
-		damage(&snap)
-		if _, err := Make(named(want("var")), snap, host.Facts{}, options(EmptyRefuse)); err == nil {
-			t.Errorf("%s: accepted", name)
+		c.damage(&snap)
+		if _, err := Make(named(want("var")), snap, host.Facts{}, options(EmptyRefuse)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, not %q", c.name, err, c.want)
 		}
 	}
-	if _, err := Make(nil, blank(disk.GiB), host.Facts{}, Options{Empty: EmptyAllow}); err == nil {
-		t.Error("no seed: accepted")
+	if _, err := Make(nil, blank(disk.GiB), host.Facts{}, Options{Empty: EmptyAllow}); err == nil || !strings.Contains(err.Error(), "no seed to derive UUIDs from") {
+		t.Errorf("no seed: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,8 +55,8 @@ func TestSuperblockRefused(t *testing.T) {
 	if _, err := verity.DecodeSuperblock(make([]byte, 512)); !errors.Is(err, verity.ErrNoSuperblock) {
 		t.Errorf("zeros: %v", err)
 	}
-	if _, err := verity.DecodeSuperblock(encoded(t, small)[:511]); err == nil {
-		t.Error("accepted 511 bytes")
+	if _, err := verity.DecodeSuperblock(encoded(t, small)[:511]); err == nil || !strings.Contains(err.Error(), "511 bytes: must be 512") {
+		t.Errorf("accepted 511 bytes: %v", err)
 	}
 }
 
@@ -64,16 +65,17 @@ func TestTreeSizeRefuses(t *testing.T) {
 		size       int64
 		data, hash int
 		algorithm  string
+		want       string
 	}{
-		{0, 4096, 4096, "sha256"},
-		{4095, 4096, 4096, "sha256"},
-		{-4096, 4096, 4096, "sha256"},
-		{4096, 0, 4096, "sha256"},
-		{4096, 4096, 1000, "sha256"},
-		{4096, 4096, 4096, "md4"},
+		{0, 4096, 4096, "sha256", "0 data blocks of 4096 bytes: must be at least one and fit a device"},
+		{4095, 4096, 4096, "sha256", "0 data blocks of 4096 bytes: must be at least one and fit a device"},
+		{-4096, 4096, 4096, "sha256", "-1 data blocks of 4096 bytes: must be at least one and fit a device"},
+		{4096, 0, 4096, "sha256", "data block size 0: must be a power of two from 512 to 524288"},
+		{4096, 4096, 1000, "sha256", "hash block size 1000: must be a power of two from 512 to 524288"},
+		{4096, 4096, 4096, "md4", `hash algorithm "md4": must be sha256`},
 	} {
-		if size, err := verity.TreeSize(bad.size, bad.data, bad.hash, bad.algorithm); err == nil {
-			t.Errorf("%+v: %d", bad, size)
+		if size, err := verity.TreeSize(bad.size, bad.data, bad.hash, bad.algorithm); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%+v: %d, %v", bad, size, err)
 		}
 	}
 	if size, err := verity.TreeSize(math.MaxInt64, 512, 512, "sha512"); err != nil || size <= 0 {

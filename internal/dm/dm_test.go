@@ -56,14 +56,15 @@ func TestEncode(t *testing.T) {
 // TestHostileReplies: an answer that contradicts itself is an error.
 func TestHostileReplies(t *testing.T) {
 	spec := make([]byte, specSize+8)
-	for _, next := range []uint32{1, uint32(specSize), 1 << 31, ^uint32(0)} {
+	const short, round = "the kernel's table is cut short", "the kernel's table goes round in circles"
+	for next, want := range map[uint32]string{1: round, uint32(specSize): short, 1 << 31: short, ^uint32(0): short} {
 		binary.NativeEndian.PutUint32(spec[20:], next)
-		if targets, err := decodeTargets(spec, 1<<31); err == nil {
-			t.Errorf("next %d: %d targets", next, len(targets))
+		if targets, err := decodeTargets(spec, 1<<31); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("next %d: %d targets: %v", next, len(targets), err)
 		}
 	}
-	if _, err := decodeTargets(nil, 1); err == nil {
-		t.Error("no bytes, one target")
+	if _, err := decodeTargets(nil, 1); err == nil || !strings.Contains(err.Error(), short) {
+		t.Errorf("no bytes, one target: %v", err)
 	}
 	if targets, err := decodeTargets(nil, 0); err != nil || targets != nil {
 		t.Errorf("%v, %v", targets, err)
@@ -81,8 +82,8 @@ func TestNames(t *testing.T) {
 	if err := checkName("luks-0a1b.c_d:e@f=g#h+i"); err != nil {
 		t.Error(err)
 	}
-	if err := (request{name: strings.Repeat("n", 128)}).encode(make([]byte, headerSize)); err == nil {
-		t.Error("a name of 128 bytes")
+	if err := (request{name: strings.Repeat("n", 128)}).encode(make([]byte, headerSize)); err == nil || !strings.Contains(err.Error(), "is too long for a device: at most 127 bytes") {
+		t.Errorf("a name of 128 bytes: %v", err)
 	}
 }
 

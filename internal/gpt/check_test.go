@@ -83,8 +83,8 @@ func TestRefusedSizes(t *testing.T) {
 	}
 	guid := uuid.UUID{1}
 	for _, size := range []disk.Bytes{0, 512, 67 * 512} {
-		if _, err := gpt.New(size, 512, guid); err == nil {
-			t.Errorf("a table for %d bytes", size)
+		if _, err := gpt.New(size, 512, guid); err == nil || !strings.Contains(err.Error(), "is too small for a GPT") {
+			t.Errorf("a table for %d bytes: %v", size, err)
 		}
 	}
 	if _, err := gpt.New(68*512, 512, guid); err != nil {
@@ -93,8 +93,8 @@ func TestRefusedSizes(t *testing.T) {
 	if _, err := gpt.New(disk.MiB, 768, guid); err == nil || err.Error() != "sectors of 768 bytes are not supported, only 512, 1024, 2048 or 4096" {
 		t.Errorf("odd sectors: %v", err)
 	}
-	if _, err := gpt.New(disk.MiB, 512, uuid.Nil); err == nil {
-		t.Error("a table without a GUID")
+	if _, err := gpt.New(disk.MiB, 512, uuid.Nil); err == nil || !strings.Contains(err.Error(), "a new partition table needs a disk GUID") {
+		t.Errorf("a table without a GUID: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -36,17 +37,21 @@ func TestSource(t *testing.T) {
 	if got, err := Source(t.Context(), fmt.Sprintf("fd:%d", r.Fd())); err != nil || string(got.Bytes()) != "piped" {
 		t.Errorf("a pipe: %v", err)
 	}
-	if _, err := Source(t.Context(), fmt.Sprintf("fd:%d", r.Fd())); err == nil {
-		t.Error("an empty pipe gave a key")
+	if _, err := Source(t.Context(), fmt.Sprintf("fd:%d", r.Fd())); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("an empty pipe gave a key: %v", err)
 	}
 }
 
 // TestSourceErrors: what cannot be read says so.
 func TestSourceErrors(t *testing.T) {
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	for _, source := range []string{"credential:vendor", "file:/nonexistent", "fd:987654", "socket:/run/s", "ask", "vendor"} {
-		if _, err := Source(t.Context(), source); err == nil {
-			t.Errorf("%s: no error", source)
+	for source, want := range map[string]string{
+		"credential:vendor": "the service manager has passed none", "file:/nonexistent": "open /nonexistent: no such file or directory",
+		"fd:987654": "file descriptor 987654: bad file descriptor", "socket:/run/s": "connect: no such file or directory",
+		"ask": `key source "ask": there is no terminal to ask on`, "vendor": `or "ask", not "vendor"`,
+	} {
+		if _, err := Source(t.Context(), source); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, not %q", source, err, want)
 		}
 	}
 }

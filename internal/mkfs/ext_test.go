@@ -254,8 +254,8 @@ func TestStageStaysInside(t *testing.T) {
 	}
 	path := sparse(t, 8*disk.MiB)
 	err := Make(t.Context(), path, Filesystem{Format: "ext4", CopyFiles: []Copy{{Source: src, Target: "/"}, {Source: filepath.Join(more, "file"), Target: "/etc/file"}}})
-	if err == nil {
-		t.Error("a file went through a link to another place")
+	if err == nil || !strings.Contains(err.Error(), "path escapes from parent") {
+		t.Errorf("a file went through a link to another place: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "file")); err == nil {
 		t.Error("a file was written outside the staging directory")

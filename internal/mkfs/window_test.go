@@ -87,14 +87,14 @@ func TestWindowRefuses(t *testing.T) {
 	smaller.Size -= disk.MiB
 	beyond := w
 	beyond.Size += 2 * edge
-	for name, err := range map[string]error{
-		"reaches out":      CheckExt(t.Context(), smaller),
-		"beyond the image": CheckExt(t.Context(), beyond),
-		"no file system":   CheckExt(t.Context(), Window{Path: w.Path, Size: edge}),
-		"too small":        ShrinkExt(t.Context(), w, 6*disk.MiB),
+	for want, err := range map[string]error{
+		"the file system says it has 33554432 bytes, more than the 32505856 of its place": CheckExt(t.Context(), smaller),
+		"has 39845888 bytes, too few for 39845888 at 3145728":                             CheckExt(t.Context(), beyond),
+		"at 0: no ext file system":      CheckExt(t.Context(), Window{Path: w.Path, Size: edge}),
+		"New size smaller than minimum": ShrinkExt(t.Context(), w, 6*disk.MiB),
 	} {
-		if err == nil {
-			t.Errorf("%s: not refused", name)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
 		}
 	}
 	checkImage(t, w, content)

@@ -18,8 +18,8 @@ func TestRandom(t *testing.T) {
 	if err != nil || string(text.Bytes()) != sample {
 		t.Fatalf("%q, %v", text.Bytes(), err)
 	}
-	if _, err := Random(bytes.NewReader(source[1:])); err == nil {
-		t.Error("a key from too few random bytes")
+	if _, err := Random(bytes.NewReader(source[1:])); err == nil || !strings.Contains(err.Error(), "random bytes for a key: unexpected EOF") {
+		t.Errorf("a key from too few random bytes: %v", err)
 	}
 }
 

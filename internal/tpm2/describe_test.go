@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/testenv"
@@ -35,9 +36,11 @@ func TestSignerFingerprint(t *testing.T) {
 	if got, err := (Token{PublicKey: pem}).SignerFingerprint(); err != nil || got != hex.EncodeToString(want[:]) {
 		t.Errorf("%s, %v; want %x", got, err, want)
 	}
-	for _, bad := range [][]byte{[]byte("no key"), bytes.Replace(pem, []byte("MII"), []byte("MIJ"), 1)} {
-		if got, err := (Token{PublicKey: bad}).SignerFingerprint(); err == nil {
-			t.Errorf("%q has the fingerprint %s", bad, got)
+	for want, bad := range map[string][]byte{
+		`is not PEM text with a "PUBLIC KEY"`: []byte("no key"), "asn1: ": bytes.Replace(pem, []byte("MII"), []byte("MIJ"), 1),
+	} {
+		if got, err := (Token{PublicKey: bad}).SignerFingerprint(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q has the fingerprint %s: %v", bad, got, err)
 		}
 	}
 }

@@ -100,8 +100,8 @@ func TestLedgerSeesWhatGoTPMForgets(t *testing.T) {
 		fromHex(t, "8002 0000000e 00000000 80ffffff"), // CreatePrimary: a handle, then nothing
 		fromHex(t, "8001 0000000a 00000000"),
 	}}}}
-	if _, err := tpm.makeStorageKey(storageTemplate(algECC)); err == nil {
-		t.Fatal("a response without parameters was taken")
+	if _, err := tpm.makeStorageKey(storageTemplate(algECC)); err == nil || !strings.Contains(err.Error(), "reading length of parameter area: EOF") {
+		t.Fatalf("a response without parameters was taken: %v", err)
 	}
 	if !slices.Equal(tpm.link.ledger, []tpm2.TPMHandle{0x80ffffff}) {
 		t.Fatalf("ledger: %x", tpm.link.ledger)
@@ -125,9 +125,12 @@ func TestReadResponse(t *testing.T) {
 	if err != nil || !bytes.Equal(got, whole) {
 		t.Errorf("in pieces: %x, %v", got, err)
 	}
-	for _, text := range []string{"", "8001", "8001 0000000e 00000000 010203", "8001 00000009 00000000", "8001 ffffffff 00000000", "8001 00001001 00000000"} {
-		if _, err := readResponse(bytes.NewReader(fromHex(t, text))); err == nil {
-			t.Errorf("%q: no error", text)
+	for text, want := range map[string]string{
+		"": "EOF", "8001": "unexpected EOF", "8001 0000000e 00000000 010203": "unexpected EOF", "8001 00000009 00000000": "response of 9 bytes announced",
+		"8001 ffffffff 00000000": "response of 4294967295 bytes announced", "8001 00001001 00000000": "response of 4097 bytes announced",
+	} {
+		if _, err := readResponse(bytes.NewReader(fromHex(t, text))); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, not %q", text, err, want)
 		}
 	}
 }

@@ -108,18 +108,18 @@ func TestSealUnseal(t *testing.T) {
 
 func TestSealRefuses(t *testing.T) {
 	tpm := open(t, testenv.StartSWTPM(t))
-	for name, c := range map[string]struct {
+	for want, c := range map[string]struct {
 		secret []byte
 		b      Binding
 	}{
-		"no secret":    {nil, Binding{}},
-		"long secret":  {make([]byte, 129), Binding{}},
-		"no such PCR":  {make([]byte, 32), Binding{PCRs: []int{24}}},
-		"negative PCR": {make([]byte, 32), Binding{PCRs: []int{-1}}},
-		"bank":         {make([]byte, 32), Binding{PCRs: []int{1}, Bank: "md5"}},
+		"secret of 0 bytes: want 1 to 128":    {nil, Binding{}},
+		"secret of 129 bytes: want 1 to 128":  {make([]byte, 129), Binding{}},
+		"PCR 24 is not one of 0 to 23":        {make([]byte, 32), Binding{PCRs: []int{24}}},
+		"PCR -1 is not one of 0 to 23":        {make([]byte, 32), Binding{PCRs: []int{-1}}},
+		`PCR bank "md5" is not one of sha256`: {make([]byte, 32), Binding{PCRs: []int{1}, Bank: "md5"}},
 	} {
-		if _, err := tpm.Seal(c.secret, c.b); err == nil {
-			t.Errorf("%s: no error", name)
+		if _, err := tpm.Seal(c.secret, c.b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, not %q", err, want)
 		}
 	}
 }
@@ -308,8 +308,8 @@ func TestPCRsAndBanks(t *testing.T) {
 	if !bytes.Equal(ours, judge) {
 		t.Error("tpm2_pcrread reads other values")
 	}
-	if _, err := tpm.PCRs("sm3", all); err == nil {
-		t.Error("unknown bank: no error")
+	if _, err := tpm.PCRs("sm3", all); err == nil || !strings.Contains(err.Error(), `PCR bank "sm3" is not one of `) {
+		t.Errorf("unknown bank: no error: %v", err)
 	}
 	names, err := tpm.Banks()
 	if err != nil || names[0] != "sha256" {

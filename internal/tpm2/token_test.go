@@ -82,9 +82,12 @@ func TestParseTokenRefuses(t *testing.T) {
 			t.Errorf("%s %.60s: %v", c.name, c.value, err)
 		}
 	}
-	for _, raw := range []string{"", "null", "[]", "7", "{", `{"type":"systemd-tpm2"`} {
-		if _, err := ParseToken([]byte(raw)); err == nil {
-			t.Errorf("%q: no error", raw)
+	for raw, want := range map[string]string{
+		"": "unexpected end of JSON input", "{": "unexpected end of JSON input", `{"type":"systemd-tpm2"`: "unexpected end of JSON input",
+		"null": "type is missing", "[]": "cannot unmarshal array", "7": "cannot unmarshal number",
+	} {
+		if _, err := ParseToken([]byte(raw)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, not %q", raw, err, want)
 		}
 	}
 }
@@ -125,8 +128,8 @@ func TestTokenRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(full, again); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	if _, err := json.Marshal(Token{PCRs: []int{77}}); err == nil {
-		t.Error("a token that cannot be read was written")
+	if _, err := json.Marshal(Token{PCRs: []int{77}}); err == nil || !strings.Contains(err.Error(), "PCR 77 is not one of 0 to 23") {
+		t.Errorf("a token that cannot be read was written: %v", err)
 	}
 }
 
@@ -151,15 +154,16 @@ func persistentKeyBytes(t *testing.T) []byte {
 func TestParsePersistentKeyRefuses(t *testing.T) {
 	good := persistentKeyBytes(t)
 	for i := range good {
-		if _, err := parsePersistentKey(good[:i]); err == nil {
-			t.Errorf("%d of %d bytes: no error", i, len(good))
+		if _, err := parsePersistentKey(good[:i]); err == nil || !strings.Contains(err.Error(), "is cut off or has bytes too many") {
+			t.Errorf("%d of %d bytes: no error: %v", i, len(good), err)
 		}
 	}
-	for _, at := range []int{0, 7, 20, 43, 46} { // handle, name algorithm, name, resource, public area
+	const kind, name = "is not a persistent key", "its name is not the SHA-256 name of its public area"
+	for at, want := range map[int]string{0: kind, 7: name, 20: name, 43: kind, 46: name} { // handle, name algorithm, name, resource, public area
 		bad := append([]byte{}, good...)
 		bad[at] ^= 0x40
-		if _, err := parsePersistentKey(bad); err == nil {
-			t.Errorf("byte %d changed: no error", at)
+		if _, err := parsePersistentKey(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("byte %d changed: no error: %v", at, err)
 		}
 	}
 }
