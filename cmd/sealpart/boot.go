@@ -26,6 +26,7 @@ const (
 	diskPatience   = 90 * time.Second
 	resumePatience = 90 * time.Second
 	resumePause    = 100 * time.Millisecond
+	resumeGrace    = 2 * time.Second
 	tpmPatience    = 30 * time.Second
 )
 
@@ -88,15 +89,12 @@ func namesOn(path string) (names []string) {
 
 // settle waits for what has to come before the first write of a boot: the device that
 // the machine resumes from, whether a system is hibernated there or not, and systemd's
-// try to resume it, after which this is either gone or has a swap without a hibernated
-// system. Disks that came meanwhile may answer to the name of the root, too.
+// try to resume it. Disks that came meanwhile may answer to the name of the root, too.
 func (f *planFlags) settle(ctx context.Context, path string) error {
 	host.AwaitResumeDevice(ctx, resumePatience)
-	for end := time.Now().Add(resumePatience); host.ResumesBeside() && len(hibernated()) > 0 && time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(resumePause):
+	if host.ResumesBeside() {
+		if err := outlastResume(ctx); err != nil {
+			return err
 		}
 	}
 	if !f.found {
@@ -107,6 +105,29 @@ func (f *planFlags) settle(ctx context.Context, path string) error {
 		err = fmt.Errorf("the disk of the root file system was %s, and is %s now", path, again)
 	}
 	return err
+}
+
+// outlastResume waits until a resume that runs beside this process has been tried. The
+// kernel first takes the signature away, then stops all processes, and only then reads
+// what was hibernated: without a signature, too, some time must pass in which it could
+// stop this one. After a resume nobody is here any more.
+func outlastResume(ctx context.Context) error {
+	for end := time.Now().Add(resumePatience); len(hibernated()) > 0 && time.Now().Before(end); {
+		if err := pause(ctx, resumePause); err != nil {
+			return err
+		}
+	}
+	return pause(ctx, resumeGrace)
+}
+
+// pause waits, or fails when ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // wantsTPM2 tells whether a definition has a key that a TPM seals, or asks for one.

@@ -95,8 +95,8 @@ func put(t *testing.T, tree, name, content string) {
 }
 
 // systemdInitrd makes an initrd with systemd and nothing of dracut's own in it but the
-// generator. What lies in the folder "extra" of dir goes into it, too.
-func systemdInitrd(t *testing.T, dir, definition string) string {
+// generator. What lies in the folder "extra" of dir goes into it, too, and more programs.
+func systemdInitrd(t *testing.T, dir, definition string, more ...string) string {
 	t.Helper()
 	installed := install(t, dir, definition)
 	extra := filepath.Join(dir, "extra")
@@ -105,6 +105,7 @@ func systemdInitrd(t *testing.T, dir, definition string) string {
 	}
 	rig.Run(t, "ln", "-sf", "../usr/lib/initrd-release", filepath.Join(extra, "etc/initrd-release"))
 	programs := []string{"echo", "sleep", "systemctl", "journalctl", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"}
+	programs = append(programs, more...)
 	for _, unit := range systemdUnits {
 		programs = append(programs, "/usr/lib/systemd/"+unit)
 	}
