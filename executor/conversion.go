@@ -75,6 +75,8 @@ func newConversion(env Env, p *pipeline, part blockdev.Device, a planner.Reencry
 type dataKeys struct {
 	old *secret.Buffer // nil: the data is plain, or the old key is not needed any more
 	new *secret.Buffer
+	// unsettled is set where nothing proves which keyslots are the old key's.
+	unsettled bool
 }
 
 // convert rewrites hot zone after hot zone and finishes the header.
@@ -107,7 +109,7 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 
 // state returns the pending conversion that the header in memory describes.
 func (c *conversion) state() (*luks2.Reencryption, error) {
-	state, err := c.header.Reencryption(c.volumeEnd(c.header))
+	state, err := c.header.Reencryption(c.header.VolumeEnd(int64(c.part.Size())))
 	switch {
 	case err != nil:
 		return nil, err
@@ -117,15 +119,6 @@ func (c *conversion) state() (*luks2.Reencryption, error) {
 		return nil, fmt.Errorf("its conversion was begun by another tool in a form that cannot be continued here: %s", state.Unsupported)
 	}
 	return state, nil
-}
-
-// volumeEnd is where the last whole sector of the volume ends on the partition.
-func (c *conversion) volumeEnd(h *luks2.Header) int64 {
-	unit := max(h.SectorSize(), tornUnit)
-	for _, s := range h.Segments() {
-		unit = max(unit, s.SectorSize)
-	}
-	return int64(c.part.Size()) - (int64(c.part.Size())-h.DataOffset())%int64(unit)
 }
 
 // zones does all hot zones. Each costs one header write, which says both that the

@@ -37,7 +37,7 @@ func openVolume(part blockdev.Device) (*volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := settled(header); err != nil {
+	if err := changeable(header, part); err != nil {
 		return nil, err
 	}
 	over := &overlay{below: part}

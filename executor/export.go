@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -19,11 +18,14 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 	if err != nil {
 		return err
 	}
-	segments := header.Segments()
-	if pending, err := header.Reencryption(int64(part.Size())); err != nil || pending != nil || len(segments) != 1 {
-		return errors.Join(fmt.Errorf("the volume is in conversion; finish it first"), err)
+	a, err := header.Activation(placeOf(part))
+	if err != nil {
+		return err
 	}
-	if err := checkCiphers(segments[0].Encryption); err != nil {
+	if a.Reencryption != nil {
+		return errors.New("the volume is in conversion; finish it first")
+	}
+	if err := checkCiphers(a.Segments[0].Encryption); err != nil {
 		return err
 	}
 	key, err := Unlock(ctx, env, header, part)
@@ -31,12 +33,15 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 		return err
 	}
 	defer key.Wipe()
+	if _, err := a.Verify(ctx, nil, key.Bytes()); err != nil {
+		return err
+	}
 	cipher, err := xts.New(key.Bytes())
 	if err != nil {
 		return err
 	}
 	defer cipher.Wipe()
-	return decryptSegment(ctx, env, part, segments[0], cipher, w)
+	return decryptSegment(ctx, env, part, a.Segments[0], cipher, w)
 }
 
 // decryptSegment writes one encrypted segment in clear, a buffer at a time.

@@ -42,8 +42,11 @@ func (c *conversion) finish(key *secret.Buffer) error {
 // finishHeader makes the finished header, in memory.
 func (c *conversion) finishHeader(key *secret.Buffer) error {
 	dataSize, plain := c.way.leaves()
-	orphans := tokensOf(c.header, holding(c.header, luks2.HoldsPrevious))
-	if err := c.header.Finish(luks2.FinishOptions{DataSize: int64(dataSize)}); err != nil {
+	var orphans []int
+	if !c.keys.unsettled {
+		orphans = tokensOf(c.header, holding(c.header, luks2.HoldsPrevious))
+	}
+	if err := c.header.Finish(luks2.FinishOptions{DataSize: int64(dataSize), KeepPrevious: c.keys.unsettled}); err != nil {
 		return err
 	}
 	if err := removeTokens(c.header, orphans); err != nil {

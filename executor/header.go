@@ -88,6 +88,15 @@ func settled(h *luks2.Header) error {
 	return nil
 }
 
+// changeable refuses a volume whose header must not be changed. It comes before any key
+// is asked for.
+func changeable(h *luks2.Header, part blockdev.Device) error {
+	if err := errors.Join(h.Writable(), settled(h)); err != nil {
+		return err
+	}
+	return h.Finished(placeOf(part))
+}
+
 // restorable refuses a backup that does not fit the volume as it is now.
 func restorable(backup, now *luks2.Header) error {
 	if err := settled(now); err != nil {

@@ -25,10 +25,7 @@ func Open(ctx context.Context, env Env, name string, part blockdev.Device, on bl
 	if err != nil {
 		return "", err
 	}
-	if err := checkReadable(header, int64(part.Size())); err != nil {
-		return "", err
-	}
-	v := opening{header: header, part: part, on: on, keys: map[luks2.Holds]*dm.Key{}}
+	v := opening{header: header, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}}
 	v.unlock = func(ctx context.Context, what luks2.Holds) (*secret.Buffer, error) {
 		return unlock(ctx, env, header, part, what)
 	}
@@ -43,18 +40,17 @@ func volumeDeviceUUID(uuid, name string) string {
 	return volumePrefix + "LUKS2-" + strings.ReplaceAll(uuid, "-", "") + "-" + name
 }
 
-// checkReadable refuses a volume of which a part is neither old nor new.
-func checkReadable(h *luks2.Header, size int64) error {
-	for _, requirement := range h.Requirements() {
-		if !strings.HasPrefix(requirement, "online-reencrypt") {
-			return fmt.Errorf("the volume requires %q, which is not supported", requirement)
-		}
-	}
-	r, err := h.Reencryption(size)
-	if err == nil && r != nil && r.State == luks2.Crash {
+// placeOf is where the data of a volume lies whose header is in front of it.
+func placeOf(part blockdev.Device) luks2.Place { return luks2.Place{Size: int64(part.Size())} }
+
+// readable returns what a header makes of its data, and refuses a volume of which a part
+// is neither old nor new.
+func readable(h *luks2.Header, part blockdev.Device) (*luks2.Activation, error) {
+	a, err := h.Activation(placeOf(part))
+	if err == nil && a.Reencryption != nil && a.Reencryption.State == luks2.Crash {
 		err = errors.New("its conversion stopped in the middle of a hot zone; apply finishes it, and the volume can be opened then")
 	}
-	return err
+	return a, err
 }
 
 // opening is a volume on its way to a table.
@@ -63,6 +59,7 @@ type opening struct {
 	part   blockdev.Device
 	on     blockdev.Node
 	unlock func(context.Context, luks2.Holds) (*secret.Buffer, error)
+	plain  map[luks2.Holds]*secret.Buffer
 	keys   map[luks2.Holds]*dm.Key
 }
 
@@ -84,11 +81,36 @@ func (v *opening) open(ctx context.Context, name string) (string, error) {
 	return device, err
 }
 
+// verified judges the header, unlocks the volume, and has its keys vouch for what is to
+// be mapped. No key is asked for before the form is right.
+func (v *opening) verified(ctx context.Context) (*luks2.Activation, error) {
+	a, err := readable(v.header, v.part)
+	if err != nil {
+		return nil, err
+	}
+	if v.plain[luks2.HoldsFinal], err = v.unlock(ctx, luks2.HoldsFinal); err != nil {
+		return nil, err
+	}
+	if a.NeedsPrevious() {
+		// Where all is converted its keyslots may be gone.
+		v.plain[luks2.HoldsPrevious], err = v.unlock(ctx, luks2.HoldsPrevious)
+		if err != nil && a.Reencryption.State != luks2.Unfinished {
+			return nil, fmt.Errorf("the key of the data that is not converted yet: %w", err)
+		}
+	}
+	_, err = a.Verify(ctx, v.plain[luks2.HoldsPrevious].Bytes(), v.plain[luks2.HoldsFinal].Bytes())
+	return a, err
+}
+
 // targets returns the table: a target for each segment, one behind the other.
 func (v *opening) targets(ctx context.Context) ([]dm.Target, error) {
+	a, err := v.verified(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var targets []dm.Target
 	start := uint64(0)
-	for _, s := range v.header.Segments() {
+	for _, s := range a.Segments {
 		size := disk.Bytes(s.Size)
 		if s.Size == luks2.Dynamic {
 			size = (v.part.Size() - disk.Bytes(s.Offset)).RoundDown(disk.Bytes(max(s.SectorSize, 512)))
@@ -96,7 +118,7 @@ func (v *opening) targets(ctx context.Context) ([]dm.Target, error) {
 		if size <= 0 || disk.Bytes(s.Offset) > v.part.Size()-size {
 			return nil, fmt.Errorf("segment %d reaches beyond the partition", s.ID)
 		}
-		target, err := v.target(ctx, s, start, uint64(size/512))
+		target, err := v.target(s, start, uint64(size/512))
 		if err != nil {
 			return nil, err
 		}
@@ -106,17 +128,12 @@ func (v *opening) targets(ctx context.Context) ([]dm.Target, error) {
 }
 
 // target returns that of one segment.
-func (v *opening) target(ctx context.Context, s luks2.Segment, start, length uint64) (dm.Target, error) {
+func (v *opening) target(s luks2.Segment, start, length uint64) (dm.Target, error) {
 	offset := uint64(v.on.Offset+disk.Bytes(s.Offset)) / 512
-	switch {
-	case s.Integrity:
-		return dm.Target{}, fmt.Errorf("segment %d has integrity tags, which are not supported", s.ID)
-	case s.Type == "linear":
+	if s.Type == "linear" {
 		return dm.Linear(start, length, v.on.Device, offset), nil
-	case s.Type != "crypt":
-		return dm.Target{}, fmt.Errorf("segment %d is of the type %.40q, which is not supported", s.ID, s.Type)
 	}
-	key, err := v.key(ctx, s.ID)
+	key, err := v.key(s.ID)
 	if err != nil {
 		return dm.Target{}, err
 	}
@@ -144,25 +161,23 @@ func cryptOptions(flags []string) []string {
 }
 
 // key gives the kernel the volume key of a segment, each once.
-func (v *opening) key(ctx context.Context, segment int) (*dm.Key, error) {
+func (v *opening) key(segment int) (*dm.Key, error) {
 	what, digest := v.header.SegmentKey(segment)
 	if key, there := v.keys[what]; there {
 		return key, nil
 	}
-	plain, err := v.unlock(ctx, what)
-	if err != nil {
-		return nil, err
-	}
-	defer plain.Wipe()
-	key, err := dm.NewKey(v.header.UUID, digest, plain.Bytes())
+	key, err := dm.NewKey(v.header.UUID, digest, v.plain[what].Bytes())
 	if err == nil {
 		v.keys[what] = key
 	}
 	return key, err
 }
 
-// dropKeys takes the keys from the keyring.
+// dropKeys takes the keys from the keyring, and forgets them.
 func (v *opening) dropKeys() {
+	for _, plain := range v.plain {
+		plain.Wipe()
+	}
 	for _, key := range v.keys {
 		key.Drop()
 	}

@@ -20,6 +20,12 @@ func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
 		return nil, err
 	}
 	c.header = header
+	if err := changeable(header, c.part); err != nil {
+		return nil, err
+	}
+	if _, err := header.Activation(placeOf(c.part)); err != nil {
+		return nil, err
+	}
 	if err := checkCiphers(header.Cipher(), c.action.Encryption.Cipher); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func atomicUnit(dev Target) disk.Bytes {
 // at most what the storage writes whole: a block that is half new has neither
 // checksum. Where no size is both, only a journal is safe.
 func (c *conversion) forwardOptions(sectorSize int) luks2.ForwardOptions {
-	o := luks2.ForwardOptions{Resilience: "journal", DeviceSize: c.volumeEnd(c.header), Rand: c.env.Random}
+	o := luks2.ForwardOptions{Resilience: "journal", DeviceSize: c.header.VolumeEnd(int64(c.part.Size())), Rand: c.env.Random}
 	if disk.Bytes(sectorSize) <= c.atomic {
 		o.Resilience, o.Hash, o.ChecksumSectorSize = "checksum", checksumHash, sectorSize
 	}

@@ -64,11 +64,19 @@ func (c *conversion) openFor(ctx context.Context, pending *luks2.Reencryption) (
 // pending returns the conversion that the header describes, nil where all that is
 // left is to wipe old data. It fails where the conversion cannot be continued here.
 func (c *conversion) pending() (*luks2.Reencryption, error) {
-	pending, err := c.header.Reencryption(c.volumeEnd(c.header))
-	if err != nil || pending == nil || unprotected(pending) {
-		return pending, err
+	a, err := c.activation()
+	if err != nil {
+		return nil, err
 	}
-	return c.state()
+	return a.Reencryption, nil
+}
+
+// activation returns what the header makes of the data, where it may be changed.
+func (c *conversion) activation() (*luks2.Activation, error) {
+	if err := c.header.Writable(); err != nil {
+		return nil, err
+	}
+	return c.header.Activation(luks2.Place{Size: int64(c.part.Size()), Detached: c.action.Room == planner.RoomDetached})
 }
 
 // unprotected tells whether a conversion keeps nothing of its hot zones; it is
@@ -122,8 +130,9 @@ func (c *conversion) settleResume(pending *luks2.Reencryption) error {
 // of its metadata. The digest covers what all offsets are computed from; without
 // this check a tampered header could make us write anywhere in the partition.
 //
-// Where all data is converted, the old key is not needed, and its keyslots may be
-// gone already. No data is written then.
+// Where all data is converted, the old key is only for the digest, and its keyslots may
+// be gone already. No data is written then, and keyslots of which nothing proves that
+// they are the old key's stay.
 func (c *conversion) unlock(ctx context.Context, state *luks2.Reencryption) (keys dataKeys, err error) {
 	defer func() {
 		if err != nil {
@@ -133,19 +142,22 @@ func (c *conversion) unlock(ctx context.Context, state *luks2.Reencryption) (key
 	if keys.new, err = c.open(ctx, luks2.HoldsFinal); err != nil {
 		return keys, err
 	}
-	if err = c.header.VerifyKey(ctx, keys.new.Bytes()); err != nil {
+	a, err := c.activation()
+	if err != nil {
 		return keys, err
 	}
-	if state.Mode != string(planner.ModeRekey) {
-		return keys, c.header.VerifyReencryption(ctx, nil, keys.new.Bytes())
+	if a.NeedsPrevious() {
+		keys.old, err = c.open(ctx, luks2.HoldsPrevious)
+		if err != nil && state.State != luks2.Unfinished {
+			return keys, fmt.Errorf("the key of the data that is not converted yet: %w", err)
+		}
 	}
-	if state.State == luks2.Unfinished {
-		return keys, nil
+	settled, err := a.Verify(ctx, keys.old.Bytes(), keys.new.Bytes())
+	if keys.unsettled = !settled; state.State == luks2.Unfinished {
+		keys.old.Wipe()
+		keys.old = nil
 	}
-	if keys.old, err = c.open(ctx, luks2.HoldsPrevious); err != nil {
-		return keys, fmt.Errorf("the key of the data that is not converted yet: %w", err)
-	}
-	return keys, c.header.VerifyReencryption(ctx, keys.old.Bytes(), keys.new.Bytes())
+	return keys, err
 }
 
 // open returns one of the volume's keys, by what the header carries, the keys of the

@@ -2,7 +2,6 @@ package luks2
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
@@ -68,44 +67,41 @@ func parseBinary(b []byte, offset int64) (*Header, error) {
 }
 
 // parseNames takes the texts of the binary header.
-func (h *Header) parseNames(b []byte) (err error) {
-	if name, _ := cstring(b[checksumNameOffset:], checksumNameLength); name != "sha256" {
-		return fmt.Errorf("checksum algorithm %.40q is not known", name)
+func (h *Header) parseNames(b []byte) error {
+	if _, err := newHash(cstring(b[checksumNameOffset:], checksumNameLength)); err != nil {
+		return fmt.Errorf("checksum algorithm: %w", err)
 	}
-	if h.Label, err = cstring(b[labelOffset:], labelLength); err != nil {
-		return fmt.Errorf("label: %w", err)
-	}
-	if h.Subsystem, err = cstring(b[subsystemOffset:], labelLength); err != nil {
-		return fmt.Errorf("subsystem: %w", err)
-	}
-	if h.UUID, err = cstring(b[uuidOffset:], uuidLength); err != nil {
-		return fmt.Errorf("uuid: %w", err)
-	}
+	h.Label = cstring(b[labelOffset:], labelLength)
+	h.Subsystem = cstring(b[subsystemOffset:], labelLength)
+	h.UUID = cstring(b[uuidOffset:], uuidLength)
 	return nil
 }
 
-// cstring takes a NUL-terminated text from a field of n bytes.
-func cstring(b []byte, n int) (string, error) {
-	text, _, found := bytes.Cut(b[:n], []byte{0})
-	if !found {
-		return "", fmt.Errorf("the text has no end")
-	}
-	return string(text), nil
+// cstring takes a NUL-terminated text from a field of n bytes, of which the last is
+// never part of it.
+func cstring(b []byte, n int) string {
+	text, _, _ := bytes.Cut(b[:n-1], []byte{0})
+	return string(text)
 }
 
-// checksum computes a copy's checksum.
-func checksum(image []byte) [sha256.Size]byte {
-	sum := sha256.New()
+// checksum computes a copy's checksum by the hash that it names, nil where that is not
+// known.
+func checksum(image []byte) []byte {
+	newHash, err := newHash(cstring(image[checksumNameOffset:], checksumNameLength))
+	if err != nil {
+		return nil
+	}
+	sum := newHash()
 	sum.Write(image[:ChecksumOffset])
 	sum.Write(make([]byte, ChecksumEnd-ChecksumOffset))
 	sum.Write(image[ChecksumEnd:])
-	return [sha256.Size]byte(sum.Sum(nil))
+	return sum.Sum(nil)
 }
 
-// checkSum tells whether a copy's checksum is right.
+// checkSum reports whether a copy's checksum is right.
 func checkSum(image []byte) bool {
 	sum := checksum(image)
-	return subtle.ConstantTimeCompare(sum[:], image[ChecksumOffset:ChecksumOffset+sha256.Size]) == 1
+	return sum != nil && subtle.ConstantTimeCompare(sum, image[ChecksumOffset:ChecksumOffset+len(sum)]) == 1
 }
 
 // image returns a whole copy: 0 is the primary, 1 the secondary.
@@ -122,7 +118,6 @@ func (h *Header) image(which int) []byte {
 	copy(b[subsystemOffset:], h.Subsystem)
 	binary.BigEndian.PutUint64(b[placeOffset:], uint64(h.HeaderSize)*uint64(which))
 	copy(b[binarySize:], h.tree.encode())
-	sum := checksum(b)
-	copy(b[ChecksumOffset:], sum[:])
+	copy(b[ChecksumOffset:], checksum(b))
 	return b
 }

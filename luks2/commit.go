@@ -80,7 +80,7 @@ func (h *Header) newestOn(d Device) (newest uint64) {
 		if problem != "" || err != nil || !checkSum(image) {
 			continue
 		}
-		if id, _ := cstring(image[uuidOffset:], uuidLength); id == h.UUID {
+		if cstring(image[uuidOffset:], uuidLength) == h.UUID {
 			newest = max(newest, binary.BigEndian.Uint64(image[sequenceOffset:]))
 		}
 	}

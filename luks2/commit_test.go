@@ -346,7 +346,7 @@ func TestFormatRefused(t *testing.T) {
 	for text, change := range map[string]func(o *FormatOptions){
 		"header size 20480 is not a power of two from 16384 to 4194304":                                 func(o *FormatOptions) { o.HeaderSize = 20480 },
 		`cipher "aes-xts-plain64" with a key of 0 bytes is not possible`:                                func(o *FormatOptions) { o.KeySize = 0 },
-		"this header would be invalid: segment 0: sector_size 8192 is not 512, 1024, 2048 or 4096":      func(o *FormatOptions) { o.SectorSize = 8192 },
+		"sector size 8192 is not 512, 1024, 2048 or 4096":                                               func(o *FormatOptions) { o.SectorSize = 8192 },
 		"data offset 32769 is not a multiple of 512 from 32768 on, where the header ends":               func(o *FormatOptions) { o.DataOffset = 32769 },
 		"data offset 16384 is not a multiple of 512 from 32768 on, where the header ends":               func(o *FormatOptions) { o.DataOffset = 16384 },
 		`label "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" is longer than 47 bytes or has a NUL`: func(o *FormatOptions) { o.Label = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" },

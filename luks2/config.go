@@ -1,7 +1,6 @@
 package luks2
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -37,11 +36,22 @@ func parseConfig(f fields) config {
 // pending returns the re-encryption requirement, or "".
 func (c config) pending() string {
 	for _, r := range c.requirements {
-		if strings.HasPrefix(r, "online-reencrypt") {
+		if tellsReencryption(r) {
 			return r
 		}
 	}
 	return ""
+}
+
+// tellsReencryption reports whether a requirement is that of a re-encryption, of a
+// version that need not be known: "online-reencrypt", "online-reencrypt-v2", …
+func tellsReencryption(requirement string) bool {
+	version, is := strings.CutPrefix(requirement, "online-reencrypt")
+	if version == "" {
+		return is
+	}
+	digits, numbered := strings.CutPrefix(version, "-v")
+	return is && numbered && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 // known are the requirements under which this package may still change a header
@@ -52,11 +62,16 @@ var known = []string{"online-reencrypt-v2", "online-reencrypt-v3", "inline-hw-ta
 func (c config) writable() error {
 	for _, r := range c.requirements {
 		if !slices.Contains(known, r) {
-			return fmt.Errorf("the header requires %.60q, which is not known here, so it must not be changed", r)
+			return unsupportedf("the header requires %.60q, which is not known here, so it must not be changed", r)
 		}
 	}
 	return nil
 }
+
+// Writable returns an error, which is ErrUnsupported, where the header has a
+// requirement that is not known here: who does not understand it must not change
+// anything. Ask before a key is asked for.
+func (h *Header) Writable() error { return h.meta.config.writable() }
 
 // setRequirements replaces the mandatory requirements in the tree, keeping what
 // else may stand beside them.

@@ -27,15 +27,38 @@ type digest struct {
 	hash               string
 	iterations         int
 	salt, value        []byte
+	broken             error // why no key can be verified by it
 }
 
 func parseDigest(id int, f fields) digest {
-	d := digest{id: id, kind: f.text("type"), keyslots: f.ids("keyslots"), segments: f.ids("segments")}
+	d := digest{id: id, kind: f.word("type"), keyslots: f.ids("keyslots"), segments: f.ids("segments")}
 	if d.kind == "pbkdf2" {
-		d.hash, d.iterations = f.text("hash"), f.number("iterations")
-		d.salt, d.value = f.bytes("salt", 64), f.bytes("digest", 64)
+		own := f.lenient(&d.broken)
+		d.hash, d.iterations = own.text("hash"), own.number("iterations")
+		d.salt, d.value = own.bytes("salt", 64), own.bytes("digest", 64)
 	}
 	return d
+}
+
+// luks1DigestSize is the length of a digest that "cryptsetup convert" took over from
+// LUKS1, whatever its hash.
+const luks1DigestSize = 20
+
+// checkLength refuses a digest that is not as long as its hash: a shorter one is
+// matched by a forgery after few tries. Of a volume that was a LUKS1 volume once, the
+// key's digest is shorter, and long enough still.
+func (d digest) checkLength() error {
+	newHash, err := newHash(d.hash)
+	if err != nil {
+		return err
+	}
+	if n := newHash().Size(); len(d.value) != n && (len(d.value) != luks1DigestSize || len(d.segments) == 0) {
+		return fmt.Errorf("it has %d bytes, and %s has %d", len(d.value), d.hash, n)
+	}
+	if len(d.salt) != saltSize {
+		return fmt.Errorf("its salt has %d bytes, not %d", len(d.salt), saltSize)
+	}
+	return nil
 }
 
 // newDigest makes the digest object of a key.
@@ -59,6 +82,12 @@ func newDigest(key []byte, keyslots, segments []int, rnd io.Reader) (object, err
 func (d digest) verify(ctx context.Context, key []byte) error {
 	if d.kind != "pbkdf2" {
 		return fmt.Errorf("digest %d: type %.40q is not known", d.id, d.kind)
+	}
+	if d.broken != nil {
+		return d.broken
+	}
+	if err := d.checkLength(); err != nil {
+		return fmt.Errorf("digest %d: %w", d.id, err)
 	}
 	value, err := pbkdf2Key(ctx, d.hash, key, d.salt, d.iterations, len(d.value))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // fields takes typed values out of an object. The first thing that is wrong stays
@@ -21,6 +22,13 @@ func (f fields) fail(format string, args ...any) {
 	if *f.err == nil {
 		*f.err = fmt.Errorf("%s: %s", f.where, fmt.Sprintf(format, args...))
 	}
+}
+
+// lenient returns the fields with another place for what is wrong: values that spoil
+// the use of their object, and not the header.
+func (f fields) lenient(err *error) fields {
+	f.err = err
+	return f
 }
 
 // has tells whether name is there.
@@ -43,27 +51,49 @@ func (f fields) text(name string) (s string) {
 	return s
 }
 
-// number takes a 32-bit number, which is a JSON number and never negative.
+// word takes a string that is not empty.
+func (f fields) word(name string) string {
+	s := f.text(name)
+	if s == "" {
+		f.fail("%s is empty", name)
+	}
+	return s
+}
+
+// integer demands a whole JSON number, of any size.
+func (f fields) integer(name string) {
+	var n json.Number
+	if f.decode(name, "a number", &n); strings.ContainsAny(n.String(), ".eE") || string(f.object.get(name)) != n.String() {
+		f.fail("%s is not a number", name)
+	}
+}
+
+// number takes a 32-bit number, which is a JSON number and never negative. What needs
+// the last bit is more than anything here can be, and comes out as the most that can be.
 func (f fields) number(name string) int {
 	n := int64(-1)
 	f.decode(name, "a number", &n)
-	if n < 0 || n > math.MaxInt32 {
+	if n < 0 || n > math.MaxUint32 {
 		f.fail("%s is out of range", name)
 		return 0
 	}
-	return int(n)
+	return int(min(n, math.MaxInt32))
 }
 
-// size takes a 64-bit number, which is a string of digits.
-func (f fields) size(name string) int64 {
-	s := f.text(name)
+// size takes a 64-bit number for a place or length on a device. What needs the last
+// bit is more than any device has, and comes out as the most that can be.
+func (f fields) size(name string) int64 { return int64(min(f.unsigned(name), math.MaxInt64)) }
+
+// unsigned takes a 64-bit number, which is a string of digits.
+func (f fields) unsigned(name string) uint64 {
+	s := f.word(name)
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
 			f.fail("%s %.40q is not a decimal number", name, s)
 			return 0
 		}
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
 		f.fail("%s %.40q is out of range", name, s)
 		return 0

@@ -76,6 +76,9 @@ func Format(o FormatOptions) (*Header, error) {
 	if o.KeySize < 1 || o.KeySize > maxKeySize || o.Cipher == "" || len(o.Cipher) > maxDigestString {
 		return nil, fmt.Errorf("cipher %.40q with a key of %d bytes is not possible", o.Cipher, o.KeySize)
 	}
+	if !slices.Contains(sectorSizes, o.SectorSize) {
+		return nil, fmt.Errorf("sector size %d is not 512, 1024, 2048 or 4096", o.SectorSize)
+	}
 	if end := 2 * o.HeaderSize; o.DataOffset%512 != 0 || (o.DataOffset != 0 && o.DataOffset < end) {
 		return nil, fmt.Errorf("data offset %d is not a multiple of 512 from %d on, where the header ends", o.DataOffset, end)
 	}

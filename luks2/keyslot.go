@@ -40,6 +40,7 @@ type Keyslot struct {
 	AreaKeySize    int
 
 	salt            []byte
+	broken          error  // why it cannot be opened
 	mode, direction string // of a re-encryption
 	area            reencryptArea
 }
@@ -57,16 +58,16 @@ type reencryptArea struct {
 const maxKeySize = 1024
 
 func parseKeyslot(id int, f fields) Keyslot {
-	s := Keyslot{ID: id, Type: f.text("type"), KeySize: f.number("key_size"), Priority: PriorityNormal}
+	s := Keyslot{ID: id, Type: f.word("type"), KeySize: f.number("key_size"), Priority: PriorityNormal}
 	if f.has("priority") {
-		s.Priority = f.number("priority")
+		s.Priority = f.lenient(new(error)).number("priority")
 	}
 	area := f.sub("area")
-	kind := area.text("type")
+	kind := area.word("type")
 	s.AreaOffset, s.AreaSize = area.size("offset"), area.size("size")
 	switch s.Type {
 	case "luks2":
-		s.parsePassphrase(f, area)
+		s.parsePassphrase(f, area, kind)
 	case "reencrypt":
 		s.parseReencrypt(f, area, kind)
 	}
@@ -74,16 +75,50 @@ func parseKeyslot(id int, f fields) Keyslot {
 }
 
 // parsePassphrase takes what a "luks2" keyslot has.
-func (s *Keyslot) parsePassphrase(f, area fields) {
-	s.AreaEncryption, s.AreaKeySize = area.text("encryption"), area.number("key_size")
+func (s *Keyslot) parsePassphrase(f, area fields, kind string) {
+	kdf, af := f.sub("kdf"), f.sub("af")
+	demandKDF(kdf)
+	if kind := af.word("type"); kind != "luks1" {
+		af.fail("type %.40q is not luks1", kind)
+	}
+	s.AFHash = af.word("hash")
+	af.integer("stripes")
+	if kind != "raw" {
+		area.fail("type %.40q is not raw", kind)
+	}
+	s.AreaEncryption = area.word("encryption")
+	area.integer("key_size")
+	s.parseSecrets(f.lenient(&s.broken), area.lenient(&s.broken), kdf.lenient(&s.broken))
+}
+
+// parseSecrets takes what only matters for who opens the keyslot.
+func (s *Keyslot) parseSecrets(f, area, kdf fields) {
 	if s.KeySize < 1 || s.KeySize > maxKeySize {
 		f.fail("key_size %d is not from 1 to %d", s.KeySize, maxKeySize)
 	}
-	if s.AreaKeySize < 1 || s.AreaKeySize > maxKeySize {
+	if s.AreaKeySize = area.number("key_size"); s.AreaKeySize < 1 || s.AreaKeySize > maxKeySize {
 		area.fail("key_size %d is not from 1 to %d", s.AreaKeySize, maxKeySize)
 	}
-	s.AFHash = f.sub("af").text("hash")
-	s.KDF, s.salt = parseKDF(f.sub("kdf"))
+	if s.KDF, s.salt = parseKDF(kdf); len(s.salt) != saltSize {
+		kdf.fail("salt has %d bytes, not %d", len(s.salt), saltSize)
+	}
+}
+
+// demandKDF demands the fields of the KDFs that are known. What stands in them is for
+// who opens the keyslot.
+func demandKDF(f fields) {
+	switch f.word("type") {
+	case "pbkdf2":
+		_ = f.word("hash")
+		f.integer("iterations")
+	case "argon2i", "argon2id":
+		for _, name := range []string{"time", "memory", "cpus"} {
+			f.integer(name)
+		}
+	default:
+		return
+	}
+	_ = f.word("salt")
 }
 
 // parseReencrypt takes what a "reencrypt" keyslot has.
@@ -91,7 +126,7 @@ func (s *Keyslot) parseReencrypt(f, area fields, kind string) {
 	if s.KeySize != 1 {
 		f.fail("key_size of a reencrypt keyslot is %d, not 1", s.KeySize)
 	}
-	s.mode, s.direction, s.area.kind = f.text("mode"), f.text("direction"), kind
+	s.mode, s.direction, s.area.kind = f.word("mode"), f.word("direction"), kind
 	if !slices.Contains([]string{"encrypt", "reencrypt", "decrypt"}, s.mode) {
 		f.fail("mode %.40q is not known", s.mode)
 	}
@@ -101,29 +136,20 @@ func (s *Keyslot) parseReencrypt(f, area fields, kind string) {
 	s.area.parse(area)
 }
 
-// parse takes the fields that the kind of area calls for.
+// parse takes the fields that the kind of area calls for. Kinds that are not known
+// here are for Reencryption to refuse.
 func (a *reencryptArea) parse(f fields) {
-	sums, shifts := false, false
 	switch a.kind {
-	case "none", "journal":
-	case "checksum":
-		sums = true
-	case "datashift", "datashift-journal":
-		shifts = true
-	case "datashift-checksum":
-		sums, shifts = true, true
-	default:
-		f.fail("type %.40q is not known", a.kind)
-	}
-	if sums {
-		a.hash, a.sectorSize = f.text("hash"), f.number("sector_size")
-		if n := a.sectorSize; n < 512 || n > 1<<20 || n&(n-1) != 0 {
-			f.fail("sector_size %d is not a power of two from 512 to 1048576", n)
+	case "checksum", "datashift-checksum":
+		var n int64
+		a.hash, a.sectorSize = f.word("hash"), f.number("sector_size")
+		if f.decode("sector_size", "a number", &n); n < 512 || n&(n-1) != 0 {
+			f.fail("sector_size %d is not a power of two from 512 on", n)
 		}
-	}
-	if shifts {
-		if a.shift = f.size("shift_size"); a.shift == 0 || a.shift%512 != 0 {
-			f.fail("shift_size %d is not a multiple of 512 above 0", a.shift)
+	case "datashift", "datashift-journal":
+		n := f.unsigned("shift_size")
+		if a.shift = f.size("shift_size"); n == 0 || n%512 != 0 {
+			f.fail("shift_size %d is not a multiple of 512 above 0", n)
 		}
 	}
 }

@@ -41,6 +41,9 @@ func (h *Header) OpenKeyslot(ctx context.Context, r io.ReaderAt, id int, passphr
 // load decrypts the area and merges what it holds; a wrong passphrase gives a wrong
 // key.
 func (s Keyslot) load(ctx context.Context, r io.ReaderAt, passphrase []byte) ([]byte, error) {
+	if s.broken != nil {
+		return nil, s.broken
+	}
 	size := materialSize(s.KeySize)
 	if size > s.AreaSize {
 		return nil, fmt.Errorf("its area of %d bytes is too small for %d", s.AreaSize, size)

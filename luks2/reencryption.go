@@ -120,8 +120,12 @@ func (r *Reencryption) shifts() bool { return r.Resilience == "datashift" }
 // unsupported says why this conversion cannot be continued here, or "".
 func (r *Reencryption) unsupported() string {
 	switch {
+	case r.Mode == "reencrypt" && r.oldDigest == r.newDigest:
+		return "re-encryption under the same key is not supported"
 	case r.Mode == "decrypt":
 		return "decryption in place is not supported"
+	case r.ChecksumSectorSize > 1<<20:
+		return fmt.Sprintf("checksums over %d bytes are not supported", r.ChecksumSectorSize)
 	case r.Final.Type != "crypt" || r.Final.Integrity || r.Previous.Integrity:
 		return "integrity protection, or data that is not to be encrypted, is not supported"
 	case r.shifts() && r.Mode == "encrypt" && r.Direction == "backward" && r.Moved.Type == "linear":

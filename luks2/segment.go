@@ -3,6 +3,7 @@ package luks2
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,7 +28,7 @@ type Segment struct {
 	// IVTweak + o/512, in 512-byte sectors for every SectorSize.
 	IVTweak    uint64
 	Encryption string // such as "aes-xts-plain64"; "" unless Type is "crypt"
-	SectorSize int    // 512, 1024, 2048 or 4096; 0 unless Type is "crypt"
+	SectorSize int    // bytes; 0 unless Type is "crypt"
 	Flags      []string
 	// Integrity tells that the segment sits on dm-integrity, which is not handled
 	// here.
@@ -35,42 +36,48 @@ type Segment struct {
 }
 
 func parseSegment(id int, f fields) Segment {
-	s := Segment{ID: id, Type: f.text("type"), Offset: f.size("offset")}
-	if s.Size = Dynamic; string(f.object.get("size")) != `"dynamic"` {
+	s := Segment{ID: id, Type: f.word("type"), Offset: f.size("offset"), Size: Dynamic}
+	if f.text("size") != "dynamic" {
 		s.Size = f.size("size")
 	}
 	if f.has("flags") {
 		s.Flags = f.strings("flags")
 	}
 	if s.Type == "crypt" {
-		s.IVTweak = uint64(f.size("iv_tweak"))
-		s.Encryption = f.text("encryption")
+		s.IVTweak = f.unsigned("iv_tweak")
+		s.Encryption = f.word("encryption")
 		s.SectorSize = f.number("sector_size")
-		s.Integrity = f.has("integrity")
+		if s.Integrity = f.has("integrity"); s.Integrity {
+			i := f.sub("integrity")
+			_, _, _ = i.word("type"), i.word("journal_encryption"), i.word("journal_integrity")
+		}
 	}
 	s.check(f)
 	return s
 }
 
-// check refuses a segment that no device can hold.
+// check demands what the format does of one segment by itself. Whether a device can
+// hold it is for Activation to judge.
 func (s Segment) check(f fields) {
 	unit := 512
 	if s.Type == "crypt" {
-		if !slices.Contains([]int{512, 1024, 2048, 4096}, s.SectorSize) {
-			f.fail("sector_size %d is not 512, 1024, 2048 or 4096", s.SectorSize)
+		if s.SectorSize == 0 || s.SectorSize%512 != 0 {
+			f.fail("sector_size %d is not a multiple of 512 above 0", s.SectorSize)
 			return
 		}
 		unit = s.SectorSize
 	}
-	switch {
-	case s.Offset%512 != 0:
-		f.fail("offset %d is not a multiple of 512", s.Offset)
-	case s.Size == 0:
+	offset := f.unsigned("offset")
+	if offset%512 != 0 {
+		f.fail("offset %d is not a multiple of 512", offset)
+	}
+	if s.Size == Dynamic {
+		return
+	}
+	if size := f.unsigned("size"); size == 0 {
 		f.fail("size is 0")
-	case s.Size > 0 && s.Size%int64(unit) != 0:
-		f.fail("size %d is not a multiple of %d", s.Size, unit)
-	case s.Size > 0 && s.Offset+s.Size < 0:
-		f.fail("offset %d and size %d reach beyond any device", s.Offset, s.Size)
+	} else if size%uint64(unit) != 0 || size%512 != 0 {
+		f.fail("size %d is not a multiple of %d", size, unit)
 	}
 }
 
@@ -83,7 +90,7 @@ func (s Segment) encode() object {
 		o = append(o, member{"size", jsonSize(s.Size)})
 	}
 	if s.Type == "crypt" {
-		o = append(o, member{"iv_tweak", jsonSize(int64(s.IVTweak))},
+		o = append(o, member{"iv_tweak", jsonString(strconv.FormatUint(s.IVTweak, 10))},
 			member{"encryption", jsonString(s.Encryption)}, member{"sector_size", jsonInt(s.SectorSize)})
 	}
 	if len(s.Flags) > 0 {

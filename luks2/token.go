@@ -18,7 +18,7 @@ type Token struct {
 }
 
 func parseToken(id int, f fields) Token {
-	return Token{ID: id, Type: f.text("type"), Keyslots: f.ids("keyslots"), Raw: f.object.encode()}
+	return Token{ID: id, Type: f.word("type"), Keyslots: f.ids("keyslots"), Raw: f.object.encode()}
 }
 
 // Tokens returns the tokens in the order of their ids.

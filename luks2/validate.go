@@ -9,7 +9,7 @@ import (
 // tokens, digests, segments, keyslots, config, areas.
 func (m *metadata) check(headerSize int64) error {
 	checks := []func() error{
-		m.checkRequirements, m.checkTokens, m.checkDigests, m.checkSegments, m.checkOverlap, m.checkConversion,
+		m.checkRequirements, m.checkTokens, m.checkDigests, m.checkSegments, m.checkOverlap, m.checkConversion, m.checkKeyslots,
 		func() error { return m.config.check(headerSize, m.segments) },
 		func() error { return m.checkAreas(headerSize) },
 	}
@@ -24,7 +24,7 @@ func (m *metadata) check(headerSize int64) error {
 func (m *metadata) checkRequirements() error {
 	n := 0
 	for _, r := range m.config.requirements {
-		if (config{requirements: []string{r}}).pending() != "" {
+		if tellsReencryption(r) {
 			n++
 		}
 	}
@@ -103,11 +103,11 @@ func (m *metadata) checkOverlap() error {
 }
 
 // before tells whether s ends before t begins.
-func (s Segment) before(t Segment) bool { return s.Size != Dynamic && s.Offset+s.Size <= t.Offset }
+func (s Segment) before(t Segment) bool { return s.Size != Dynamic && s.Size <= t.Offset-s.Offset }
 
 // checkConversion demands what a re-encryption needs to be finished.
 func (m *metadata) checkConversion() error {
-	if p := m.config.pending(); p != "online-reencrypt-v2" && p != "online-reencrypt-v3" {
+	if !slices.Contains([]string{"online-reencrypt", "online-reencrypt-v2", "online-reencrypt-v3"}, m.config.pending()) {
 		return nil
 	}
 	var forms []Segment
@@ -119,9 +119,41 @@ func (m *metadata) checkConversion() error {
 		forms = append(forms, m.segments[i])
 	}
 	for _, s := range regular(m.segments) {
-		if !slices.ContainsFunc(forms, s.sameForm) {
+		switch {
+		case s.hot() && !s.sameForm(forms[1]):
+			return fmt.Errorf("segment %d is being rewritten, and has not the new form of the data", s.ID)
+		case !slices.ContainsFunc(forms, s.sameForm):
 			return fmt.Errorf("segment %d has neither the old nor the new form of the data", s.ID)
 		}
+	}
+	return nil
+}
+
+// checkKeyslots demands one digest for every keyslot with a key, and that there is a
+// record of a re-encryption where the requirements tell of one.
+func (m *metadata) checkKeyslots() error {
+	records := 0
+	for _, s := range m.keyslots {
+		owners := 0
+		for _, d := range m.digests {
+			if slices.Contains(d.keyslots, s.ID) {
+				owners++
+			}
+		}
+		if s.Type == "luks2" && owners != 1 {
+			return fmt.Errorf("keyslot %d is in %d digests, not in one", s.ID, owners)
+		}
+		if s.Type == "reencrypt" {
+			records++
+		}
+	}
+	switch pending := m.config.pending(); {
+	case records > 1:
+		return fmt.Errorf("%d keyslots record a re-encryption, more than one", records)
+	case records == 1 && pending == "":
+		return fmt.Errorf("a keyslot records a re-encryption, and no requirement tells of one")
+	case records == 0 && slices.Contains(known, pending):
+		return fmt.Errorf("the requirement %s tells of a re-encryption, and no keyslot records one", pending)
 	}
 	return nil
 }

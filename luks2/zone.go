@@ -120,6 +120,9 @@ type FinishOptions struct {
 	// DataSize fixes the size of the data in bytes, so that nothing grows over a
 	// moved copy that is still to be wiped: see SetDynamicSize. 0: to the device's end.
 	DataSize int64
+	// KeepPrevious leaves the keyslots of the old key, as those of a key that no data is
+	// under: where nothing proves whose they are. See Activation.Verify.
+	KeepPrevious bool
 }
 
 // Finish makes the header of the converted volume: after the last zone was marked hot
@@ -143,14 +146,14 @@ func (h *Header) Finish(o FinishOptions) error {
 	}
 	t := h.tree.clone()
 	t.setSegments([]piece{{final, false, true}}, r.oldDigest, r.newDigest)
-	return h.finish(t, r)
+	return h.finish(t, r, o.KeepPrevious)
 }
 
 // finish drops what only the conversion needed.
-func (h *Header) finish(t *tree, r *Reencryption) error {
+func (h *Header) finish(t *tree, r *Reencryption, keep bool) error {
 	var gone []Keyslot
 	for _, s := range h.meta.keyslots {
-		if s.ID == r.KeyslotID || (r.oldDigest != none && h.inDigest(r.oldDigest, s.ID)) {
+		if s.ID == r.KeyslotID || (!keep && r.oldDigest != none && h.inDigest(r.oldDigest, s.ID)) {
 			gone = append(gone, s)
 			if err := t.dropKeyslot(s.ID); err != nil {
 				return err

@@ -77,7 +77,12 @@ func (b *Buffer) Cut(n int) *Buffer {
 }
 
 // Bytes returns the secret itself; it is gone after Wipe.
-func (b *Buffer) Bytes() []byte { return b.mapping[:b.length] }
+func (b *Buffer) Bytes() []byte {
+	if b == nil {
+		return nil
+	}
+	return b.mapping[:b.length]
+}
 
 // Wipe overwrites the secret and releases its memory. Wiping twice, or wiping
 // nil, does nothing.
