@@ -42,26 +42,49 @@ func BackupHeader(part blockdev.Device, w io.Writer) error {
 // conversion is not finished. Where the volume's own header cannot be read there is
 // nothing to compare with, and force must be set; it changes nothing else.
 //
+// It returns the keyslots that come back: who knows what opens them can open the volume
+// again, whatever they were removed for. For that, too, force must be set.
+//
 // What a power cut leaves is told at luks2.Header.RestoreTo. It may be called again.
-func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64, force bool) error {
+func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64, force bool) ([]Returning, error) {
 	header, err := readBackup(backup, size)
+	if err == nil {
+		err = changeable(header, part)
+	}
 	if err != nil {
-		return fmt.Errorf("the backup: %w", err)
+		return nil, fmt.Errorf("the backup: %w", err)
 	}
 	now, err := luks2.Read(part, int64(part.Size()))
 	switch {
 	case errors.Is(err, luks2.ErrNotLUKS2), errors.Is(err, luks2.ErrDamaged):
-		err = restorableBlindly(header, part, err, force)
+		now, err = nil, restorableBlindly(err, force)
 	case err == nil:
-		err = restorable(header, now)
+		now, err = comparableTo(header, now, part, force)
 	}
 	if err != nil {
-		return err
+		return nil, err
+	}
+	back := returning(header, now)
+	if len(back) > 0 && !force {
+		return nil, &headerError{"keyslots that the volume does not have any more would come back: " + spokenReturning(back),
+			"whoever has such a key could open the volume again; if that is wanted, give --force"}
 	}
 	if err := header.RestoreTo(part, backup, now, env.Random); err != nil {
-		return fmt.Errorf("restore the header: %w", err)
+		return nil, fmt.Errorf("restore the header: %w", err)
 	}
-	return nil
+	return back, nil
+}
+
+// comparableTo returns the header on the disk if the backup fits it, nil where it is of no
+// volume that could be opened, so that there is nothing to compare with.
+func comparableTo(backup, now *luks2.Header, part blockdev.Device, force bool) (*luks2.Header, error) {
+	if err := errors.Join(now.Writable(), settled(now)); err != nil {
+		return nil, fmt.Errorf("restore the header: %w", err)
+	}
+	if err := now.Finished(placeOf(part)); err != nil {
+		return nil, restorableBlindly(fmt.Errorf("the header on the disk: %w", err), force)
+	}
+	return now, restorable(backup, now)
 }
 
 // readBackup reads a backup that is whole: both copies good, no conversion in it.
@@ -99,9 +122,6 @@ func changeable(h *luks2.Header, part blockdev.Device) error {
 
 // restorable refuses a backup that does not fit the volume as it is now.
 func restorable(backup, now *luks2.Header) error {
-	if err := settled(now); err != nil {
-		return fmt.Errorf("restore the header: %w", err)
-	}
 	if err := now.SameData(backup); err != nil {
 		return &headerError{"the backup does not fit: " + err.Error(), "the header on the disk is whole; with that of the backup the data could not be read"}
 	}
@@ -109,15 +129,12 @@ func restorable(backup, now *luks2.Header) error {
 }
 
 // restorableBlindly decides where there is no header to compare with.
-func restorableBlindly(backup *luks2.Header, part blockdev.Device, damage error, force bool) error {
-	if !force {
-		return &headerError{
-			fmt.Sprintf("%v; whether the backup is of this volume cannot be told", damage),
-			"where a conversion was interrupted, \"sealpart apply\" goes on; if you are sure that the backup is of this volume, give --force",
-		}
+func restorableBlindly(damage error, force bool) error {
+	if force {
+		return nil
 	}
-	if end := backup.DataOffset(); end >= int64(part.Size()) || backup.BackupSize() > int64(part.Size()) {
-		return fmt.Errorf("the backup does not fit: its data begins at byte %d and the partition has %d", end, part.Size())
+	return &headerError{
+		fmt.Sprintf("%v; whether the backup is of this volume cannot be told", damage),
+		"where a conversion was interrupted, \"sealpart apply\" goes on; if you are sure that the backup is of this volume, give --force",
 	}
-	return nil
 }

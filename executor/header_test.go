@@ -86,7 +86,8 @@ func (v luksVolume) backup() []byte {
 }
 
 func restoreOn(dev blockdev.Device, backup []byte, force bool) error {
-	return RestoreHeader(Env{Random: rand.Reader}, dev, bytes.NewReader(backup), int64(len(backup)), force)
+	_, err := RestoreHeader(Env{Random: rand.Reader}, dev, bytes.NewReader(backup), int64(len(backup)), force)
+	return err
 }
 
 // TestCrashDuringRestore cuts the power after every operation of a restore. Every
@@ -98,7 +99,7 @@ func TestCrashDuringRestore(t *testing.T) {
 	v.run("luksKillSlot", "--key-file", v.key("first"), v.path, "1")
 	v.add("third") // in the place of the second
 	whole := simdev.New(v.bytes())
-	if err := restoreOn(whole, backup, false); err != nil {
+	if err := restoreOn(whole, backup, true); err != nil {
 		t.Fatal(err)
 	}
 	log := whole.Log()
@@ -106,7 +107,7 @@ func TestCrashDuringRestore(t *testing.T) {
 		for variant := range uint64(3) {
 			cut := whole.CrashAfter(k, mathrand.New(mathrand.NewPCG(uint64(k), variant)))
 			opensOne(t, cut, []string{"second", "third"}, k)
-			if err := restoreOn(cut, backup, false); err != nil {
+			if err := restoreOn(cut, backup, true); err != nil {
 				t.Fatalf("after operation %d: %v", k, err)
 			}
 			opensOne(t, cut, []string{"second"}, k)

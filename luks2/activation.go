@@ -71,7 +71,7 @@ func (h *Header) judge(p Place) (*Reencryption, error) {
 // what they should be, and ciphers that do not encrypt.
 func (h *Header) checkNames() error {
 	if _, err := uuid.Parse(h.UUID); err != nil || len(h.UUID) != len(uuid.UUID{}.String()) {
-		return fmt.Errorf("its UUID %.40q is none", h.UUID)
+		return fmt.Errorf("its UUID %.40q is no UUID", h.UUID)
 	}
 	for _, s := range h.meta.segments {
 		if s.Type != "crypt" {
@@ -128,7 +128,7 @@ func (h *Header) checkPlace(s Segment, p Place) error {
 	case !p.Detached && s.Offset < keyslots:
 		return fmt.Errorf("the data begins at byte %d, inside the keyslots that end at %d", s.Offset, keyslots)
 	case s.Size == Dynamic && room < int64(max(s.SectorSize, 512)):
-		return fmt.Errorf("the data begins at byte %d, and the device ends at %d", s.Offset, p.Size)
+		return unsupportedf("the data begins at byte %d, and the device ends at %d", s.Offset, p.Size)
 	case s.Size != Dynamic && s.Size > room:
 		return fmt.Errorf("segment %d, %d bytes at %d, reaches beyond the device's end at %d", s.ID, s.Size, s.Offset, p.Size)
 	}

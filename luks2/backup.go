@@ -51,6 +51,13 @@ func (h *Header) SameData(other *Header) error {
 	return nil
 }
 
+// HasKeyslotOf reports whether h has a keyslot of another header, under whatever id: one
+// with the same salt, which no two keyslots share.
+func (h *Header) HasKeyslotOf(other *Header, id int) bool {
+	s, _ := other.keyslot(id)
+	return slices.ContainsFunc(h.meta.keyslots, func(mine Keyslot) bool { return len(s.salt) > 0 && bytes.Equal(mine.salt, s.salt) })
+}
+
 // RestoreTo makes h, a header that was read from a backup, the header of the volume
 // on d. now is the header that is there, nil where none can be read.
 //

@@ -94,6 +94,9 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 // changeable refuses a volume whose header records work that is not done: its keys and
 // those of a conversion belong together.
 func changeable(l *disk.LUKS) error {
+	if l.ReadOnly != "" {
+		return &KeyRefusal{l.ReadOnly, "a newer sealpart or cryptsetup may know it"}
+	}
 	unfinished := func(t disk.Token) bool { return t.Type == disk.TokenWipe }
 	if l.Reencryption == nil && !slices.ContainsFunc(l.Tokens, unfinished) {
 		return nil

@@ -33,6 +33,9 @@ func (l *layout) findWork() {
 	for _, p := range l.parts {
 		if p.old != nil && p.def != nil && p.def.Encryption != nil {
 			p.work, p.refusal = workOn(*p.def, *p.old, l.opts)
+			if p.refusal == nil {
+				p.refusal = checkUsable(*p.def, *p.old, p.work)
+			}
 		}
 	}
 }
@@ -98,6 +101,23 @@ func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, 
 		return workEnroll, nil
 	}
 	return workNone, nil
+}
+
+// checkUsable refuses work on a volume whose header asks for what is not known or not
+// done here. One that needs no work is left alone.
+func checkUsable(d definitions.Definition, p disk.Partition, w work) error {
+	l := p.Content.LUKS
+	switch {
+	case l == nil || w == workNone || w == workDetached:
+		return nil
+	case l.ReadOnly != "":
+		return refuse(d, p, "its volume is left as it is: "+l.ReadOnly, "a newer sealpart or cryptsetup may know it; set existing = \"keep\" to leave the partition alone")
+	case l.Unsupported != "" && w == workResume:
+		return refuse(d, p, l.Unsupported, "finish it with \"cryptsetup reencrypt --resume-only\"")
+	case l.Unsupported != "" && w != workEnroll:
+		return refuse(d, p, "its volume cannot be worked on: "+l.Unsupported, "set existing = \"keep\" to leave the partition alone")
+	}
+	return nil
 }
 
 // workOnDetached decides what is to be done with a partition whose header, if it is

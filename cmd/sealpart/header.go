@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/sealpart/sealpart/executor"
@@ -25,9 +27,11 @@ func headerCommand() *cobra.Command {
 		Use:   "restore [flags] DISK#PART FILE",
 		Short: "Put a header with its keyslots back from FILE",
 		Args:  exactly(2),
-		RunE:  func(_ *cobra.Command, args []string) error { return restoreHeader(args[0], args[1], force) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return restoreHeader(args[0], args[1], force, cmd.OutOrStdout())
+		},
 	}
-	restore.Flags().BoolVar(&force, "force", false, "restore also where no header can be read to compare with")
+	restore.Flags().BoolVar(&force, "force", false, "restore also where no header can be read to compare with, or where keyslots come back that were removed")
 	cmd.AddCommand(&cobra.Command{
 		Use:   "backup DISK#PART FILE",
 		Short: "Write the header with its keyslots to the new FILE, as cryptsetup luksHeaderBackup does",
@@ -55,8 +59,8 @@ func backupHeader(arg, name string) error {
 	})
 }
 
-// restoreHeader puts a backup back.
-func restoreHeader(arg, name string, force bool) (err error) {
+// restoreHeader puts a backup back, and names the keyslots that come back with it.
+func restoreHeader(arg, name string, force bool, out io.Writer) (err error) {
 	path, part, err := parsePart(arg)
 	if err != nil {
 		return err
@@ -75,5 +79,9 @@ func restoreHeader(arg, name string, force bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	return executor.RestoreHeader(executor.Env{Random: rand.Reader}, section, file, int64(size), force)
+	back, err := executor.RestoreHeader(executor.Env{Random: rand.Reader}, section, file, int64(size), force)
+	for _, keyslot := range back {
+		fmt.Fprintf(out, "keyslot %s is back\n", printable(keyslot.String()))
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -105,6 +106,9 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 	fmt.Fprintf(w, "     %s, %d-bit %s, sectors of %d bytes, data at %s\n", printable(l.Cipher), l.KeyBits, spokenVolumeKey(l), int64(l.SectorSize), l.DataOffset)
 	if l.Recovered != "" {
 		fmt.Fprintf(w, "     problem: one copy of the header is not good (%s); the other one is used, and the next change of the header repairs both\n", printable(l.Recovered))
+	}
+	if limit := cmp.Or(l.ReadOnly, l.Unsupported); limit != "" {
+		fmt.Fprintf(w, "     problem: %s\n", printable(limit))
 	}
 	if r := l.Reencryption; r != nil {
 		fmt.Fprintf(w, "     in conversion (%s, %s, %s): %s of %s done; apply finishes it\n", printable(r.Mode), printable(r.Resilience), r.State, r.Done, r.Total)

@@ -54,6 +54,10 @@ type LUKS struct {
 	// Recovered says why one of the two copies of the header is not good; the other
 	// is what is described here, and the next write of the header repairs both.
 	Recovered string `json:"recovered,omitempty"`
+	// ReadOnly says why the header must not be changed here, Unsupported why the volume
+	// cannot be opened here; "" where it can.
+	ReadOnly    string `json:"read_only,omitempty"`
+	Unsupported string `json:"unsupported,omitempty"`
 }
 
 // Keyslot is one LUKS2 keyslot, without its secrets.

@@ -24,7 +24,7 @@ func Header(r io.ReaderAt, size, dataSize disk.Bytes) (disk.Content, error) {
 	c := disk.Content{
 		Kind: "crypto_LUKS", Version: "2", UUID: text([]byte(header.UUID)), Label: text([]byte(header.Label)),
 	}
-	if c.LUKS, err = describeLUKS(header, int64(dataSize)); err != nil {
+	if c.LUKS, err = describeLUKS(header, luks2.Place{Size: int64(dataSize), Detached: true}); err != nil {
 		c.Problem = text([]byte(err.Error()))
 	}
 	return c, nil

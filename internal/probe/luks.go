@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -57,7 +56,7 @@ func (m *image) luks2() disk.Content {
 	if err == nil {
 		c.UUID, c.Label = text([]byte(header.UUID)), text([]byte(header.Label))
 		var volume *disk.LUKS
-		if volume, err = describeLUKS(header, m.size); err == nil {
+		if volume, err = describeLUKS(header, luks2.Place{Size: m.size}); err == nil {
 			c.LUKS = volume
 		}
 	}
@@ -95,8 +94,9 @@ func (m *image) stagedHeader() *luks2.Header {
 }
 
 // describeLUKS takes from a header what it tells without a key. It fails where the
-// header contradicts itself about a conversion, or does not fit the device.
-func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
+// header contradicts itself, does not fit the device, or would not encrypt: what nobody
+// may open.
+func describeLUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	l := &disk.LUKS{
 		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
 		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),
@@ -110,10 +110,17 @@ func describeLUKS(h *luks2.Header, size int64) (*disk.LUKS, error) {
 	for _, token := range h.Tokens() {
 		l.Tokens = append(l.Tokens, describeToken(token))
 	}
-	r, err := h.Reencryption(size)
-	if err == nil && r == nil {
-		err = checkFinished(h, size)
+	if err := h.Writable(); err != nil {
+		l.ReadOnly = text([]byte(err.Error()))
 	}
+	_, err := h.Activation(p)
+	if errors.Is(err, luks2.ErrUnsupported) {
+		l.Unsupported, err = text([]byte(err.Error())), nil
+	}
+	if err != nil {
+		return l, err
+	}
+	r, err := h.Reencryption(h.VolumeEnd(p.Size))
 	if err != nil || r == nil {
 		return l, err
 	}
@@ -142,26 +149,6 @@ func resumeKeyslots(h *luks2.Header, r *luks2.Reencryption) [][]int {
 		needs = append(needs, with(luks2.HoldsPrevious))
 	}
 	return needs
-}
-
-// checkFinished refuses a volume that says nothing of a conversion and yet is not
-// encrypted to its end: without the requirement that tells of it, cryptsetup too
-// would open as finished what is still plain.
-func checkFinished(h *luks2.Header, size int64) error {
-	for _, slot := range h.Keyslots() {
-		if slot.Type == "reencrypt" {
-			return fmt.Errorf("keyslot %d records a conversion, and no requirement tells of one", slot.ID)
-		}
-	}
-	for _, segment := range h.Segments() {
-		if segment.Type == "linear" {
-			return fmt.Errorf("segment %d is not encrypted, and no requirement tells of a conversion", segment.ID)
-		}
-	}
-	if h.DataOffset() > size {
-		return fmt.Errorf("the data begins at byte %d, behind the device's end at %d", h.DataOffset(), size)
-	}
-	return nil
 }
 
 func reencryptionState(s luks2.State) disk.ReencryptionState {

@@ -199,7 +199,7 @@ func TestConversionDamaged(t *testing.T) {
 	}
 	for _, c := range []struct{ from, to, problem string }{
 		{`"online-reencrypt-v2"`, `"online-reencrypt-v9"`, `re-encryption metadata: 1 keyslots record it, under the requirement "online-reencrypt-v9"`},
-		{`["online-reencrypt-v2"]`, `[]`, "keyslot 1 records a conversion, and no requirement tells of one"},
+		{`["online-reencrypt-v2"]`, `[]`, "damaged LUKS2 header: both copies: a keyslot records a re-encryption, and no requirement tells of one"},
 		{`"shift_size":"2097152"`, `"shift_size":"4096"`, "re-encryption metadata: data moves from byte 0 to 2097152, and the shift is 4096"},
 	} {
 		image := bytes.Clone(good)
