@@ -172,14 +172,15 @@ func (e untouchedError) Hint() string {
 
 // asBootError tells the errors after which a boot can go on from those after which it
 // must stop: something was written already; the keys cannot be used and the definition
-// does not say unavailable = "leave"; there is no disk to boot from, or there are two, of
-// which one may be an attacker's; or the command line makes no sense.
+// does not say unavailable = "leave"; there is no disk to boot from, or there are two, or
+// two devices with a key, of which one may be an attacker's; or the command line makes no sense.
 func asBootError(err error) error {
 	var changed changedError
 	var unavailable *executor.UnavailableError
 	var usage usageError
+	var twins *host.TwinsError
 	switch {
-	case err == nil, errors.As(err, &changed), errors.As(err, &unavailable), errors.As(err, &usage),
+	case err == nil, errors.As(err, &changed), errors.As(err, &unavailable), errors.As(err, &usage), errors.As(err, &twins),
 		errors.Is(err, executor.ErrInterrupted), errors.Is(err, host.ErrNoRootDisk):
 		return err
 	}

@@ -168,7 +168,7 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 	}
 	plan, err := w.planFor(snapshot)
 	if err == nil {
-		err = checkHibernated(dev, plan)
+		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan))
 	}
 	return plan, snapshot, err
 }

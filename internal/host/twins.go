@@ -8,23 +8,33 @@ import (
 	"strings"
 )
 
-// TwinsError says that several disks answer to the name of the root: one is a copy of the
-// other, or was planted. Which of them a boot takes is chance, or an attacker's choice.
+// TwinsError says that several disks answer to the name of the root, or several devices
+// to that of a key: one is a copy of the other, or was planted. Which of them a boot takes
+// is chance, or an attacker's choice.
 type TwinsError struct {
 	Name  string   // as in fstab(5), or the path of a link
 	Disks []string // nodes
+	root  bool
 }
 
 // Error names the disks.
 func (e *TwinsError) Error() string {
-	return fmt.Sprintf("%s all answer to %s, and only one can be the disk that is meant", strings.Join(e.Disks, " and "), e.Name)
+	return fmt.Sprintf("%s all answer to %s, and only one can be what is meant", strings.Join(e.Disks, " and "), e.Name)
 }
 
-// Unwrap is ErrNoRootDisk: there is no one disk.
-func (e *TwinsError) Unwrap() error { return ErrNoRootDisk }
+// Unwrap is ErrNoRootDisk where there is no one disk of the root, else nil.
+func (e *TwinsError) Unwrap() error {
+	if e.root {
+		return ErrNoRootDisk
+	}
+	return nil
+}
 
 // Hint says how to make an end of it.
 func (e *TwinsError) Hint() string {
+	if !e.root {
+		return "detach the one that does not belong here, or name the device by a path of its own (/dev/disk/by-path/...)"
+	}
 	return "detach the one that does not belong here; where both must stay, give one other identifiers, or name the disk by a path of its own (sealpart.device=/dev/disk/by-path/...)"
 }
 
@@ -120,6 +130,25 @@ func (a answers) one(name string) (string, error) {
 	case 1:
 		return disks[0], nil
 	default:
-		return "", &TwinsError{name, disks}
+		return "", &TwinsError{name, disks, true}
 	}
+}
+
+// CheckLink fails with a *TwinsError where several devices claim the link in /dev that a
+// path is: udev makes it for one of them alone, and which of them is not ours to guess.
+func CheckLink(path string) error { return machine("/").checkLink(path) }
+
+func (m machine) checkLink(path string) error {
+	numbers := m.claims()[folded(filepath.Clean(path))]
+	if !strings.HasPrefix(path, "/dev/") || len(numbers) < 2 {
+		return nil
+	}
+	e := &TwinsError{Name: path}
+	for _, number := range numbers {
+		if dir, err := filepath.EvalSymlinks(m.path("/sys/dev/block/" + number)); err == nil {
+			e.Disks = append(e.Disks, diskName(dir))
+		}
+	}
+	slices.Sort(e.Disks)
+	return e
 }

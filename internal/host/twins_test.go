@@ -125,3 +125,20 @@ func TestTwinsBecomeOne(t *testing.T) {
 		t.Errorf("disk %q, error %v", got, err)
 	}
 }
+
+// TestCheckLink: a link that two devices claim may lead to a planted key.
+func TestCheckLink(t *testing.T) {
+	m := twin(t, "quiet", map[string]string{
+		"/run/udev/data/b8:1": "S:disk/by-label/keys\nS:disk/by-path/one\n", "/run/udev/data/b8:17": "S:disk/by-label/keys\n",
+		"/dev/disk/by-label/keys": "->../../sda1",
+	})
+	var twins *TwinsError
+	if err := m.checkLink("/dev/disk/by-label/keys"); !errors.As(err, &twins) || errors.Is(err, ErrNoRootDisk) || !slices.Equal(twins.Disks, []string{"/dev/sda1", "/dev/sdb1"}) {
+		t.Errorf("error %v", err)
+	}
+	for _, path := range []string{"/dev/disk/by-path/one", "/dev/sda1", "/etc/keys"} {
+		if err := m.checkLink(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
