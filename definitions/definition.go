@@ -191,6 +191,9 @@ type Key struct {
 	// is wanted to open; "" means the credential, or whoever can be asked.
 	URI    string `json:"uri,omitempty"`
 	Module string `json:"module,omitempty"`
+	// KeySHA256 says which key that is, whatever token has the label: SHA-256 over its
+	// public half (DER SubjectPublicKeyInfo, RFC 5280), in hexadecimal, in lower case; "": any.
+	KeySHA256 string `json:"key_sha256,omitempty"`
 	// Provision says that a blank token is made the one of the URI, with a key pair of
 	// the kind KeyType. Slot is the number of its slot, nil for the first with a blank token.
 	Provision bool   `json:"provision,omitempty"`

@@ -1,6 +1,8 @@
 package definitions
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -115,5 +117,22 @@ func (b *builder) tokenURI(k *Key, at place, set settings) {
 		}
 		k.Module = module
 	}
+	b.fingerprint(k, set)
 	b.provisioning(k, s, set)
+}
+
+// fingerprint sets which key of a token is meant.
+func (b *builder) fingerprint(k *Key, set settings) {
+	text, s, ok := value[string](set, "key_sha256")
+	if !ok {
+		return
+	}
+	if sum, err := hex.DecodeString(text); err != nil || len(sum) != sha256.Size {
+		b.fail(s, "is no SHA-256 sum: it takes %d hexadecimal digits", hex.EncodedLen(sha256.Size)).hint(`"sealpart key list" prints that of a key that is enrolled; "openssl pkey -pubin -outform DER | sha256sum" makes it`)
+		return
+	}
+	if provision, _, _ := value[bool](set, "provision"); provision {
+		b.fail(s, `names a key that is there, and "provision" makes one`)
+	}
+	k.KeySHA256 = strings.ToLower(text)
 }

@@ -87,7 +87,7 @@ func enrolled(c disk.Content, a Enroll) disk.Content {
 	}
 	for i, t := range l.Tokens {
 		l.Tokens[i].Awaits = slices.DeleteFunc(slices.Clone(t.Awaits), func(name string) bool {
-			return slices.ContainsFunc(a.Keys, func(k definitions.Key) bool { return AwaitName(k) == name })
+			return slices.ContainsFunc(a.Keys, func(k definitions.Key) bool { return NamesKey([]string{name}, k) })
 		})
 	}
 	for _, k := range a.Keys {
@@ -129,6 +129,7 @@ func addKey(l *disk.LUKS, id int, k definitions.Key, mark bool) {
 		describeTPMKey(&token, k)
 	case k.Type == definitions.KeyPKCS11:
 		token.Type, token.URI = disk.TokenPKCS11, k.URI
+		token.KeySHA256 = k.KeySHA256
 	case k.Type == definitions.KeyCommand:
 		token.Type, token.Module = disk.TokenCommand, path.Base(k.Program)
 	case k.Type == definitions.KeyRecovery:

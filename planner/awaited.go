@@ -17,12 +17,15 @@ func AwaitName(k definitions.Key) string {
 	if k.Program != "" {
 		name = path.Base(k.Program)
 	}
-	return strings.TrimSpace(k.Type + " " + name)
+	return strings.TrimSpace(strings.TrimSpace(k.Type+" "+name) + " " + k.KeySHA256)
 }
 
-// NamesKey reports whether one of the names in such tokens is a key's.
+// NamesKey reports whether one of the names in such tokens is a key's. One that was written
+// before the definition said key_sha256 is, too.
 func NamesKey(names []string, k definitions.Key) bool {
-	return slices.Contains(names, AwaitName(k))
+	loose := k
+	loose.KeySHA256 = ""
+	return slices.Contains(names, AwaitName(k)) || slices.Contains(names, AwaitName(loose))
 }
 
 // awaits tells whether a volume waits for a key, by what its header says.
@@ -49,9 +52,10 @@ func (o Options) toEnroll(e *definitions.Encryption, l *disk.LUKS) []definitions
 	return keys
 }
 
-// absent tells whether a key is known not to be on this machine.
+// absent reports whether a key is known not to be on this machine, or not to be had in this
+// run.
 func (o Options) absent(k definitions.Key) bool {
-	return slices.ContainsFunc(o.Absent, func(other definitions.Key) bool { return reflect.DeepEqual(k, other) })
+	return o.unnamed(k) || slices.ContainsFunc(o.Absent, func(other definitions.Key) bool { return reflect.DeepEqual(k, other) })
 }
 
 // guarded tells whether a volume has a key of the definition that a machine uses by

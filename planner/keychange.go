@@ -84,7 +84,7 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 		}
 		return k, nil
 	case found && t.Type == disk.TokenPKCS11 && t.URI != "":
-		return definitions.Key{Type: definitions.KeyPKCS11, URI: t.URI}, nil
+		return definitions.Key{Type: definitions.KeyPKCS11, URI: t.URI, KeySHA256: t.KeySHA256}, nil
 	case found && t.Type == disk.TokenRecovery:
 		return definitions.Key{Type: definitions.KeyRecovery}, nil
 	}

@@ -42,7 +42,7 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 	case definitions.KeyFile:
 		return t.Type == disk.TokenFile
 	case definitions.KeyPKCS11:
-		return t.Type == disk.TokenPKCS11 && t.URI == k.URI
+		return t.Type == disk.TokenPKCS11 && t.URI == k.URI && (k.KeySHA256 == "" || t.KeySHA256 == "" || k.KeySHA256 == t.KeySHA256)
 	case definitions.KeyCommand:
 		return t.Type == disk.TokenCommand && t.Module == path.Base(k.Program)
 	case definitions.KeyRecovery:

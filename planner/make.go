@@ -113,6 +113,9 @@ func (l *layout) plan() (*Plan, error) {
 	if err := inTurn(func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {
 		return nil, err
 	}
+	if err := l.checkNamed(p); err != nil {
+		return nil, err
+	}
 	l.noteUnfinished(p)
 	p.Notes = l.notes
 	if p.Empty() {

@@ -21,7 +21,7 @@ import (
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	env := executor.Env{
 		Sealers: []executor.Sealer{
-			f.tpm(defs), pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin(definitions.KeyPKCS11), keyfile.Prompted), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
+			f.tpm(defs), f.cards(defs), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
 			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
 		},
 		Random:    rand.Reader,
@@ -42,6 +42,13 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 		}
 	}
 	return env
+}
+
+// cards opens the tokens of smart cards and the like.
+func (f *keyFlags) cards(defs []definitions.Definition) *pkcs11.Sealer {
+	sealer := pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin(definitions.KeyPKCS11), keyfile.Prompted)
+	sealer.Unseen = f.unseen
+	return sealer
 }
 
 // tpm opens tokens with the PIN of --pin, or the one that all definitions name. Where

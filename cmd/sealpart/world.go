@@ -43,6 +43,7 @@ func gather(f *planFlags) (*world, error) {
 	if w.options, err = f.options(w.facts); err != nil {
 		return nil, err
 	}
+	w.options.Boot = f.boot
 	sources, err := f.sources()
 	if err != nil {
 		return nil, err

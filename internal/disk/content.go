@@ -82,6 +82,7 @@ type Token struct {
 	PCRValues map[int]string `json:"pcr_values,omitempty"`           // systemd-tpm2
 	Module    string         `json:"module,omitempty"`               // sealpart-command
 	URI       string         `json:"uri,omitempty"`                  // systemd-pkcs11, without its query, which may hold a PIN
+	KeySHA256 string         `json:"key_sha256,omitempty"`           // systemd-pkcs11: of the public key, where a token of ours says so
 	Pattern   string         `json:"verification_pattern,omitempty"` // paes-verification-pattern
 	// Awaits names the keys that were not there when the volume was made; Rekeyed says
 	// that it has had its vendor's keys replaced all the same.

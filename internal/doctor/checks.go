@@ -76,6 +76,18 @@ func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 	}
 }
 
+// checkTokens finds keys of PKCS#11 tokens that a boot refuses to enrol.
+func (r *Report) checkTokens(defs []definitions.Definition) {
+	for _, d := range defs {
+		for _, k := range KeysOf(d, definitions.KeyPKCS11) {
+			if k.KeySHA256 == "" && !k.Provision {
+				r.stops(fmt.Sprintf("%s: the key %s has no key_sha256, and a boot enrols no key by its label alone", d.File, k.URI),
+					"say in the definition which key it is: \"sealpart key list\" prints the sum of one that is enrolled")
+			}
+		}
+	}
+}
+
 const noTPM = "enable the TPM (also called fTPM or PTT) in the firmware's setup, and have its driver in the initramfs"
 
 // KeysOf returns the keys of one type that a definition has.

@@ -18,6 +18,12 @@ func sealed(unavailable string, k definitions.Key) []definitions.Definition {
 	}}}
 }
 
+// carded is a definition with one key of a PKCS#11 token.
+func carded(k definitions.Key) []definitions.Definition {
+	k.Type = definitions.KeyPKCS11
+	return []definitions.Definition{{File: "10-root.toml", Encryption: &definitions.Encryption{Keys: []definitions.Key{k}}}}
+}
+
 // healthy is a machine on which nothing is to be found.
 func healthy() *Report {
 	return &Report{
@@ -58,6 +64,9 @@ func TestDiagnose(t *testing.T) {
 		{name: "bank", defs: sealed("", definitions.Key{Bank: "sha512"}), want: []string{"!10-root.toml: the TPM keeps no PCR bank sha512, only sha256"}},
 		{name: "secure boot off", defs: bound, ill: func(r *Report) { r.Machine.SecureBoot = host.SecureBootOff }, want: []string{"10-root.toml: the key is bound to PCR 7"}},
 		{name: "blank PCR", defs: bound, ill: func(r *Report) { r.TPM2.Blank = []int{4, 11} }, want: []string{"10-root.toml: the firmware measured nothing into PCRs [11]"}},
+		{name: "token by its label", defs: carded(definitions.Key{URI: "pkcs11:token=t"}), want: []string{"!10-root.toml: the key pkcs11:token=t has no key_sha256"}},
+		{name: "token by its key", defs: carded(definitions.Key{KeySHA256: "00"})},
+		{name: "token to be made", defs: carded(definitions.Key{Provision: true})},
 		{name: "no dm-crypt", defs: bound, ill: func(r *Report) { r.Kernel["dm-crypt"] = host.ModuleMissing }, want: []string{"!10-root.toml: the kernel 6.1 has no dm-crypt"}},
 		{name: "no dm-verity", defs: verity, ill: func(r *Report) { r.Kernel["dm-verity"] = host.ModuleMissing }, want: []string{"!20-usr.toml: the kernel 6.1 has no dm-verity"}},
 	} {

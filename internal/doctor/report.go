@@ -50,6 +50,7 @@ func (r *Report) Diagnose(defs []definitions.Definition, troubles []Trouble) {
 	}
 	r.checkPrograms(defs)
 	r.checkTPM2(defs)
+	r.checkTokens(defs)
 	r.checkTargets(defs)
 }
 

@@ -18,15 +18,26 @@ const Built = true
 // card is a session with the token that a URI means.
 type card struct {
 	where   place
+	terms   terms
 	module  *pkcs11.Ctx
 	slot    uint
 	session pkcs11.SessionHandle
+	key     any    // the public key that the terms choose, nil where none has been yet
+	id      []byte // its CKA_ID
+	sum     string // its fingerprint
 }
 
-// openCard finds the one token that the URI fits. A module that cannot be loaded or
+// chosen returns the fingerprint of the key that the terms have chosen, and whether one has
+// to be and is not yet.
+func (c *card) chosen() (sum string, missing bool) {
+	return c.sum, len(c.terms.sums) > 0 && c.key == nil
+}
+
+// openCard finds the one token that the URI and the terms fit. A module that cannot be loaded or
 // started, as one whose daemon does not run, is an error only where no other has it.
-func openCard(where place, modules []string) (*card, error) {
+func openCard(where place, t terms, modules []string) (*card, error) {
 	var broken []string
+	var other error
 	missing := 0
 	for _, file := range modules {
 		module := pkcs11.New(file)
@@ -38,7 +49,7 @@ func openCard(where place, modules []string) (*card, error) {
 			broken = append(broken, file+" cannot be loaded")
 			continue
 		}
-		c := &card{where: where, module: module}
+		c := &card{where: where, terms: t, module: module}
 		err := c.open()
 		if err == nil {
 			return c, nil
@@ -47,11 +58,15 @@ func openCard(where place, modules []string) (*card, error) {
 		switch {
 		case errors.Is(err, ErrModule):
 			broken = append(broken, fmt.Sprintf("%s does not start (%v)", file, err))
+		case errors.Is(err, ErrOther):
+			other = err // another module may have the right one
 		case !errors.Is(err, ErrNoToken):
 			return nil, err
 		}
 	}
 	switch {
+	case other != nil:
+		return nil, other
 	case len(broken) > 0: // it may be that one that has the token
 		return nil, where.fail(ErrModule, "%s", strings.Join(broken, ", "))
 	case missing == len(modules):
@@ -77,18 +92,67 @@ func (c *card) open() error {
 			found = append(found, slot)
 		}
 	}
-	switch len(found) {
-	case 0:
+	switch {
+	case len(found) == 0:
 		return c.where.fail(ErrNoToken, "")
-	case 1:
-	default:
+	case len(c.terms.sums) > 0:
+		return c.openChosen(found)
+	case len(found) > 1:
 		return c.where.fail(ErrSeveral, "%d tokens", len(found))
+	case c.loose(found[0]):
+		return c.where.fail(ErrLoose, "")
 	}
-	c.slot = found[0]
-	if c.session, err = c.module.OpenSession(c.slot, pkcs11.CKF_SERIAL_SESSION); err != nil {
+	return c.enter(found[0])
+}
+
+// loose reports whether a slot is one that anything can be put into, where the terms want
+// one that is part of the machine. One that says nothing of itself counts as such.
+func (c *card) loose(slot uint) bool {
+	if !c.terms.fixed {
+		return false
+	}
+	info, err := c.module.GetSlotInfo(slot)
+	return err != nil || info.Flags&pkcs11.CKF_REMOVABLE_DEVICE != 0
+}
+
+// enter opens a session with the token of a slot.
+func (c *card) enter(slot uint) (err error) {
+	c.slot = slot
+	if c.session, err = c.module.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION); err != nil {
 		return c.where.fail(ErrKey, "open a session: %v", err)
 	}
 	return nil
+}
+
+// openChosen opens a session with that token which has the key that the terms choose. One
+// that shows no key yet may turn out to be it, where nothing else is.
+func (c *card) openChosen(slots []uint) error {
+	var hidden []uint
+	for _, slot := range slots {
+		if c.loose(slot) {
+			continue
+		}
+		if err := c.enter(slot); err != nil {
+			return err
+		}
+		shows, err := c.choose()
+		if err == nil && c.key != nil {
+			return nil
+		}
+		_ = c.module.CloseSession(c.session)
+		if err == nil && !shows {
+			hidden = append(hidden, slot)
+		}
+	}
+	switch {
+	case len(hidden) == 0:
+		return c.where.fail(ErrOther, "%d tokens, and none has the key %s", len(slots), strings.Join(c.terms.sums, " or "))
+	case !c.terms.hidden:
+		return c.where.fail(ErrHidden, "")
+	case len(hidden) > 1:
+		return c.where.fail(ErrSeveral, "%d tokens", len(hidden))
+	}
+	return c.enter(hidden[0])
 }
 
 // close ends the session, and with it the login.

@@ -8,11 +8,15 @@ import "github.com/sealpart/sealpart/definitions"
 const Built = false
 
 // card stands for a token; without cgo there is none, and openCard says so.
-type card struct{}
+type card struct{ terms terms }
 
-func openCard(where place, _ []string) (*card, error) { return nil, where.fail(ErrNotBuilt, "") }
+func openCard(where place, _ terms, _ []string) (*card, error) {
+	return nil, where.fail(ErrNotBuilt, "")
+}
 
 func (*card) public() (any, error)                       { return nil, ErrNotBuilt }
+func (*card) chosen() (string, bool)                     { return "", false }
+func (*card) choose() (bool, error)                      { return false, ErrNotBuilt }
 func (*card) padding() string                            { return paddingV15 }
 func (*card) unwrap(token, func() error) ([]byte, error) { return nil, ErrNotBuilt }
 func (*card) wantsPIN() bool                             { return false }
@@ -21,6 +25,6 @@ func (*card) tries() tries                               { return tries{} }
 func (*card) login(login, []byte) error                  { return ErrNotBuilt }
 func (*card) close()                                     {}
 
-func provisionCard(where place, _ string, _ definitions.Key, _ func() ([]byte, error)) error {
+func provisionCard(where place, _ terms, _ string, _ definitions.Key, _ func() ([]byte, error)) error {
 	return where.fail(ErrNotBuilt, "")
 }

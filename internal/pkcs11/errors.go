@@ -13,6 +13,10 @@ var (
 	ErrModule   = errors.New("the PKCS#11 module cannot be used")
 	ErrNoToken  = errors.New("no token that the URI fits")
 	ErrSeveral  = errors.New("the URI fits more than one")
+	ErrOther    = errors.New("the token that the URI fits has another key")
+	ErrHidden   = errors.New("the token shows no public key before it has the PIN, so that nobody can tell whether it is the right one")
+	ErrUnnamed  = errors.New("the definition does not say which key that is, only its label")
+	ErrLoose    = errors.New("the token is in a slot that anything can be put into")
 	ErrNoObject = errors.New("the token has no key that the URI fits")
 	ErrPIN      = errors.New("the token refuses the PIN")
 	ErrLocked   = errors.New("the token's PIN is locked")
@@ -29,7 +33,11 @@ var hints = map[error]string{
 	ErrNoModule: "name the module with module = \"/path/to/module.so\", or install its p11-kit configuration",
 	ErrModule:   "see what it needs: a daemon that runs, a configuration; its package's documentation says",
 	ErrNoToken:  "put the token in, or compare the URI with \"p11tool --list-tokens\"",
-	ErrSeveral:  "say more in the URI: serial= of the token, id= of the key",
+	ErrSeveral:  "say key_sha256, or more in the URI: serial= of the token, id= of the key",
+	ErrOther:    "put the right token in; or if this is it, say its key_sha256 in the definition",
+	ErrHidden:   "put its certificate or public key on the token as a public object; by hand, without --boot, the PIN is given first",
+	ErrUnnamed:  "in a boot it takes key_sha256 in the definition: \"sealpart key list\" prints it",
+	ErrLoose:    "provision = true is for tokens that are part of the machine in a boot; make this one by hand, and say its key_sha256",
 	ErrNoObject: "compare the URI with \"pkcs11-tool --list-objects\"; to enrol takes a certificate or public key, to open the private key",
 	ErrPIN:      "it is not tried again in this run; give the right one with pin = \"…\", or type it",
 	ErrLocked:   "its security officer can set a new one; until then another key of the volume must do",
@@ -59,9 +67,9 @@ func (e *Error) Error() string {
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Reason }
 
-// Is tells that the key is not on this machine where the module or the token is not.
+// Is tells that the key is not on this machine where the module, the token or its key is not.
 func (e *Error) Is(target error) bool {
-	return target == executor.ErrAbsent && (e.Reason == ErrNoModule || e.Reason == ErrNoToken || e.Reason == ErrNoBlank)
+	return target == executor.ErrAbsent && (e.Reason == ErrNoModule || e.Reason == ErrNoToken || e.Reason == ErrOther || e.Reason == ErrNoBlank)
 }
 
 // Hint says what to do next.

@@ -232,7 +232,7 @@ func TestOAEP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := openCard(where, []string{softhsm})
+	c, err := openCard(where, terms{}, []string{softhsm})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,14 +287,14 @@ func TestBrokenModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := openCard(where, []string{"/nonexistent.so", softhsm})
+	c, err := openCard(where, terms{}, []string{"/nonexistent.so", softhsm})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.close()
 	// A configuration that is not there keeps SoftHSM from starting.
 	t.Setenv("SOFTHSM2_CONF", "/nonexistent")
-	if _, err := openCard(where, []string{softhsm}); !errors.Is(err, ErrModule) || errors.Is(err, executor.ErrAbsent) || !strings.Contains(err.Error(), "does not start") {
+	if _, err := openCard(where, terms{}, []string{softhsm}); !errors.Is(err, ErrModule) || errors.Is(err, executor.ErrAbsent) || !strings.Contains(err.Error(), "does not start") {
 		t.Errorf("%v", err)
 	}
 }

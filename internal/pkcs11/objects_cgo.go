@@ -3,6 +3,8 @@
 package pkcs11
 
 import (
+	"slices"
+
 	"github.com/miekg/pkcs11"
 )
 
@@ -55,6 +57,9 @@ func (c *card) attribute(object pkcs11.ObjectHandle, kind uint) ([]byte, error) 
 // public returns the key of the certificate or, where there is none, of the public key
 // object that the URI fits.
 func (c *card) public() (any, error) {
+	if c.key != nil {
+		return c.key, nil
+	}
 	for _, class := range []uint{pkcs11.CKO_CERTIFICATE, pkcs11.CKO_PUBLIC_KEY} {
 		found, err := c.find(class, nil)
 		switch {
@@ -71,6 +76,32 @@ func (c *card) public() (any, error) {
 		}
 	}
 	return nil, c.where.fail(ErrNoObject, "neither a certificate nor a public key")
+}
+
+// choose looks for the key that the terms choose among the certificates and public key
+// objects that the URI fits and that the token shows now. It reports whether there were any.
+func (c *card) choose() (shows bool, err error) {
+	for _, class := range []uint{pkcs11.CKO_CERTIFICATE, pkcs11.CKO_PUBLIC_KEY} {
+		found, err := c.find(class, nil)
+		if err != nil {
+			return shows, err
+		}
+		for _, object := range found {
+			key, err := c.publicOf(class, object)
+			if err != nil {
+				continue // of a kind that is never enrolled
+			}
+			shows = true
+			sum, err := fingerprint(key)
+			if err != nil || !slices.Contains(c.terms.sums, sum) {
+				continue
+			}
+			c.id, _ = c.attribute(object, pkcs11.CKA_ID) // without it, the URI finds the private key
+			c.key, c.sum = key, sum
+			return true, nil
+		}
+	}
+	return shows, nil
 }
 
 // publicOf reads a certificate or a public key object.
@@ -103,7 +134,14 @@ func (c *card) publicOf(class uint, object pkcs11.ObjectHandle) (any, error) {
 // private returns the private key. Where none has the label of the URI, it is the one
 // whose id a certificate of that label has.
 func (c *card) private() (pkcs11.ObjectHandle, error) {
-	found, err := c.find(pkcs11.CKO_PRIVATE_KEY, nil)
+	var found []pkcs11.ObjectHandle
+	var err error
+	if len(c.id) > 0 {
+		found, err = c.find(pkcs11.CKO_PRIVATE_KEY, c.id)
+	}
+	if err == nil && len(found) == 0 {
+		found, err = c.find(pkcs11.CKO_PRIVATE_KEY, nil)
+	}
 	if err == nil && len(found) == 0 {
 		found, err = c.privateOfCertificate()
 	}

@@ -46,7 +46,10 @@ type pin struct {
 }
 
 // pinOf tells PINs apart.
-type pinOf struct{ uri, source string }
+//
+// What is read from a file or a pipe is the same for all that name it; what somebody types is
+// for one key.
+type pinOf struct{ uri, source, sum string }
 
 // login says what a PIN is for.
 type login bool
@@ -60,8 +63,11 @@ const (
 
 // readPIN returns the PIN of a token, which stays the Sealer's: from where source says,
 // from the credential, or from whoever sits at the terminal.
-func (s *Sealer) readPIN(ctx context.Context, p place, source string) (pin, error) {
-	of := pinOf{p.uri, source}
+func (s *Sealer) readPIN(ctx context.Context, p place, source, sum string) (pin, error) {
+	of := pinOf{p.uri, source, ""}
+	if source == "" || source == definitions.SourceAsk {
+		of.sum = sum
+	}
 	if kept, ok := s.kept[of]; ok {
 		return kept, nil
 	}

@@ -14,14 +14,14 @@ const (
 
 // provision makes the token of the URI of a blank one, and its key pair. A token that is
 // there already is not touched, but one that was begun here: see provisionCard.
-func (s *Sealer) provision(ctx context.Context, where place, key definitions.Key) error {
+func (s *Sealer) provision(ctx context.Context, where place, t terms, key definitions.Key) error {
 	modules, err := s.modules(where, key)
 	if err != nil {
 		return err
 	}
 	// The definition's PIN, not that of --pin: it is made so for every boot to come.
-	return provisionCard(where, modules[0], key, func() ([]byte, error) {
-		given, err := s.readPIN(ctx, where, key.PIN)
+	return provisionCard(where, t, modules[0], key, func() ([]byte, error) {
+		given, err := s.readPIN(ctx, where, key.PIN, "")
 		if err != nil {
 			return nil, err
 		}

@@ -23,10 +23,10 @@ import (
 //
 // A token that is in none of the first three states is left as it is. pin is called only
 // for those.
-func provisionCard(where place, module string, key definitions.Key, pin func() ([]byte, error)) error {
-	c, err := openCard(where, []string{module})
+func provisionCard(where place, t terms, module string, key definitions.Key, pin func() ([]byte, error)) error {
+	c, err := openCard(where, t, []string{module})
 	if errors.Is(err, ErrNoToken) {
-		c, err = initialise(where, module, key.Slot, pin)
+		c, err = initialise(where, t, module, key.Slot, pin)
 	}
 	if err != nil {
 		return err
@@ -49,8 +49,8 @@ func provisionCard(where place, module string, key definitions.Key, pin func() (
 }
 
 // initialise gives a blank token the label of the URI, and opens it.
-func initialise(where place, module string, slot *uint, pin func() ([]byte, error)) (*card, error) {
-	c := &card{where: where, module: pkcs11.New(module)}
+func initialise(where place, t terms, module string, slot *uint, pin func() ([]byte, error)) (*card, error) {
+	c := &card{where: where, terms: t, module: pkcs11.New(module)}
 	if c.module == nil {
 		return nil, where.fail(ErrNoModule, "%s cannot be loaded", module)
 	}
@@ -99,7 +99,7 @@ func (c *card) blank(named *uint) (uint, pkcs11.TokenInfo, error) {
 			continue
 		}
 		info, err := c.module.GetTokenInfo(slot)
-		if err == nil && info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 && c.where.fits(c.where.token, info.ManufacturerID, info.SerialNumber, info.Model) {
+		if err == nil && info.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 && !c.loose(slot) && c.where.fits(c.where.token, info.ManufacturerID, info.SerialNumber, info.Model) {
 			return slot, info, nil
 		}
 	}

@@ -19,14 +19,19 @@ type Sealer struct {
 	known   []definitions.Key
 	pin     string // key source of the PIN, "" for that of the definition
 	secret  func(ctx context.Context, source, prompt string) (*secret.Buffer, error)
-	refused map[string]bool // URIs whose PIN was wrong
-	kept    map[pinOf]pin   // that were read: a pipe gives one only once, and nobody types it for every volume
+	refused map[pinOf]bool // tokens whose PIN was wrong
+	kept    map[pinOf]pin  // that were read: a pipe gives one only once, and nobody types it for every volume
+	// Unseen is set where nobody has seen to it that the right token is in, as in a boot. Then
+	// a PIN goes only to a token that shows a key which the definition names by its
+	// fingerprint, or, where the definition has the token made, to one that is part of the
+	// machine.
+	Unseen bool
 }
 
 // NewSealer returns one that takes the module and the PIN of a token on a disk from the
 // definition with the same URI; from, where it is set, is the source of every PIN. source reads key sources; it asks with the prompt.
 func NewSealer(known []definitions.Key, from string, source func(ctx context.Context, source, prompt string) (*secret.Buffer, error)) *Sealer {
-	return &Sealer{known: known, pin: from, secret: source, refused: map[string]bool{}, kept: map[pinOf]pin{}}
+	return &Sealer{known: known, pin: from, secret: source, refused: map[pinOf]bool{}, kept: map[pinOf]pin{}}
 }
 
 // Kind returns "pkcs11".
@@ -41,13 +46,17 @@ func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed
 	if err != nil {
 		return executor.Sealed{}, err
 	}
-	key = s.complete(where, key)
+	key = s.complete(where, key.KeySHA256, key)
+	t, err := s.toSeal(where, key)
+	if err != nil {
+		return executor.Sealed{}, err
+	}
 	if key.Provision {
-		if err := s.provision(ctx, where, key); err != nil {
+		if err := s.provision(ctx, where, t, key); err != nil {
 			return executor.Sealed{}, err
 		}
 	}
-	c, err := s.open(where, key)
+	c, err := s.open(where, t, key)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -70,9 +79,14 @@ func (s *Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed
 
 // wrap finds the public key, without the PIN where the token shows it to everybody.
 func (s *Sealer) wrap(ctx context.Context, c *card, where place, key definitions.Key) (wrapped, error) {
+	if _, missing := c.chosen(); missing {
+		if err := s.enter(ctx, c, where, key); err != nil {
+			return wrapped{}, err
+		}
+	}
 	public, err := c.public()
 	if err != nil && c.wantsPIN() {
-		if err := s.login(ctx, c, where, key, forSession); err != nil {
+		if err := s.enter(ctx, c, where, key); err != nil {
 			return wrapped{}, err
 		}
 		public, err = c.public()
@@ -101,16 +115,15 @@ func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	key = s.complete(where, key)
-	c, err := s.open(where, key)
+	inHeader := Fingerprint(raw)
+	key = s.complete(where, inHeader, key)
+	c, err := s.open(where, s.toOpen(where, key, inHeader), key)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	if c.wantsPIN() {
-		if err := s.login(ctx, c, where, key, forSession); err != nil {
-			return nil, err
-		}
+	if err := s.enter(ctx, c, where, key); err != nil {
+		return nil, err
 	}
 	plain, err := c.unwrap(t, func() error { return s.login(ctx, c, where, key, forOperation) })
 	if err != nil {
@@ -124,11 +137,31 @@ func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*
 	return taken.Base64()
 }
 
-// complete fills in what the definition with the same URI says and key does not: a header
-// names neither module nor PIN.
-func (s *Sealer) complete(where place, key definitions.Key) definitions.Key {
+// enter gives the token its PIN, where it wants one, and compares a key that it shows only
+// then.
+func (s *Sealer) enter(ctx context.Context, c *card, where place, key definitions.Key) error {
+	if c.wantsPIN() {
+		if err := s.login(ctx, c, where, key, forSession); err != nil {
+			return err
+		}
+	}
+	if _, missing := c.chosen(); !missing {
+		return nil
+	}
+	if _, err := c.choose(); err != nil {
+		return err
+	}
+	if _, missing := c.chosen(); missing {
+		return where.fail(ErrOther, "")
+	}
+	return nil
+}
+
+// complete fills in what the definition with the same URI, and of the key with that
+// fingerprint, says and key does not: a header names neither module nor PIN.
+func (s *Sealer) complete(where place, sum string, key definitions.Key) definitions.Key {
 	for _, k := range s.known {
-		if k.URI != where.uri {
+		if k.URI != where.uri || sum != "" && k.KeySHA256 != "" && k.KeySHA256 != sum {
 			continue
 		}
 		if key.Module == "" {
@@ -143,12 +176,12 @@ func (s *Sealer) complete(where place, key definitions.Key) definitions.Key {
 }
 
 // open finds the token.
-func (s *Sealer) open(where place, key definitions.Key) (*card, error) {
+func (s *Sealer) open(where place, t terms, key definitions.Key) (*card, error) {
 	modules, err := s.modules(where, key)
 	if err != nil {
 		return nil, err
 	}
-	return openCard(where, modules)
+	return openCard(where, t, modules)
 }
 
 // modules returns those that may have the token.
@@ -179,7 +212,11 @@ func (s *Sealer) There(key definitions.Key) bool {
 	if err != nil {
 		return true // Seal says what is wrong
 	}
-	c, err := s.open(where, key)
+	t, err := s.toSeal(where, key)
+	if err != nil {
+		return true // as above
+	}
+	c, err := s.open(where, t, key)
 	if err != nil {
 		return false
 	}
@@ -190,7 +227,11 @@ func (s *Sealer) There(key definitions.Key) bool {
 // login gives the token its PIN, or asks for it on the token itself. One that was refused
 // is not tried again.
 func (s *Sealer) login(ctx context.Context, c *card, where place, key definitions.Key, what login) error {
-	if s.refused[where.uri] {
+	sum, _ := c.chosen()
+	if s.Unseen && !c.terms.named && !c.terms.fixed {
+		return where.fail(ErrUnnamed, "and it would be given the PIN")
+	}
+	if s.refused[pinOf{uri: where.uri, sum: sum}] {
 		return where.fail(ErrPIN, "it was refused before")
 	}
 	// Asked first, so that nobody types what would not be used.
@@ -202,20 +243,20 @@ func (s *Sealer) login(ctx context.Context, c *card, where place, key definition
 		from = s.pin
 	}
 	if from == "" && c.hasPINPad() {
-		return s.noted(where, c.login(what, nil))
+		return s.noted(where, sum, c.login(what, nil))
 	}
-	given, err := s.readPIN(ctx, where, from)
+	given, err := s.readPIN(ctx, where, from, sum)
 	if err != nil {
 		return err
 	}
 	if err := c.tries().allow(where, given.typed); err != nil {
 		return err
 	}
-	return s.noted(where, c.login(what, given.text.Bytes()))
+	return s.noted(where, sum, c.login(what, given.text.Bytes()))
 }
 
 // noted remembers that a token has refused its PIN.
-func (s *Sealer) noted(where place, err error) error {
-	s.refused[where.uri] = err != nil
+func (s *Sealer) noted(where place, sum string, err error) error {
+	s.refused[pinOf{uri: where.uri, sum: sum}] = err != nil
 	return err
 }

@@ -26,7 +26,7 @@ type token struct {
 	URI      string   `json:"pkcs11-uri"`
 	Key      []byte   `json:"pkcs11-key"` // RSA: the encrypted secret; EC: an uncompressed point
 	Padding  string   `json:"pkcs11-padding,omitempty"`
-	// Fingerprint is ours, for people; nothing depends on it, and systemd passes it over.
+	// Fingerprint is ours: it chooses among keys that the URI fits. systemd passes it over.
 	Fingerprint string `json:"sealpart-key-sha256,omitempty"`
 }
 

@@ -173,6 +173,7 @@ func describeToken(t luks2.Token) disk.Token {
 	case disk.TokenPKCS11:
 		// A URI's query may hold a PIN.
 		token.URI, _, _ = strings.Cut(decoded[string](fields["pkcs11-uri"]), "?")
+		token.KeySHA256 = decoded[string](fields["sealpart-key-sha256"])
 		return token
 	case disk.TokenCommand:
 		token.Module = decoded[string](fields["module"])
