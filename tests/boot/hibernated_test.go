@@ -15,12 +15,20 @@ func (m *machine) second(t *testing.T, path string) {
 	m.options = append(m.options, "-drive", "file="+path+",if=virtio,format=raw")
 }
 
+// patient gives the unit the time that it has outside of these tests: what is tested here is
+// no timeout.
+func (m *machine) patient(t *testing.T) {
+	t.Helper()
+	put(t, filepath.Join(m.dir, "extra"), "etc/systemd/system/sealpart.service.d/zz-patient.conf", "[Service]\nTimeoutStartSec=infinity\n")
+}
+
 // TestHibernated: a system is hibernated in a swap on another disk of the machine. The
 // disk of its root stays byte for byte as it was, and the boot goes on: to the resume,
 // where the kernel comes to it. Once the swap is made anew the disk is encrypted.
 func TestHibernated(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
+	m.patient(t)
 	m.initrd, m.cmdline = systemdInitrd(t, m.dir, convertRoot), "root=/dev/vda1"
 	swap := filepath.Join(m.dir, "swap.img")
 	rig.Run(t, "sh", "-ec", `truncate -s 16M "$0"; mkswap -q "$0"; printf 'S1SUSPEND\000' | dd of="$0" bs=1 seek=4086 conv=notrunc status=none`, swap)
@@ -42,6 +50,7 @@ func TestHibernated(t *testing.T) {
 func TestResumeFirst(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
+	m.patient(t)
 	resume := []string{"/usr/lib/systemd/systemd-hibernate-resume", "/usr/lib/systemd/system-generators/systemd-hibernate-resume-generator", "/usr/lib/systemd/system/systemd-hibernate-resume@.service"}
 	m.initrd = systemdInitrd(t, m.dir, convertRoot, resume...)
 	m.cmdline = m.unlock() + " resume=/dev/vdb"
@@ -60,6 +69,7 @@ func TestResumeFirst(t *testing.T) {
 func TestTwins(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
+	m.patient(t)
 	m.initrd, m.cmdline = systemdInitrd(t, m.dir, convertRoot), "root=UUID="+m.uuid
 	copied := rig.Copy(t, m.disk, filepath.Join(m.dir, "copy.img"))
 	m.second(t, copied)
