@@ -153,6 +153,23 @@ func TestUntrustedPrograms(t *testing.T) {
 	}
 }
 
+// TestOwnerOfAModule: one that belongs to somebody else learns nothing, whatever its mode.
+func TestOwnerOfAModule(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	key := module(t, "cat; echo ran >\"$0.ran\"")
+	if err := os.Chown(key.Program, 12345, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Sealer{}).Seal(t.Context(), key); err == nil || !strings.Contains(err.Error(), key.Program) || !strings.Contains(err.Error(), " belongs to ") {
+		t.Errorf("a module of somebody else: %v", err)
+	}
+	if _, err := os.Stat(key.Program + ".ran"); !os.IsNotExist(err) {
+		t.Errorf("it ran (%v)", err)
+	}
+}
+
 // hostileTokens are none that we wrote.
 var hostileTokens = []string{
 	``, `null`, `[]`, `{"type":"sealpart-command"}`, `{"type":"sealpart-command","module":"m"}`,
@@ -164,9 +181,12 @@ var hostileTokens = []string{
 
 // TestHostileTokens: nothing runs that a header chooses.
 func TestHostileTokens(t *testing.T) {
-	for _, raw := range hostileTokens {
-		if _, err := (Sealer{Dirs: []string{"/usr/bin"}}).Unseal(t.Context(), definitions.Key{}, []byte(raw)); err == nil {
-			t.Errorf("%s was taken", raw)
+	const form, kind, name, blob = "the token of the key module: ", "the token is of the type ", "which is no name of a program", "the token has no blob of the key module"
+	reasons := []string{form, kind, form, name, blob, name, name, name, name, form, kind, name, form}
+	for i, raw := range hostileTokens {
+		_, err := (Sealer{Dirs: []string{"/usr/bin"}}).Unseal(t.Context(), definitions.Key{}, []byte(raw))
+		if err == nil || !strings.Contains(err.Error(), reasons[i]) {
+			t.Errorf("%s: %v, not %q", raw, err, reasons[i])
 		}
 	}
 	large, err := json.Marshal(token{Type: TokenType, Module: "m", Blob: make([]byte, maxBlob+1)})
