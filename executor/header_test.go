@@ -19,11 +19,11 @@ import (
 
 // luksVolume is a volume made by cryptsetup in a file, and its passphrases by keyslot.
 type luksVolume struct {
-	t    *testing.T
+	t    testing.TB
 	path string
 }
 
-func newLUKSVolume(t *testing.T, args ...string) luksVolume {
+func newLUKSVolume(t testing.TB, args ...string) luksVolume {
 	t.Helper()
 	v := luksVolume{t, filepath.Join(t.TempDir(), "volume")}
 	if err := os.WriteFile(v.path, make([]byte, 4*disk.MiB), 0o600); err != nil {

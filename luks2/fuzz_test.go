@@ -69,6 +69,10 @@ func ask(h *Header, size int64) {
 	h.gaps()
 	h.DataOffset()
 	h.KeySize()
+	_ = h.Finished(Place{Size: size})
+	if a, err := h.Activation(Place{Size: size}); err == nil && a.Reencryption == nil && (len(a.Segments) != 1 || a.Segments[0].Type != "crypt" || a.Segments[0].Offset >= size) {
+		panic("what is finished is not one encrypted segment on the device")
+	}
 	r, err := h.Reencryption(size)
 	if err != nil || r == nil || r.Unsupported != "" {
 		return
