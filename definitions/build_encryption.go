@@ -74,6 +74,7 @@ func (b *builder) key(at place, set settings) Key {
 		b.missing(at, "encryption.key.type").hint("it can be %s", alternatives(keyTypes.ready))
 		return k
 	}
+	before := len(b.errors)
 	b.checkFields(k.Type, set)
 	k.Required, _, _ = value[bool](set, "required")
 	b.tpmKey(&k, set)
@@ -83,6 +84,7 @@ func (b *builder) key(at place, set settings) Key {
 	k.Escrow = b.escrow(set)
 	b.tokenURI(&k, at, set)
 	b.keyModule(&k, at, set)
+	b.blank(&k, set, len(b.errors) == before)
 	return k
 }
 

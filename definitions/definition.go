@@ -167,7 +167,10 @@ type Key struct {
 	PublicKey     string `json:"public_key,omitempty"`
 	PublicKeyPCRs []int  `json:"public_key_pcrs,omitempty"`
 	PCRLock       string `json:"pcrlock,omitempty"`
-	// Format is that of the token, FormatWidest or FormatNewest. In the newest, SRK is the handle
+	// Blank is BlankAllow where the key may bind to nothing; "" is BlankRefuse.
+	Blank string `json:"blank,omitempty"`
+	// Format is that of the token, FormatWidest or FormatNewest; "" in a definition: the plan
+	// decides (FormatAuto). In the newest, SRK is the handle
 	// of the storage key, 0 for the one that all programs share, and DeviceKey the path of
 	// that of another machine, whose TPM then opens the volume.
 	Format    string `json:"format,omitempty"`
@@ -209,6 +212,7 @@ type Key struct {
 
 // The forms of the tokens of tpm2 keys.
 const (
+	FormatAuto   = "auto"   // the newest that whoever opens the volume can open
 	FormatWidest = "widest" // what every systemd since 250 reads
 	FormatNewest = "newest" // what the newest writes: under a persistent storage key
 )

@@ -111,6 +111,7 @@ var keys = []known{
 	{"encryption.key", "srk", kindText, ready, false},
 	{"encryption.key", "device_key", kindText, ready, false},
 	{"encryption.key", "format", kindText, ready, false},
+	{"encryption.key", "blank", kindText, ready, false},
 	{"encryption.key", "uri", kindText, ready, false},
 	{"encryption.key", "module", kindText, ready, false},
 	{"encryption.key", "key_sha256", kindText, ready, false},
@@ -158,7 +159,8 @@ var (
 	secureTypes = choice{[]string{"CCA-AESCIPHER", "CCA-AESDATA"}, []string{"EP11-AES"}}
 	pairs       = choice{[]string{PairRSA2048, PairP256}, nil}
 	banks       = choice{[]string{"sha1", "sha256", "sha384", "sha512"}, nil}
-	tokenForms  = choice{[]string{FormatWidest, FormatNewest}, nil}
+	tokenForms  = choice{[]string{FormatAuto, FormatWidest, FormatNewest}, nil}
+	blankWords  = choice{[]string{BlankRefuse, BlankAllow}, nil}
 	roles       = choice{[]string{VerityData, VerityHash}, []string{"signature"}}
 	firmwares   = choice{[]string{"uefi", "device-tree", "bios"}, nil}
 	// The words of ConditionArchitecture and ConditionVirtualization in
@@ -171,7 +173,7 @@ var (
 	// keyTypesFor says which types of key a field is for; those not listed are for all.
 	keyTypesFor = map[string][]string{
 		"pcrs": {KeyTPM2}, "bank": {KeyTPM2}, "public_key": {KeyTPM2}, "public_key_pcrs": {KeyTPM2}, "pcrlock": {KeyTPM2},
-		"srk": {KeyTPM2}, "device_key": {KeyTPM2}, "format": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
+		"srk": {KeyTPM2}, "device_key": {KeyTPM2}, "format": {KeyTPM2}, "blank": {KeyTPM2}, "pin": {KeyTPM2, KeyPKCS11}, "path": {KeyFile, KeyRecovery}, "escrow": {KeyRecovery},
 		"offset": {KeyFile}, "size": {KeyFile},
 		"uri": {KeyPKCS11}, "module": {KeyPKCS11}, "key_sha256": {KeyPKCS11}, "provision": {KeyPKCS11},
 		"program": {KeyCommand}, "arguments": {KeyCommand}, "timeout": {KeyCommand}, "retries": {KeyCommand},

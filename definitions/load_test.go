@@ -137,14 +137,14 @@ func TestLoadEveryKey(t *testing.T) {
 }
 
 func TestLoadDefaults(t *testing.T) {
-	got := mustLoad(t, map[string]string{"a.toml": "partition.type = 'home'\nencryption.key = [{ type = 'tpm2' }]\n"})
+	got := mustLoad(t, map[string]string{"a.toml": "partition.type = 'home'\nencryption.key = [{ type = 'file' }]\n"})
 	home, _ := disk.TypeByName("home", "")
 	want := []Definition{{
 		Name: "a", File: "/etc/sealpart.d/a.toml",
 		Partition: Partition{Type: home, Weight: 1000},
 		Encryption: &Encryption{
 			Existing: ExistingKeep, FreeSpace: FreeEncrypt, Unavailable: UnavailableFail,
-			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyTPM2}},
+			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyFile}},
 		},
 	}}
 	if d := cmp.Diff(want, got); d != "" {
@@ -242,7 +242,7 @@ func TestLoadDropIn(t *testing.T) {
 	got := mustLoad(t, map[string]string{
 		"20-root.toml": everyKey,
 		"20-root.toml.d/10.toml": "[partition]\nweight = 1\nmatch = { label = 'b' }\n" +
-			"[filesystem]\ncopy_files = '/new:/'\n[[encryption.key]]\ntype = 'tpm2'\n",
+			"[filesystem]\ncopy_files = '/new:/'\n[[encryption.key]]\ntype = 'file'\n",
 	})[0]
 	if got.Partition.Weight != 1 || got.Partition.Priority != -3 {
 		t.Errorf("weight %d, priority %d; want 1, -3", got.Partition.Weight, got.Partition.Priority)
@@ -253,7 +253,7 @@ func TestLoadDropIn(t *testing.T) {
 	if d := cmp.Diff([]CopyFile{{"/new", "/"}}, got.Filesystem.CopyFiles); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]Key{{Type: KeyTPM2}}, got.Encryption.Keys); d != "" {
+	if d := cmp.Diff([]Key{{Type: KeyFile}}, got.Encryption.Keys); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"/etc/sealpart.d/20-root.toml.d/10.toml"}, got.DropIns); d != "" {

@@ -106,10 +106,12 @@ func (b *builder) handle(set settings, name string) uint32 {
 	return uint32(handle)
 }
 
-// tokenForm sets the form of a key's token: the widest, unless something is asked for that
-// only the newest has.
+// tokenForm sets the form of a key's token, "" for what the plan decides, unless something
+// is asked for that only the newest has.
 func (b *builder) tokenForm(k *Key, set settings) {
-	k.Format = b.oneOf(set, "format", tokenForms, "")
+	if k.Format = b.oneOf(set, "format", tokenForms, ""); k.Format == FormatAuto {
+		k.Format = ""
+	}
 	for _, name := range []string{"pcrlock", "srk", "device_key"} {
 		s, ok := set[name]
 		if ok && k.Format == FormatWidest {

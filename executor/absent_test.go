@@ -106,7 +106,7 @@ func TestAbsentKeys(t *testing.T) {
 
 // lateDefinition wants the chip's key and a file's, in a vendor's volume.
 var lateDefinition = map[string]string{"10-data": `partition = { type = "linux-generic", weight = 0, size_min = "1M" }
-encryption = { existing = "enroll", existing_key = "file:/vendor", key = [{ type = "tpm2" }, { type = "file" }] }`}
+encryption = { existing = "enroll", existing_key = "file:/vendor", key = [{ type = "tpm2", pcrs = [7] }, { type = "file" }] }`}
 
 // TestCrashWithLateKey cuts the power anywhere while the key of a chip that was absent
 // at first is added: the file's key opens the volume at every instant, by cryptsetup's

@@ -31,7 +31,7 @@ func volumeAs(existing, existingKey string, keys ...definitions.Key) definitions
 }
 
 var (
-	tpmKey    = definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{7}}
+	tpmKey    = definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{7}, Format: definitions.FormatWidest}
 	fileKey   = definitions.Key{Type: definitions.KeyFile, Path: "/run/new.key"}
 	vendorKey = "file:/run/vendor.key"
 )

@@ -78,9 +78,13 @@ func sameBinding(l *disk.LUKS, slot int) (definitions.Key, error) {
 	t, found := tokenOf(l, slot)
 	switch {
 	case found && literalPCRs(t) && !t.PIN:
-		k := definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank}
+		k := definitions.Key{Type: definitions.KeyTPM2, PCRs: t.PCRs, Bank: t.Bank, Format: definitions.FormatWidest}
 		if t.SRK {
 			k.Format = definitions.FormatNewest
+		}
+		if !k.Conditional() {
+			return k, &KeyRefusal{fmt.Sprintf("keyslot %d is bound to nothing but the TPM, and so would be a key in its place", slot),
+				`say with --key what it is to be bound to, or blank = "allow"`}
 		}
 		return k, nil
 	case found && t.Type == disk.TokenPKCS11 && t.URI != "":

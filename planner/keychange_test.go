@@ -69,7 +69,7 @@ func TestRotateKey(t *testing.T) {
 		want *definitions.Key // nil: refused
 		text string           // why
 	}{
-		{"as it was bound", keyed(), 0, nil, &definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{4, 7}, Bank: "sha256"}, ""},
+		{"as it was bound", keyed(), 0, nil, &definitions.Key{Type: definitions.KeyTPM2, PCRs: []int{4, 7}, Bank: "sha256", Format: definitions.FormatWidest}, ""},
 		{"recovery key", keyed(), 2, nil, &definitions.Key{Type: definitions.KeyRecovery}, ""},
 		{"bound otherwise", keyed(), 0, other, other, ""},
 		{"passphrase", keyed(), 1, nil, nil, "keyslot 1 does not tell what a key in its place would be"},

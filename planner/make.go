@@ -107,7 +107,7 @@ func (l *layout) plan() (*Plan, error) {
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
 	}
-	if err := inTurn(func() error { return l.act(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
+	if err := inTurn(func() error { return l.act(p) }, func() error { return l.settleKeys(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
 	}
 	if err := inTurn(func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {

@@ -38,6 +38,8 @@ type Options struct {
 	// Headers says what the files hold that definitions name in header_room =
 	// "detached:PATH", by that path. One that does not exist is not in it.
 	Headers map[string]disk.Content
+	// Policies says which files "auto" stands for in tpm2 keys; nil where nobody knows.
+	Policies *Policies
 	// Absent lists keys of definitions that are not on this machine, or not to be had in
 	// this run. It only counts for volumes that have another key already.
 	Absent []definitions.Key

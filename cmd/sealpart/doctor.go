@@ -143,7 +143,7 @@ func askTPM2(device string, defs []definitions.Definition) (found doctor.TPM2) {
 	}
 	found.Present = true
 	if found.Banks, err = t.Banks(); err == nil && len(found.Banks) > 0 {
-		found.Blank, err = blankPCRs(t, found.Banks[0], defs)
+		found.Blank, err = blankPCRs(t, defs)
 	}
 	if err = errors.Join(err, t.Close()); err != nil {
 		found.Problem = err.Error()
@@ -151,23 +151,18 @@ func askTPM2(device string, defs []definitions.Definition) (found doctor.TPM2) {
 	return found
 }
 
-// blankPCRs returns those PCRs of all keys that nothing was measured into.
-func blankPCRs(t *tpm2.TPM, bank string, defs []definitions.Definition) ([]int, error) {
-	var pcrs []int
-	for _, d := range defs {
-		for _, k := range doctor.KeysOf(d, definitions.KeyTPM2) {
-			pcrs = append(pcrs, k.PCRs...)
+// blankPCRs returns those PCRs of all keys that nothing was measured into, in the banks that
+// the keys are sealed to.
+func blankPCRs(t *tpm2.TPM, defs []definitions.Definition) (blank []int, err error) {
+	for _, k := range keysOf(defs, definitions.KeyTPM2) {
+		found, err := t.Blank(k.PCRs, k.Bank)
+		if err != nil && !errors.Is(err, tpm2.ErrUnsupported) { // a bank that is not kept is told apart
+			return nil, err
 		}
+		blank = append(blank, found...)
 	}
-	slices.Sort(pcrs)
-	pcrs = slices.Compact(pcrs)
-	if len(pcrs) == 0 {
-		return nil, nil
-	}
-	values, err := t.PCRs(bank, pcrs)
-	return slices.DeleteFunc(pcrs, func(n int) bool {
-		return slices.ContainsFunc(values[n], func(b byte) bool { return b != 0 })
-	}), err
+	slices.Sort(blank)
+	return slices.Compact(blank), nil
 }
 
 // showReport writes a report for people, or as JSON.

@@ -12,6 +12,7 @@ import (
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
@@ -172,11 +173,27 @@ func changeKeys(ctx context.Context, arg string, unlock keyFlags, asJSON bool, o
 	if err != nil {
 		return fmt.Errorf("%s: %w", arg, err)
 	}
+	if err := settleChange(&change, unlock); err != nil {
+		return fmt.Errorf("%s: %w", arg, err)
+	}
 	added, err := executor.ChangeKeys(ctx, unlock.volumeEnv(), section, change)
 	if err != nil {
 		return fmt.Errorf("%s: %w", arg, err)
 	}
 	return showChange(out, asJSON, added, change.Remove)
+}
+
+// settleChange decides what the new keys leave open, as a plan does.
+func settleChange(change *planner.KeyChange, unlock keyFlags) error {
+	keys, notes, err := planner.SettleKeys(change.Add, unlock.policies(), host.Gather("").Opener, false)
+	if err != nil {
+		return err
+	}
+	change.Add = keys
+	for _, note := range notes {
+		fmt.Fprintf(os.Stderr, "sealpart: note: %s\n", printable(note))
+	}
+	return nil
 }
 
 // luksOf describes the LUKS2 volume that a partition is.

@@ -15,6 +15,7 @@ import (
 	"github.com/sealpart/sealpart/internal/recovery"
 	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/internal/zkey"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // env lists the kinds of key this binary can use.
@@ -65,11 +66,17 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 			}
 		}
 	}
-	sealer := tpm2.Sealer{Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), ReadPIN: new(keyfile.PINs).Read}
+	sealer := tpm2.Sealer{Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), ReadPIN: new(keyfile.PINs).Read, Warn: once(warn)}
 	if sealer.PIN == "" && len(sources) == 1 {
 		sealer.PIN = sources[0]
 	}
 	return sealer
+}
+
+// policies are the files of TPM policies that are here.
+func (f *keyFlags) policies() *planner.Policies {
+	publicKey, pcrLock := f.policy.Files()
+	return &planner.Policies{PublicKey: publicKey, PCRLock: pcrLock}
 }
 
 // keysOf returns the keys of definitions that are of one kind.
@@ -82,9 +89,11 @@ func keysOf(defs []definitions.Definition, kind string) (keys []definitions.Key)
 
 // files reads key files, and standard input where one is named "-".
 func (f *keyFlags) files() keyfile.Sealer {
-	warn := func(text string) { fmt.Fprintf(os.Stderr, "sealpart: warning: %s\n", printable(text)) }
 	return keyfile.Sealer{Default: f.keyFile, Input: keyfile.NewInput(os.Stdin), Warn: once(warn)}
 }
+
+// warn says on the terminal what somebody should know.
+func warn(text string) { fmt.Fprintf(os.Stderr, "sealpart: warning: %s\n", printable(text)) }
 
 // once passes each text on once.
 func once(say func(string)) func(string) {

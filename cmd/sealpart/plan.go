@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )
@@ -88,7 +89,7 @@ func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Sn
 	if err := decoder.Decode(&snapshot); err != nil {
 		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
 	}
-	w.facts.Tools, w.facts.Mounts, w.keys = nil, nil, nil // those of the machine that has the disk are unknown
+	w.facts.Tools, w.facts.Mounts, w.facts.Opener, w.keys = nil, nil, host.Opener{}, nil // those of the machine that has the disk are unknown
 	plan, err := w.planFor(snapshot)
 	if err != nil {
 		return nil, snapshot, fmt.Errorf("%s: %w", file, err)

@@ -133,8 +133,15 @@ func spokenTPMKey(k definitions.Key) string {
 	if k.PublicKey != "" {
 		name += " and PCRs " + joinInts(k.PublicKeyPCRs) + " as " + k.PublicKey + " signs them"
 	}
-	if k.PCRLock != "" {
-		name += " and the policy of systemd-pcrlock"
+	switch k.PCRLock {
+	case "":
+	case definitions.AutoPath:
+		name += " and the policy of systemd-pcrlock, if there is one"
+	default:
+		name += " and the policy of systemd-pcrlock in " + k.PCRLock
+	}
+	if !k.Conditional() {
+		name += " and to nothing else"
 	}
 	if k.PIN != "" {
 		name += " and a PIN (" + k.PIN + ")"

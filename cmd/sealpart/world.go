@@ -182,7 +182,7 @@ func (w *world) planFor(snapshot disk.Snapshot) (*planner.Plan, error) {
 		return nil, err
 	}
 	if w.keys != nil {
-		options.Absent = w.absentKeys(snapshot)
+		options.Absent, options.Policies = w.absentKeys(snapshot), w.keys.policies()
 	}
 	plan, err := planner.Make(w.definitions, snapshot, w.facts, options)
 	if errors.Is(err, planner.ErrLabelRefused) {

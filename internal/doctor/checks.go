@@ -72,7 +72,17 @@ func (r *Report) checkTPM2Key(d definitions.Definition, k definitions.Key) {
 			"enable Secure Boot before the first boot; it changes PCR 7, and the key would not open after it")
 	}
 	if blank := slices.DeleteFunc(slices.Clone(k.PCRs), func(n int) bool { return !slices.Contains(r.TPM2.Blank, n) }); len(blank) > 0 {
-		r.weakens(fmt.Sprintf("%s: the firmware measured nothing into PCRs %v: a key that is bound to them opens in any other system, too", d.File, blank), "")
+		problem := fmt.Sprintf("%s: the firmware measured nothing into PCRs %v: a key that is bound to them opens in any other system, too", d.File, blank)
+		if len(blank) == len(k.PCRs) && len(k.PCRValues) == 0 && !k.AllowsBlank() {
+			r.stops(problem, `name PCRs that are measured into, or other conditions; or say blank = "allow"`)
+		} else {
+			r.weakens(problem, "")
+		}
+	}
+	kind := d.Partition.Type.Name
+	root := strings.HasPrefix(kind, "root") || strings.HasPrefix(kind, "usr")
+	if widest := k.Format == definitions.FormatWidest || k.Format == "" && !r.Machine.Opener.OpensNewest(true, root); k.PIN != "" && widest {
+		r.weakens(d.File+": a key has a PIN in the widest form: who sits on the bus of the TPM can learn it, by trying, without the TPM", `format = "newest" hardens it, for systemd 262 and later or "sealpart open"`)
 	}
 }
 

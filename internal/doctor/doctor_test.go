@@ -67,6 +67,9 @@ func TestDiagnose(t *testing.T) {
 		{name: "token by its label", defs: carded(definitions.Key{URI: "pkcs11:token=t"}), want: []string{"!10-root.toml: the key pkcs11:token=t has no key_sha256"}},
 		{name: "token by its key", defs: carded(definitions.Key{KeySHA256: "00"})},
 		{name: "token to be made", defs: carded(definitions.Key{Provision: true})},
+		{name: "blank PCRs only", defs: bound, ill: func(r *Report) { r.TPM2.Blank = []int{7, 11} }, want: []string{"!10-root.toml: the firmware measured nothing into PCRs [7 11]"}},
+		{name: "blank PCRs, allowed", defs: sealed("", definitions.Key{PCRs: []int{7}, Blank: definitions.BlankAllow}), ill: func(r *Report) { r.TPM2.Blank = []int{7} }, want: []string{"10-root.toml: the firmware measured nothing into PCRs [7]"}},
+		{name: "weak PIN", defs: sealed("", definitions.Key{PCRs: []int{7}, PIN: "ask"}), want: []string{"10-root.toml: a key has a PIN in the widest form"}},
 		{name: "no dm-crypt", defs: bound, ill: func(r *Report) { r.Kernel["dm-crypt"] = host.ModuleMissing }, want: []string{"!10-root.toml: the kernel 6.1 has no dm-crypt"}},
 		{name: "no dm-verity", defs: verity, ill: func(r *Report) { r.Kernel["dm-verity"] = host.ModuleMissing }, want: []string{"!20-usr.toml: the kernel 6.1 has no dm-verity"}},
 	} {

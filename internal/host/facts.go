@@ -26,6 +26,8 @@ type Facts struct {
 	Mounts []string `json:"mounts"`
 	// Tools maps the programs found on this machine to their paths: "mkfs.ext4", …
 	Tools map[string]string `json:"tools"`
+	// Opener is what opens volumes later.
+	Opener Opener `json:"opener"`
 }
 
 // Specifiers returns what the letters of definitions stand for (systemd.unit,

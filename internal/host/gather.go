@@ -38,6 +38,7 @@ func (m machine) gather(root, path string) Facts {
 		FirstBoot:     m.firstBoot(root),
 		Mounts:        m.mounts(),
 		Tools:         m.tools(path),
+		Opener:        m.opener(root),
 	}
 	if facts.Hostname == "(none)" { // the kernel's word for a name that was never set
 		facts.Hostname = ""

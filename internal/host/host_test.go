@@ -53,6 +53,7 @@ func TestGather(t *testing.T) {
 		OSRelease: map[string]string{"ID": "fix", "NAME": `A "quoted" \n $name`, "VERSION_ID": `4 \2`, "IMAGE_ID": ""},
 		Mounts:    mountable("btrfs"),
 		Tools:     map[string]string{"mkfs.ext4": "/usr/sbin/mkfs.ext4", "mkswap": "/opt/bin/mkswap"},
+		Opener:    Opener{Name: OpenerSealpart},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("facts differ (-want +got):\n%s", diff)
@@ -73,7 +74,7 @@ func TestGatherNothing(t *testing.T) {
 		"/proc/sys/kernel/hostname": "(none)\n",
 	}).gather("", "")
 	yes := true
-	if diff := cmp.Diff(Facts{Architecture: got.Architecture, FirstBoot: &yes, Mounts: mountable(), Tools: map[string]string{}}, got); diff != "" {
+	if diff := cmp.Diff(Facts{Architecture: got.Architecture, FirstBoot: &yes, Mounts: mountable(), Tools: map[string]string{}, Opener: Opener{Name: OpenerSealpart}}, got); diff != "" {
 		t.Errorf("facts differ (-want +got):\n%s", diff)
 	}
 	if s := got.Specifiers(); len(s) != 1 {

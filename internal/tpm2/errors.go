@@ -32,6 +32,9 @@ var (
 	ErrPIN = errors.New("the PIN is wrong")
 	// ErrBusy: another program has the TPM, or it kept asking to be asked again.
 	ErrBusy = errors.New("the TPM is busy: try again, and name /dev/tpmrm0, which programs can share, rather than /dev/tpm0")
+	// ErrBlank: nothing but the TPM itself would have to be right for the key to open. Bind
+	// it to something else, or say that it is meant so. Nothing was sealed.
+	ErrBlank = errors.New("the key would bind to nothing")
 	// ErrUnsupported: the token is bound in a way that is not built yet, or the
 	// TPM lacks what is asked for. Use another key, or systemd's own tools.
 	ErrUnsupported = errors.New("not supported")

@@ -63,11 +63,11 @@ func TestNewestForm(t *testing.T) {
 	if err != nil || bytes.Contains(raw, []byte("tpm2-pin")) || !bytes.Contains(raw, []byte(`"tpm2-primary-alg":"ecc"`)) {
 		t.Errorf("%s, %v", raw, err)
 	}
-	again, err := tpm.Seal(secret, Binding{Newest: true, SRK: defaultSRK})
+	again, err := tpm.Seal(secret, Binding{Newest: true, AllowBlank: true, SRK: defaultSRK})
 	if err != nil || !bytes.Equal(again.SRK, tok.SRK) {
 		t.Errorf("under the key that is there: %v", err)
 	}
-	if _, err := tpm.Seal(secret, Binding{Newest: true, SRK: 0x81000009}); err == nil || !strings.Contains(err.Error(), "0x81000009") {
+	if _, err := tpm.Seal(secret, Binding{Newest: true, AllowBlank: true, SRK: 0x81000009}); err == nil || !strings.Contains(err.Error(), "0x81000009") {
 		t.Errorf("under a key that is not there: %v", err)
 	}
 }
@@ -77,8 +77,8 @@ func TestNewestForm(t *testing.T) {
 func TestNewestFormInLockout(t *testing.T) {
 	device := testenv.StartSWTPM(t)
 	tpm, secret := open(t, device), newSecret(t)
-	widest, err1 := tpm.Seal(secret, Binding{})
-	newest, err2 := tpm.Seal(secret, Binding{Newest: true})
+	widest, err1 := tpm.Seal(secret, Binding{AllowBlank: true})
+	newest, err2 := tpm.Seal(secret, Binding{Newest: true, AllowBlank: true})
 	withPIN, err3 := tpm.Seal(secret, Binding{Newest: true, PIN: []byte("1234")})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
@@ -274,9 +274,9 @@ func TestSealOfflineRefuses(t *testing.T) {
 	}{
 		"a PCR without value": {Binding{PCRs: []int{7}}, public, "PCR 7 has no value"},
 		"pcrlock":             {Binding{PCRLock: Auto}, public, "pcrlock"},
-		"nothing":             {Binding{}, nil, "no TPM2B_PUBLIC"},
-		"cut off":             {Binding{}, public[:40], "no TPM2B_PUBLIC"},
-		"no public area":      {Binding{}, []byte{0, 2, 0, 1}, "device key"},
+		"nothing":             {Binding{AllowBlank: true}, nil, "no TPM2B_PUBLIC"},
+		"cut off":             {Binding{AllowBlank: true}, public[:40], "no TPM2B_PUBLIC"},
+		"no public area":      {Binding{AllowBlank: true}, []byte{0, 2, 0, 1}, "device key"},
 	} {
 		if _, err := SealOffline(make([]byte, 32), c.b, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -36,6 +36,9 @@ func SealOffline(plain []byte, b Binding, device []byte) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
+	if _, err := b.judge(tok.Bank, b.Values); err != nil {
+		return Token{}, err
+	}
 	blob, err := wrap(parent, plain, policy, key.auth)
 	if err != nil {
 		return Token{}, err

@@ -18,7 +18,7 @@ type Binding struct {
 	// Values are those that PCRs among them will have; the others must stay as they are.
 	Values map[int][]byte
 	// Bank they are read in; "" is the first of sha256, sha384, sha512 and sha1
-	// that the TPM keeps.
+	// that the TPM keeps, among those in which most of the PCRs were measured into.
 	Bank string
 	// PIN is asked for each time; none where it is empty. It stays the caller's.
 	PIN []byte
@@ -31,6 +31,8 @@ type Binding struct {
 	// Newest is the form of the newest systemd: under a persistent storage key, and with a
 	// PIN hardened with Argon2id. Otherwise it is the form that every systemd since 250 reads.
 	Newest bool
+	// AllowBlank puts up with what binds to nothing but the TPM.
+	AllowBlank bool
 	// SRK is the handle of the persistent storage key; 0 is 0x81000001, where it is made
 	// if it is not there. Newest only.
 	SRK uint32
@@ -58,7 +60,7 @@ func (tok Token) shardCount() int {
 }
 
 // Seal binds a secret of 1 to 128 bytes to this TPM and to the values that the
-// PCRs have now. The token has no keyslot yet. In the TPM it stores nothing, but for the
+// PCRs have now; where that is nothing, ErrBlank. The token has no keyslot yet. In the TPM it stores nothing, but for the
 // storage root key where b.Newest asks for it and there is none. A bank that the TPM
 // does not keep is ErrUnsupported. For a policy of pcrlock and a signed one at once the
 // secret is divided, and its length must be even.
@@ -105,6 +107,9 @@ func (t *TPM) sealUnder(parent storageKey, plain []byte, b Binding) (Token, erro
 	}
 	values, err := t.PCRs(tok.Bank, tok.PCRs)
 	if err != nil {
+		return Token{}, err
+	}
+	if err := t.checkBound(b, tok.Bank, all, overlaid(values, b.Values)); err != nil {
 		return Token{}, err
 	}
 	part := len(plain) / len(all)
@@ -180,7 +185,11 @@ func (t *TPM) bindingBank(b Binding) (bank, error) {
 	for _, b := range banks {
 		preferred = append(preferred, b.name)
 	}
-	return t.chooseBank(preferred...)
+	kept, err := t.chooseBank(preferred...)
+	if err != nil {
+		return bank{}, err
+	}
+	return t.measuredBank(kept, b.measured())
 }
 
 // checkAgreed compares the policy of the PCRs' current values as we compute it with what

@@ -72,7 +72,7 @@ func TestSealUnseal(t *testing.T) {
 	for name, b := range map[string]Binding{
 		"pcr 7":          {PCRs: []int{7}},
 		"many, unsorted": {PCRs: []int{16, 7, 0, 1, 2, 3, 4, 5, 6, 23, 7}},
-		"none":           {},
+		"none":           {AllowBlank: true},
 		"sha1":           {PCRs: []int{7}, Bank: "sha1"},
 		"sha512":         {PCRs: []int{7, 8}, Bank: "sha512"},
 	} {
@@ -96,7 +96,7 @@ func TestSealUnseal(t *testing.T) {
 	}
 	for _, size := range []int{1, 64, 128} {
 		secret := bytes.Repeat([]byte{7}, size)
-		tok, err := tpm.Seal(secret, Binding{})
+		tok, err := tpm.Seal(secret, Binding{AllowBlank: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,8 +112,8 @@ func TestSealRefuses(t *testing.T) {
 		secret []byte
 		b      Binding
 	}{
-		"secret of 0 bytes: want 1 to 128":    {nil, Binding{}},
-		"secret of 129 bytes: want 1 to 128":  {make([]byte, 129), Binding{}},
+		"secret of 0 bytes: want 1 to 128":    {nil, Binding{AllowBlank: true}},
+		"secret of 129 bytes: want 1 to 128":  {make([]byte, 129), Binding{AllowBlank: true}},
 		"PCR 24 is not one of 0 to 23":        {make([]byte, 32), Binding{PCRs: []int{24}}},
 		"PCR -1 is not one of 0 to 23":        {make([]byte, 32), Binding{PCRs: []int{-1}}},
 		`PCR bank "md5" is not one of sha256`: {make([]byte, 32), Binding{PCRs: []int{1}, Bank: "md5"}},
@@ -217,10 +217,7 @@ func TestUnsealAfterReboot(t *testing.T) {
 	dir := t.TempDir()
 	device, stop := testenv.StartSWTPMPersistent(t, dir)
 	secret := newSecret(t)
-	tok, err := open(t, device).Seal(secret, Binding{PCRs: []int{7}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tok := sealOnce(t, device, secret, Binding{PCRs: []int{7}})
 	stop()
 	device, _ = testenv.StartSWTPMPersistent(t, dir)
 	if got, err := open(t, device).Unseal(tok, nil); err != nil || !bytes.Equal(got, secret) {
@@ -283,7 +280,7 @@ func TestLockout(t *testing.T) {
 	if _, err := tpm.Unseal(tok, nil); !errors.Is(err, ErrLockout) {
 		t.Error(err)
 	}
-	if _, err := tpm.Seal(newSecret(t), Binding{}); !errors.Is(err, ErrLockout) {
+	if _, err := tpm.Seal(newSecret(t), Binding{AllowBlank: true}); !errors.Is(err, ErrLockout) {
 		t.Error(err)
 	}
 }
@@ -321,10 +318,7 @@ func TestPCRsAndBanks(t *testing.T) {
 func TestBankSwitchedOff(t *testing.T) {
 	dir := t.TempDir()
 	device, stop := testenv.StartSWTPMPersistent(t, dir)
-	tok, err := open(t, device).Seal(newSecret(t), Binding{PCRs: []int{7}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tok := sealOnce(t, device, newSecret(t), Binding{PCRs: []int{7}})
 	run(t, device, "tpm2_pcrallocate", "-Q", "sha1:all+sha256:none+sha384:none+sha512:none")
 	run(t, device, "tpm2_shutdown", "--clear")
 	stop()
@@ -367,7 +361,7 @@ func TestOwnerPassword(t *testing.T) {
 	device := testenv.StartSWTPM(t)
 	tpm := open(t, device)
 	run(t, device, "tpm2_changeauth", "-c", "owner", "password")
-	if _, err := tpm.Seal(newSecret(t), Binding{}); err == nil || !strings.Contains(err.Error(), "owner hierarchy has a password") {
+	if _, err := tpm.Seal(newSecret(t), Binding{AllowBlank: true}); err == nil || !strings.Contains(err.Error(), "owner hierarchy has a password") {
 		t.Error(err)
 	}
 }

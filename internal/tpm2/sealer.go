@@ -29,6 +29,8 @@ type Sealer struct {
 	// PIN is the key source of the PIN of tokens that are there already; "": those that
 	// want one are not tried.
 	PIN string
+	// Warn is told what somebody should know about a key that is made; nil: nobody.
+	Warn func(string)
 	// ReadPIN returns what a key source holds; fresh says that it is the PIN of a key in
 	// the making. The same source is asked for more than once.
 	ReadPIN func(ctx context.Context, source string, fresh bool) (*secret.Buffer, error)
@@ -108,7 +110,7 @@ func (s Sealer) seal(key definitions.Key, plain []byte, b Binding) (token Token,
 func (s Sealer) binding(key definitions.Key, pin []byte) (b Binding, err error) {
 	b = Binding{
 		PCRs: key.PCRs, Bank: key.Bank, PIN: pin, PublicKeyPCRs: key.PublicKeyPCRs, PCRLock: key.PCRLock, SRK: key.SRK,
-		Newest: key.Format == definitions.FormatNewest,
+		Newest: key.Format == definitions.FormatNewest, AllowBlank: key.AllowsBlank(),
 	}
 	for pcr, value := range key.PCRValues {
 		if b.Values == nil {
@@ -126,17 +128,30 @@ func (s Sealer) binding(key definitions.Key, pin []byte) (b Binding, err error) 
 	if b.PCRLock == Auto {
 		_, err = s.Search.pcrLock(s.Search.PCRLock)
 		if b.PCRLock = cmp.Or(s.Search.PCRLock, Auto); errors.Is(err, fs.ErrNotExist) {
-			b.PCRLock, err = "", nil
+			b.PCRLock, err = "", s.without(b)
 		}
 	}
 	return b, err
+}
+
+// without refuses a key that was to be bound to a policy of pcrlock where there is none,
+// unless it is bound to something else.
+func (s Sealer) without(b Binding) error {
+	const none = "there is no policy of systemd-pcrlock here"
+	if b.PCRLock = ""; !b.conditional() && !b.AllowBlank {
+		return &blankError{none, `"systemd-pcrlock make-policy" makes one; or ` + bindElse}
+	}
+	if s.Warn != nil {
+		s.Warn("a TPM key is bound without it: " + none)
+	}
+	return nil
 }
 
 // open connects to the TPM.
 func (s Sealer) open() (*TPM, error) {
 	tpm, err := Open(s.Device)
 	if err == nil {
-		tpm.Search = s.Search
+		tpm.Search, tpm.Warn = s.Search, s.Warn
 	}
 	return tpm, err
 }

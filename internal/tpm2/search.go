@@ -45,6 +45,26 @@ func (s Search) read(path, name string, dirs []string) ([]byte, error) {
 	return nil, fmt.Errorf("%s is in none of %v: %w", name, dirs, fs.ErrNotExist)
 }
 
+// Files returns the paths of the files that Auto stands for when a key is made, "" for one
+// that is not there: the key that signs PCR policies, and the policy of systemd-pcrlock.
+func (s Search) Files() (publicKey, pcrLock string) {
+	if pcrLock = s.PCRLock; pcrLock == "" {
+		pcrLock = s.first("pcrlock.json", lockDirs)
+	}
+	return s.first("tpm2-pcr-public-key.pem", policyDirs), pcrLock
+}
+
+// first returns the path of the first file with a name in the directories, "" for none.
+func (s Search) first(name string, dirs []string) string {
+	for _, dir := range dirs {
+		path := filepath.Join("/", s.Root, dir, name)
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
+	}
+	return ""
+}
+
 // readFile reads a file of up to maxFile bytes.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)

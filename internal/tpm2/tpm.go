@@ -11,7 +11,9 @@ import (
 type TPM struct {
 	// Search says where the files are that go with a policy.
 	Search Search
-	link   *link
+	// Warn is told what somebody should know about a key that is made; nil: nobody.
+	Warn func(string)
+	link *link
 }
 
 // Open connects to a TPM and sees that it is started. device is
