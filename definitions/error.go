@@ -57,9 +57,11 @@ func (p place) errorf(key, format string, args ...any) *Error {
 	start := min(p.start, len(p.file.text))
 	lineStart := strings.LastIndexByte(p.file.text[:start], '\n') + 1
 	line, _, _ := strings.Cut(p.file.text[lineStart:], "\n")
+	e.Message = withoutSecrets(e.Message, line)
 	e.Line = 1 + strings.Count(p.file.text[:lineStart], "\n")
 	e.Column = 1 + utf8.RuneCountInString(p.file.text[lineStart:start])
-	e.Excerpt = excerpt(e.Line, line, start-lineStart, min(p.end, lineStart+len(line))-lineStart)
+	line, from, to := veiled(line, start-lineStart, min(p.end, lineStart+len(line))-lineStart)
+	e.Excerpt = excerpt(e.Line, line, from, to)
 	return e
 }
 

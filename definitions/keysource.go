@@ -1,7 +1,7 @@
 package definitions
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,13 +23,15 @@ func ParseKeySource(text string) (kind, where string, err error) {
 	switch {
 	case text == SourceAsk:
 	case kind == SourceFile, kind == SourceSocket:
-		err = checkPath(where)
+		if checkPath(where) != nil {
+			err = errors.New("must have an absolute path without \"..\"")
+		}
 	case kind == SourceCredential:
 		err = checkCredential(where)
 	case kind == SourceFD:
 		err = checkDescriptor(where)
 	default:
-		err = fmt.Errorf(`must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask", not %q`, text)
+		err = errors.New(`must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask"; a secret itself does not belong there`)
 	}
 	return kind, where, err
 }
@@ -39,7 +41,7 @@ func ParseKeySource(text string) (kind, where string, err error) {
 func checkCredential(name string) error {
 	bad := func(r rune) bool { return r == '/' || r == ':' || !unicode.IsPrint(r) }
 	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsFunc(name, bad) {
-		return fmt.Errorf("has %q, which is no name of a credential", name)
+		return errors.New("has what is no name of a credential")
 	}
 	return nil
 }
@@ -47,7 +49,7 @@ func checkCredential(name string) error {
 func checkDescriptor(text string) error {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || strconv.FormatUint(n, 10) != text {
-		return fmt.Errorf("has %q, which is no file descriptor", text)
+		return errors.New("has what is no file descriptor")
 	}
 	return nil
 }

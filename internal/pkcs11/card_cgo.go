@@ -176,6 +176,15 @@ func (c *card) flags() uint {
 	return info.Flags
 }
 
+// identity tells one token from all others, by whichever URI it was found.
+func (c *card) identity() string {
+	info, err := c.module.GetTokenInfo(c.slot)
+	if err != nil {
+		return c.where.uri
+	}
+	return strings.Join([]string{info.ManufacturerID, info.Model, info.SerialNumber, info.Label}, "\x00")
+}
+
 func (c *card) wantsPIN() bool { return c.flags()&pkcs11.CKF_LOGIN_REQUIRED != 0 }
 
 func (c *card) hasPINPad() bool { return c.flags()&pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH != 0 }

@@ -20,6 +20,7 @@ func (*card) choose() (bool, error)                      { return false, ErrNotB
 func (*card) padding() string                            { return paddingV15 }
 func (*card) unwrap(token, func() error) ([]byte, error) { return nil, ErrNotBuilt }
 func (*card) wantsPIN() bool                             { return false }
+func (*card) identity() string                           { return "" }
 func (*card) hasPINPad() bool                            { return false }
 func (*card) tries() tries                               { return tries{} }
 func (*card) login(login, []byte) error                  { return ErrNotBuilt }

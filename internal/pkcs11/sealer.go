@@ -19,8 +19,8 @@ type Sealer struct {
 	known   []definitions.Key
 	pin     string // key source of the PIN, "" for that of the definition
 	secret  func(ctx context.Context, source, prompt string) (*secret.Buffer, error)
-	refused map[pinOf]bool // tokens whose PIN was wrong
-	kept    map[pinOf]pin  // that were read: a pipe gives one only once, and nobody types it for every volume
+	refused map[string]bool // tokens, as identity tells them, whose PIN was wrong
+	kept    map[pinOf]pin   // that were read: a pipe gives one only once, and nobody types it for every volume
 	// Unseen is set where nobody has seen to it that the right token is in, as in a boot. Then
 	// a PIN goes only to a token that shows a key which the definition names by its
 	// fingerprint, or, where the definition has the token made, to one that is part of the
@@ -31,7 +31,7 @@ type Sealer struct {
 // NewSealer returns one that takes the module and the PIN of a token on a disk from the
 // definition with the same URI; from, where it is set, is the source of every PIN. source reads key sources; it asks with the prompt.
 func NewSealer(known []definitions.Key, from string, source func(ctx context.Context, source, prompt string) (*secret.Buffer, error)) *Sealer {
-	return &Sealer{known: known, pin: from, secret: source, refused: map[pinOf]bool{}, kept: map[pinOf]pin{}}
+	return &Sealer{known: known, pin: from, secret: source, refused: map[string]bool{}, kept: map[pinOf]pin{}}
 }
 
 // Kind returns "pkcs11".
@@ -231,7 +231,7 @@ func (s *Sealer) login(ctx context.Context, c *card, where place, key definition
 	if s.Unseen && !c.terms.named && !c.terms.fixed {
 		return where.fail(ErrUnnamed, "and it would be given the PIN")
 	}
-	if s.refused[pinOf{uri: where.uri, sum: sum}] {
+	if s.refused[c.identity()] {
 		return where.fail(ErrPIN, "it was refused before")
 	}
 	// Asked first, so that nobody types what would not be used.
@@ -243,7 +243,7 @@ func (s *Sealer) login(ctx context.Context, c *card, where place, key definition
 		from = s.pin
 	}
 	if from == "" && c.hasPINPad() {
-		return s.noted(where, sum, c.login(what, nil))
+		return s.noted(c, c.login(what, nil))
 	}
 	given, err := s.readPIN(ctx, where, from, sum)
 	if err != nil {
@@ -252,11 +252,11 @@ func (s *Sealer) login(ctx context.Context, c *card, where place, key definition
 	if err := c.tries().allow(where, given.typed); err != nil {
 		return err
 	}
-	return s.noted(where, sum, c.login(what, given.text.Bytes()))
+	return s.noted(c, c.login(what, given.text.Bytes()))
 }
 
 // noted remembers that a token has refused its PIN.
-func (s *Sealer) noted(where place, sum string, err error) error {
-	s.refused[pinOf{uri: where.uri, sum: sum}] = err != nil
+func (s *Sealer) noted(c *card, err error) error {
+	s.refused[c.identity()] = err != nil
 	return err
 }

@@ -34,6 +34,8 @@ type Sealer struct {
 	// ReadPIN returns what a key source holds; fresh says that it is the PIN of a key in
 	// the making. The same source is asked for more than once.
 	ReadPIN func(ctx context.Context, source string, fresh bool) (*secret.Buffer, error)
+	// Refused are the PINs that the TPM has refused; nil: nobody keeps them.
+	Refused *Refusals
 }
 
 // Kind returns "tpm2".
@@ -185,12 +187,18 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*s
 		return nil, err
 	}
 	defer pin.Wipe()
+	if s.Refused.has(pin) {
+		return nil, fmt.Errorf("%w: the TPM refused it before, and it is not offered again", ErrPIN)
+	}
 	tpm, err := s.open()
 	if err != nil {
 		return nil, err
 	}
 	defer tpm.Close()
 	plain, err := tpm.Unseal(token, pinBytes(pin))
+	if errors.Is(err, ErrPIN) {
+		err = errors.Join(err, s.Refused.add(pin))
+	}
 	if err != nil {
 		return nil, err
 	}
