@@ -17,11 +17,15 @@ func TestParseKeySource(t *testing.T) {
 			t.Errorf("%q is %q, %q, %v", c.text, kind, where, err)
 		}
 	}
-	const form = `must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask", not `
+	const (
+		form       = `must be "file:PATH", "credential:NAME", "fd:N", "socket:PATH" or "ask"; a secret itself does not belong there`
+		path       = `must have an absolute path without ".."`
+		descriptor = "has what is no file descriptor"
+		credential = "has what is no name of a credential"
+	)
 	for text, want := range map[string]string{
-		"": form + `""`, ":": form + `":"`, "FILE:/k": form + `"FILE:/k"`, "file": `must be an absolute path, not ""`, "file:": `must be an absolute path, not ""`,
-		"fd:": `has "", which is no file descriptor`, "fd:03": `has "03", which is no file descriptor`, "fd:+3": `has "+3", which is no file descriptor`,
-		"credential:..": `has "..", which is no name of a credential`, "credential:a\n": `has "a\n", which is no name of a credential`,
+		"": form, ":": form, "FILE:/k": form, "1234": form, "file": path, "file:": path, "file:1234": path, "socket:/a/../b": path,
+		"fd:": descriptor, "fd:03": descriptor, "fd:+3": descriptor, "credential:..": credential, "credential:a\n": credential,
 	} {
 		if kind, where, err := ParseKeySource(text); err == nil || err.Error() != want {
 			t.Errorf("%q was taken for %q, %q: %v", text, kind, where, err)

@@ -48,7 +48,7 @@ func TestSourceErrors(t *testing.T) {
 	for source, want := range map[string]string{
 		"credential:vendor": "the service manager has passed none", "file:/nonexistent": "open /nonexistent: no such file or directory",
 		"fd:987654": "file descriptor 987654: bad file descriptor", "socket:/run/s": "connect: no such file or directory",
-		"ask": `key source "ask": there is no terminal to ask on`, "vendor": `or "ask", not "vendor"`,
+		"ask": `key source "ask": there is no terminal to ask on`, "vendor": `or "ask"; a secret itself does not belong there`,
 	} {
 		if _, err := Source(t.Context(), source); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, not %q", source, err, want)
