@@ -55,9 +55,11 @@ func (o *overlay) shrink(ctx context.Context, size disk.Bytes) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	// resize2fs counts in sectors of 512 bytes when told "s".
+	// resize2fs counts in sectors of 512 bytes when told "s". Without "-f" it refuses what
+	// it believes too small, which of blocks of 1 KiB is often all but the present size; here
+	// it may try, and e2fsck says whether it went well.
 	resize := command{
-		name: "resize2fs", args: []string{given(0), strconv.FormatInt(int64(size/512), 10) + "s"}, files: []*os.File{o.file}, overlay: o,
+		name: "resize2fs", args: []string{"-f", given(0), strconv.FormatInt(int64(size/512), 10) + "s"}, files: []*os.File{o.file}, overlay: o,
 	}
 	if err := run(ctx, resize); err != nil {
 		return err
