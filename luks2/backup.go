@@ -74,6 +74,7 @@ func (h *Header) RestoreTo(d Device, from io.ReaderAt, now *Header, rnd io.Reade
 	if now == nil {
 		now = &Header{HeaderSize: h.HeaderSize, salts: h.salts, SequenceID: h.newestOn(d)}
 		now.meta.config.keyslotsSize = h.meta.config.keyslotsSize
+		now.seen = h.wholeOn(d)
 	}
 	if h.HeaderSize != now.HeaderSize || h.keyslotsArea() != now.keyslotsArea() {
 		return fmt.Errorf("the backup's header takes %d bytes and its keyslots %d, on the volume it is %d and %d",
@@ -83,11 +84,21 @@ func (h *Header) RestoreTo(d Device, from io.ReaderAt, now *Header, rnd io.Reade
 		return err
 	}
 	h.SequenceID = max(h.SequenceID, now.SequenceID)
-	h.salts, h.weak = now.salts, now.weak
+	h.salts, h.weak, h.seen = now.salts, now.weak, now.seen
 	if err := h.Commit(d); err != nil {
 		return err
 	}
 	return h.overwriteFormer(d, now, rnd)
+}
+
+// wholeOn returns the checksums of the copies on d that are whole, whatever they say.
+func (h *Header) wholeOn(d Device) (sums []copySum) {
+	for which := range magics {
+		if image, problem, err := h.copyOn(d, which); problem == "" && err == nil {
+			sums = append(sums, checksumOf(image))
+		}
+	}
+	return sums
 }
 
 // restoreKeyslots decides where each keyslot goes, writes those that are not there

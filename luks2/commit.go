@@ -3,6 +3,7 @@ package luks2
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 )
@@ -23,8 +24,8 @@ import (
 // never comes back. A header that was never on the device has no state before: until
 // the first sync a power cut leaves no valid header.
 //
-// It fails with ErrChanged where the device has a newer header with the same UUID.
-// After any other failure Commit may be called again.
+// It fails with ErrChanged where the device has a header that this one was not made from;
+// see Unchanged. After any other failure Commit may be called again.
 func (h *Header) Commit(d Device) error {
 	if err := h.committable(d); err != nil {
 		return err
@@ -40,6 +41,7 @@ func (h *Header) Commit(d Device) error {
 		}
 	}
 	h.recovered, h.weak, h.hotOnDisk = "", 0, hot
+	h.seen = h.seen[len(h.seen)-2:]
 	for i := range h.removed {
 		h.removed[i].committed = true
 	}
@@ -66,18 +68,51 @@ func (h *Header) committable(d Device) error {
 	if h.SequenceID == math.MaxUint64 {
 		return fmt.Errorf("the sequence id of the header cannot grow any more")
 	}
-	if newer := h.newestOn(d); !h.fresh && newer > h.SequenceID {
-		return fmt.Errorf("%w: sequence id %d there, %d here", ErrChanged, newer, h.SequenceID)
+	return h.Unchanged(d)
+}
+
+// copySum is the checksum of a copy, over its salt too: no two that were written have the same.
+type copySum [ChecksumEnd - ChecksumOffset]byte
+
+// checksumOf returns the one that a copy says it has.
+func checksumOf(image []byte) (sum copySum) {
+	copy(sum[:], image[ChecksumOffset:])
+	return sum
+}
+
+// Unchanged fails with ErrChanged where d has a whole copy of a header that is not of
+// those that h was read from or written as: somebody else has committed meanwhile, and
+// what h says of keyslots and data is not true any more. What it finds holds for as long
+// as nobody can write a header: under cryptsetup's lock of the device.
+func (h *Header) Unchanged(d io.ReaderAt) error {
+	if h.fresh {
+		return nil
+	}
+	for which := range magics {
+		image, problem, err := h.copyOn(d, which)
+		if problem != "" || err != nil || slices.Contains(h.seen, checksumOf(image)) {
+			continue
+		}
+		return fmt.Errorf("%w: sequence id %d there, %d here", ErrChanged, binary.BigEndian.Uint64(image[sequenceOffset:]), h.SequenceID)
 	}
 	return nil
+}
+
+// copyOn reads a copy from d. One whose checksum is not right is a problem.
+func (h *Header) copyOn(d io.ReaderAt, which int) (image []byte, problem string, err error) {
+	image, problem, err = readImage(d, 2*h.HeaderSize, which, int64(which)*h.HeaderSize)
+	if problem == "" && err == nil && !checkSum(image) {
+		problem = "the checksum does not match"
+	}
+	return image, problem, err
 }
 
 // newestOn returns the highest sequence id of this volume's copies on d whose
 // checksum is right, or 0.
 func (h *Header) newestOn(d Device) (newest uint64) {
 	for which := range magics {
-		image, problem, err := readImage(d, 2*h.HeaderSize, which, int64(which)*h.HeaderSize)
-		if problem != "" || err != nil || !checkSum(image) {
+		image, problem, err := h.copyOn(d, which)
+		if problem != "" || err != nil {
 			continue
 		}
 		if cstring(image[uuidOffset:], uuidLength) == h.UUID {
@@ -91,8 +126,8 @@ func (h *Header) newestOn(d Device) (newest uint64) {
 // a mixture that reads as valid.
 func (h *Header) writeCopy(d Device, which int) error {
 	image, at := h.image(which), int64(which)*h.HeaderSize
-	var sum [ChecksumEnd - ChecksumOffset]byte
-	copy(sum[:], image[ChecksumOffset:])
+	sum := checksumOf(image)
+	h.seen = append(h.seen, sum)
 	clear(image[ChecksumOffset:ChecksumEnd])
 	if _, err := d.WriteAt(image[:binarySize], at); err != nil {
 		return err

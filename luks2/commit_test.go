@@ -302,6 +302,22 @@ func TestSomebodyElseCommitted(t *testing.T) {
 	}
 }
 
+// Two programs that began with the same header: the second to commit finds a sequence id
+// no higher than its own, as after cryptsetup restored a backup, and another content.
+func TestSomebodyElseCommittedTheSameNumber(t *testing.T) {
+	m := volume(t)
+	h, err := m.read()
+	check(t, err)
+	other, err := m.read()
+	check(t, err)
+	check(t, other.SetLabel("theirs", ""))
+	other.SequenceID -= 1 // and Commit makes it that of h
+	check(t, other.Commit(m))
+	r := &recorder{memory: m}
+	wants(t, h.Commit(r), "the header on disk changed meanwhile: sequence id 2 there, 2 here")
+	equal(t, "writes", len(r.log), 0)
+}
+
 func TestRemovedAreaIsNotReusedTooEarly(t *testing.T) {
 	m := volume(t)
 	h, err := m.read()

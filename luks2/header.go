@@ -39,6 +39,7 @@ type Header struct {
 	hotOnDisk     bool          // a header on disk may list a hot zone
 	patience      time.Duration // for all keyslots and digests; 0: the usual one
 	spent         time.Duration // of it
+	seen          []copySum     // of the copies that were read, and written since
 }
 
 // FormatOptions say what a fresh header is like.

@@ -51,6 +51,10 @@ func (c candidate) String() string {
 // choose takes the better of two copies.
 func choose(primary, secondary candidate) (*Header, error) {
 	first, second := primary.header, secondary.header
+	if first != nil && second != nil {
+		first.seen = append(first.seen, second.seen...)
+		second.seen = first.seen
+	}
 	switch {
 	case first == nil && second == nil:
 		return nil, refuse(primary, secondary)
@@ -153,6 +157,7 @@ func parseCopy(image []byte, which int, offset, size int64) (*Header, error) {
 		return nil, fmt.Errorf("the header changes while it is read")
 	}
 	copy(h.salts[which][:], image[saltOffset:])
+	h.seen = []copySum{checksumOf(image)}
 	return h, h.parseJSON(image[binarySize:], size)
 }
 

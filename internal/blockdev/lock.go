@@ -64,14 +64,14 @@ func flock(file *os.File, how int) error {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return fmt.Errorf("lock %s: %w", file.Name(), err)
 		case time.Now().After(end):
-			return fmt.Errorf("%s is locked by %s; try again when that has finished", file.Name(), lockHolder(file))
+			return fmt.Errorf("%s is locked by %s; try again when that has finished", file.Name(), LockHolder(file))
 		}
 	}
 }
 
-// lockHolder names the processes that hold a flock on file, as /proc/locks tells.
+// LockHolder names the processes that hold a flock on file, by /proc/locks.
 // A lock taken in another PID namespace shows no process there.
-func lockHolder(file *os.File) string {
+func LockHolder(file *os.File) string {
 	const unknown = "another program (udev, a partitioning tool, or another sealpart)"
 	var stat unix.Stat_t
 	locks, err := os.ReadFile("/proc/locks")

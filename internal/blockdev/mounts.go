@@ -27,7 +27,7 @@ func mountPoints() (map[string][]string, error) {
 		}
 		where := unescape(own[4])
 		points[own[2]] = append(points[own[2]], where)
-		if number := nodeNumber(unescape(source[1])); number != "" && number != own[2] {
+		if number := NumberAt(unescape(source[1])); number != "" && number != own[2] {
 			points[number] = append(points[number], where)
 		}
 	}
@@ -50,15 +50,15 @@ func swapAreas() (map[string][]string, error) {
 			continue // the heading, or a swap file: its file system is mounted
 		}
 		node := unescape(fields[0])
-		if number := nodeNumber(node); number != "" {
+		if number := NumberAt(node); number != "" {
 			areas[number] = append(areas[number], node)
 		}
 	}
 	return areas, nil
 }
 
-// nodeNumber returns the number of the block device at path, "" if there is none.
-func nodeNumber(path string) string {
+// NumberAt returns the number of the block device at path, "8:2", "" if there is none.
+func NumberAt(path string) string {
 	var stat unix.Stat_t
 	if !strings.HasPrefix(path, "/") || unix.Stat(path, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return ""

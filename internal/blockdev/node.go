@@ -46,6 +46,44 @@ func (f *File) NodeOf(e disk.Extent) (Node, error) {
 	}, err
 }
 
+// NumberOf returns the number of the block device that NodeOf finds for e, "" in an image
+// file.
+func (f *File) NumberOf(e disk.Extent) (string, error) {
+	if !f.block {
+		return "", nil
+	}
+	node, err := f.NodeOf(e)
+	return node.Device, err
+}
+
+// Part is a disk, or a partition on it, as the kernel knows it.
+type Part struct {
+	Number string // of the device, "8:2"
+	Path   string // where its node should be
+	Extent disk.Extent
+}
+
+// Device returns the number as mknod(2) takes it.
+func (p Part) Device() uint64 {
+	var major, minor uint32
+	_, _ = fmt.Sscanf(p.Number, "%d:%d", &major, &minor) // the kernel wrote it
+	return unix.Mkdev(major, minor)
+}
+
+// Parts lists the block device itself and the partitions that the kernel knows on it;
+// nothing for an image file.
+func (f *File) Parts() ([]Part, error) {
+	if !f.block {
+		return nil, nil
+	}
+	found, err := f.parts()
+	var parts []Part
+	for _, p := range found {
+		parts = append(parts, Part{p.number, nodePath(p.sysfs), p.extent})
+	}
+	return parts, err
+}
+
 // nodePath returns the node of what sysfs shows. The kernel writes a "/" of a device's
 // name as "!" there (cciss!c0d0).
 func nodePath(sysfs string) string {

@@ -64,6 +64,17 @@ func (s *Section) Zero(e disk.Extent) error {
 	return Zero(s.Device, disk.Extent{Offset: e.Offset + s.extent.Offset, Size: e.Size})
 }
 
+// Number returns the number of the block device that the part is to the kernel, "8:2"; ""
+// for a part of an image file, or of something that is only in memory.
+func (s *Section) Number() (string, error) {
+	if dev, ok := s.Device.(interface {
+		NumberOf(disk.Extent) (string, error)
+	}); ok {
+		return dev.NumberOf(s.extent)
+	}
+	return "", nil
+}
+
 // zeroer is a device that has means of its own to make bytes read as zero.
 type zeroer interface{ Zero(e disk.Extent) error }
 
