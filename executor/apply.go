@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
@@ -48,11 +49,12 @@ type run struct {
 	plan     *planner.Plan
 	snapshot disk.Snapshot
 	pipeline *pipeline
-	volumes  map[int]*volume   // by partition number
-	resumed  map[int]dataKeys  // of conversions that are gone on with
-	derived  map[int]uuid.UUID // UUIDs that come from root hashes
-	left     map[int]bool      // partitions that stay as they are
-	mounting sync.Mutex        // one file system at a time is mounted for backups
+	volumes  map[int]*volume        // by partition number
+	resumed  map[int]dataKeys       // of conversions that are gone on with
+	derived  map[int]uuid.UUID      // UUIDs that come from root hashes
+	left     map[int]bool           // partitions that stay as they are
+	held     map[string]*claim.Lock // of volumes that are re-encrypted, by UUID
+	mounting sync.Mutex             // one file system at a time is mounted for backups
 }
 
 // Apply makes the disk what the plan says. It refuses a plan for another state of
@@ -72,7 +74,8 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	}
 	x := newRun(env, dev, plan, snapshot)
 	defer x.wipe()
-	return x.derived, asInterrupted(ctx, x.phases(ctx))
+	err = asInterrupted(ctx, x.phases(ctx))
+	return x.derived, errors.Join(err, x.letGo())
 }
 
 // newRun returns a run that has done nothing yet.
@@ -80,7 +83,7 @@ func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *ru
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	return &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: pipelineFor(dev, env.Workers),
-		volumes: map[int]*volume{}, resumed: map[int]dataKeys{}, derived: map[int]uuid.UUID{}, left: map[int]bool{},
+		volumes: map[int]*volume{}, resumed: map[int]dataKeys{}, derived: map[int]uuid.UUID{}, left: map[int]bool{}, held: map[string]*claim.Lock{},
 	}
 }
 
@@ -102,6 +105,9 @@ func (x *run) phases(ctx context.Context) error {
 		return err
 	}
 	if err := x.checkTable(); err != nil {
+		return err
+	}
+	if err := x.each(ctx, x.holdVolume); err != nil {
 		return err
 	}
 	if err := x.keys(ctx); err != nil && slices.ContainsFunc(x.plan.Actions, unguarded) {

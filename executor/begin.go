@@ -45,6 +45,9 @@ func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
 	c := newConversion(x.env, x.pipeline, part, a)
 	c.keys = x.resumed[a.Number]
 	c.finishing = func() { x.backupAhead(a, c.header, c.home) }
+	if dev, ok := x.dev.(onMachine); ok {
+		c.image = !dev.IsBlockDevice()
+	}
 	if dev, ok := x.dev.(mountable); ok {
 		c.node = func() (blockdev.Node, error) {
 			node, err := dev.NodeOf(a.Extent)

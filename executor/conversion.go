@@ -32,6 +32,8 @@ type conversion struct {
 	used     inUse // which bytes of the data matter
 	// finishing is called with the finished header in memory, before it is committed.
 	finishing func()
+	// image says that the disk is an image file, which other programs wait for.
+	image bool
 	// node says where the kernel finds part, nil where it does not know the disk.
 	node func() (blockdev.Node, error)
 }
@@ -184,7 +186,7 @@ func (c *conversion) pause() error {
 	if err := c.header.MarkDone(); err != nil {
 		return err
 	}
-	return c.header.Commit(c.home)
+	return c.commit()
 }
 
 // markHot commits that z is being rewritten, and the zone before it done. A power
@@ -202,13 +204,16 @@ func (c *conversion) markHot(ctx context.Context, z step) error {
 			return err
 		}
 	}
-	if err := c.way.keep(ctx, z.zone, hot); err != nil {
-		return err
-	}
-	if err := c.header.MarkHot(int64(z.start), int64(z.length)); err != nil {
-		return err
-	}
-	if err := c.header.Commit(c.home); err != nil {
+	err := changing(c.header, c.home, func() error {
+		if err := c.way.keep(ctx, z.zone, hot); err != nil {
+			return err
+		}
+		if err := c.header.MarkHot(int64(z.start), int64(z.length)); err != nil {
+			return err
+		}
+		return c.header.Commit(c.home)
+	})
+	if err != nil {
 		return fmt.Errorf("commit the hot zone at %d: %w", z.start, err)
 	}
 	c.report(Committed, "hot zone", 0)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"
@@ -66,7 +67,7 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 	return c.convert(ctx, v.keys())
 }
 
-// settle makes file the place of the header.
+// settle makes file the place of the header, and locks it with an image file.
 func (c *conversion) settle(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -76,8 +77,17 @@ func (c *conversion) settle(file *os.File) error {
 		return fmt.Errorf("header file %s is no regular file", file.Name())
 	}
 	c.home, c.homeSize = file, disk.Bytes(info.Size())
-	return nil
+	if !c.image {
+		return nil
+	}
+	c.home = lockedFile{file}
+	_, err = claim.HeaderFile(file, claim.Write) // closing the file gives it back
+	return err
 }
+
+// lockedFile is a header file that is locked for as long as it is open. Where the data is
+// in an image file nothing else keeps cryptsetup from it: see hold.
+type lockedFile struct{ *os.File }
 
 // checkUntouched decides whether a header file that is there already, while the
 // partition looks plain, is ours from a run that was cut short: of the same volume,

@@ -125,8 +125,8 @@ func (x *run) enroll(a planner.Enroll, v *volume) error {
 		return err
 	}
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
-	x.backupAhead(a, v.header, v.over)
-	if err := v.commitKeys(part, x.env.Random); err != nil {
+	ahead := func() { x.backupAhead(a, v.header, v.over) }
+	if err := v.commitKeys(part, x.env.Random, ahead); err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "header"})
@@ -143,13 +143,18 @@ func (x *run) enroll(a planner.Enroll, v *volume) error {
 //   - afterwards: the new header, and what the dropped keyslots held, wiped in part.
 //     Their salts are gone with the old header, so that nobody can open them.
 //
-// So the next run finds the work done, or not begun.
-func (v *volume) commitKeys(part blockdev.Device, random io.Reader) error {
-	if err := v.over.flush(); err != nil {
-		return fmt.Errorf("write the new keyslots: %w", err)
-	}
-	if err := v.header.Commit(part); err != nil {
-		return err
-	}
-	return v.header.WipeRemoved(part, random)
+// So the next run finds the work done, or not begun. Where somebody else has changed the
+// header since it was read, nothing is written: the places that were free then may hold
+// their keys. ahead is called when nobody can do that any more.
+func (v *volume) commitKeys(home luks2.Device, random io.Reader, ahead func()) error {
+	return changing(v.header, home, func() error {
+		ahead()
+		if err := v.over.flush(); err != nil {
+			return fmt.Errorf("write the new keyslots: %w", err)
+		}
+		if err := v.header.Commit(home); err != nil {
+			return err
+		}
+		return v.header.WipeRemoved(home, random)
+	})
 }

@@ -20,17 +20,20 @@ func (c *conversion) finish(key *secret.Buffer) error {
 	if err := c.finishHeader(key); err != nil {
 		return err
 	}
-	c.finishing()
 	// A power cut in here leaves either the hot header, whose zone is redone, or
 	// the finished one with the plain copy still there. The volume's segment then
 	// ends before the copy, so that nobody can grow a file system over it, and the
 	// token tells the next run to wipe it.
-	if err := c.header.Commit(c.home); err != nil {
+	err := changing(c.header, c.home, func() error {
+		c.finishing()
+		if err := c.header.Commit(c.home); err != nil {
+			return err
+		}
+		c.report(Committed, "finished", c.action.DataSize)
+		return c.header.WipeRemoved(c.home, c.env.Random)
+	})
+	if err != nil {
 		return fmt.Errorf("commit the finished header: %w", err)
-	}
-	c.report(Committed, "finished", c.action.DataSize)
-	if err := c.header.WipeRemoved(c.home, c.env.Random); err != nil {
-		return err
 	}
 	if err := c.wipeLeftover(key); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -26,14 +27,16 @@ func (e *headerError) Hint() string { return e.hint }
 // cryptsetup luksHeaderBackup. A volume whose conversion is not finished is refused:
 // such a backup could never be restored.
 func BackupHeader(part blockdev.Device, w io.Writer) error {
-	header, err := luks2.Read(part, int64(part.Size()))
-	if err != nil {
-		return err
-	}
-	if err := settled(header); err != nil {
-		return fmt.Errorf("back up the header: %w", err)
-	}
-	return header.Backup(part, w)
+	return Locked(part, claim.Read, func() error {
+		header, err := luks2.Read(part, int64(part.Size()))
+		if err != nil {
+			return err
+		}
+		if err := settled(header); err != nil {
+			return fmt.Errorf("back up the header: %w", err)
+		}
+		return header.Backup(part, w)
+	})
 }
 
 // RestoreHeader puts a backup of size bytes back. It refuses, with nothing written, a
@@ -54,6 +57,16 @@ func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64
 	if err != nil {
 		return nil, fmt.Errorf("the backup: %w", err)
 	}
+	var returning []Returning
+	err = Locked(part, claim.Write, func() (err error) {
+		returning, err = restoreHeader(env, part, header, backup, force)
+		return err
+	})
+	return returning, err
+}
+
+// restoreHeader puts back a header that was read from a backup.
+func restoreHeader(env Env, part blockdev.Device, header *luks2.Header, backup io.ReaderAt, force bool) ([]Returning, error) {
 	now, err := luks2.Read(part, int64(part.Size()))
 	switch {
 	case errors.Is(err, luks2.ErrNotLUKS2), errors.Is(err, luks2.ErrDamaged):

@@ -45,7 +45,7 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 	if err := v.noteAbsent(change.Add); err != nil {
 		return nil, err
 	}
-	return added, v.commitKeys(part, env.Random)
+	return added, v.commitKeys(part, env.Random, func() {})
 }
 
 // checkNew refuses a key in the place of another that is the same secret: then nothing

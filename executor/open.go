@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/dm"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -20,16 +21,45 @@ import (
 // path of its node. Where the kernel finds part is what on says. A volume in conversion
 // becomes a device of several targets; one whose conversion stopped in the middle of a
 // hot zone is refused. Nothing is written.
+//
+// Where a conversion is pending nobody goes on with it meanwhile, and what the header says
+// is what it says still when the device is made: who would begin to rewrite the data
+// changes it first.
 func Open(ctx context.Context, env Env, name string, part blockdev.Device, on blockdev.Node) (string, error) {
-	header, err := luks2.Read(part, int64(part.Size()))
+	header, done, err := readToOpen(part)
 	if err != nil {
 		return "", err
 	}
-	v := opening{header: header, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}}
+	defer done()
+	v := opening{header: header, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}, shared: true}
 	v.unlock = func(ctx context.Context, what luks2.Holds) (*secret.Buffer, error) {
 		return unlock(ctx, env, header, part, what)
 	}
 	return v.open(ctx, name)
+}
+
+// readToOpen reads the header of a volume. One in conversion is kept from whoever would go
+// on with that, until done is called.
+func readToOpen(part blockdev.Device) (header *luks2.Header, done func(), err error) {
+	read := func() error {
+		header, err = luks2.Read(part, int64(part.Size()))
+		return err
+	}
+	if err := Locked(part, claim.Read, read); err != nil {
+		return nil, nil, err
+	}
+	pending := slices.ContainsFunc(header.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
+	if number, err := numberOf(part); !pending || err != nil || number == "" {
+		return header, func() {}, err
+	}
+	lock, err := claim.Reencryption(header.UUID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := Locked(part, claim.Read, read); err != nil { // as whoever had it left it
+		return nil, nil, errors.Join(err, lock.Release())
+	}
+	return header, func() { _ = lock.Release() }, nil
 }
 
 // volumePrefix begins the UUIDs of devices that are opened volumes, in cryptsetup's
@@ -61,6 +91,7 @@ type opening struct {
 	unlock func(context.Context, luks2.Holds) (*secret.Buffer, error)
 	plain  map[luks2.Holds]*secret.Buffer
 	keys   map[luks2.Holds]*dm.Key
+	shared bool // others may change the header until the device is there
 }
 
 // open makes the device.
@@ -73,7 +104,7 @@ func (v *opening) open(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	device, err := dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
+	device, err := v.create(name, targets)
 	var table *dm.TableError
 	if errors.As(err, &table) && planner.UnderSecureKey(v.header.Cipher()) {
 		err = &cipherError{v.header.Cipher(), err}
@@ -100,6 +131,25 @@ func (v *opening) verified(ctx context.Context) (*luks2.Activation, error) {
 	}
 	_, err = a.Verify(ctx, v.plain[luks2.HoldsPrevious].Bytes(), v.plain[luks2.HoldsFinal].Bytes())
 	return a, err
+}
+
+// create makes the device, if the header is still what its table was made of.
+func (v *opening) create(name string, targets []dm.Target) (device string, err error) {
+	create := func() error {
+		device, err = dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
+		return err
+	}
+	if !v.shared {
+		err = create()
+		return device, err
+	}
+	err = Locked(v.part, claim.Read, func() error {
+		if err := v.header.Unchanged(v.part); err != nil {
+			return &overtakenError{err}
+		}
+		return create()
+	})
+	return device, err
 }
 
 // targets returns the table: a target for each segment, one behind the other.

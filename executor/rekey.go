@@ -105,13 +105,7 @@ func (c *conversion) existingKey(ctx context.Context, what luks2.Holds) (*secret
 //     That comes before the first zone, whose record may lie in their place.
 func (c *conversion) beginRekey(ctx context.Context, v *volume) error {
 	c.header = v.header
-	if err := v.over.flush(); err != nil {
-		return fmt.Errorf("write the new keyslots: %w", err)
-	}
-	if err := c.header.Commit(c.home); err != nil {
-		return err
-	}
-	if err := c.header.WipeRemoved(c.home, c.env.Random); err != nil {
+	if err := v.commitKeys(c.home, c.env.Random, func() {}); err != nil {
 		return err
 	}
 	c.report(Committed, "header", 0)

@@ -43,5 +43,5 @@ func (c *conversion) protect(pending *luks2.Reencryption, keys dataKeys) error {
 	if err := c.header.Protect(options, old, keys.new.Bytes()); err != nil {
 		return err
 	}
-	return c.header.Commit(c.home)
+	return c.commit()
 }

@@ -72,7 +72,7 @@ func (c *conversion) wipeLeftover(key *secret.Buffer) error {
 	if err := c.header.SetDynamicSize(); err != nil {
 		return err
 	}
-	if err := c.header.Commit(c.home); err != nil {
+	if err := c.commit(); err != nil {
 		return fmt.Errorf("commit the finished header: %w", err)
 	}
 	return nil

@@ -194,9 +194,13 @@ func nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, pla
 }
 
 // execute applies a plan and tells how it goes.
-func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
+func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
+	onto, err := claimed(dev, plan)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, onto.claim.Close()) }()
 	env := flags.keyFlags.env(w.definitions)
-	var err error
 	if env.Epoch, err = sourceDateEpoch(); err != nil {
 		return err
 	}
@@ -205,7 +209,6 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 	if flags.boot {
 		env.TempDir = bootTempDir
 	}
-	onto := &target{File: dev}
 	derived, err := executor.Apply(ctx, onto, plan, env)
 	progress.finish()
 	if err != nil && onto.changed.Load() {

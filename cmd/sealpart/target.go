@@ -1,17 +1,38 @@
 package main
 
 import (
+	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // target is an open disk or image as the executor needs it.
 type target struct {
 	*blockdev.File
 	changed atomic.Bool // something was written, or tried to be
+	claim   *claim.Nodes
+	plan    *planner.Plan
+}
+
+// claimed takes what a plan rewrites for us alone, and looks once more who uses it: there
+// was time since the plan was made.
+func claimed(dev *blockdev.File, plan *planner.Plan) (*target, error) {
+	nodes, err := claim.Take(dev, plan.Rewrites())
+	if err == nil {
+		err = checkHolders(dev, plan)
+	} else if inUse := checkHolders(dev, plan); inUse != nil {
+		err = inUse // which says who
+	}
+	if err != nil && nodes != nil {
+		err = errors.Join(err, nodes.Close())
+	}
+	return &target{File: dev, claim: nodes, plan: plan}, err
 }
 
 // WriteAt writes.
@@ -31,5 +52,34 @@ func (t *target) TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) e
 	if !t.IsBlockDevice() {
 		return nil
 	}
-	return gpt.TellKernel(t.Fd(), before, after, sectorSize)
+	stay := func(e disk.Extent) bool {
+		return slices.ContainsFunc(after, func(a disk.Entry) bool { return a.Offset == e.Offset })
+	}
+	return t.claim.Follow(stay, converted(t.plan), func() error { return gpt.TellKernel(t.Fd(), before, after, sectorSize) })
+}
+
+// converted returns the places of the partitions whose data is still rewritten when the
+// table is there.
+func converted(plan *planner.Plan) (extents []disk.Extent) {
+	for _, a := range plan.Actions {
+		if r, ok := a.(planner.Reencrypt); ok {
+			extents = append(extents, r.Extent)
+		}
+	}
+	return extents
+}
+
+// NodeOf finds a part for the kernel to use, and lets it have that until it is released.
+func (t *target) NodeOf(e disk.Extent) (blockdev.Node, error) {
+	node, err := t.File.NodeOf(e)
+	if err != nil || !t.IsBlockDevice() {
+		return node, err
+	}
+	back, err := t.claim.Lend(node.Device)
+	if err != nil {
+		return node, errors.Join(err, node.Release())
+	}
+	release := node.Release
+	node.Release = func() error { return errors.Join(release(), back()) }
+	return node, nil
 }

@@ -31,10 +31,10 @@ type Nodes struct {
 // what is cached of the whole disk.
 func Take(dev *blockdev.File, extents []disk.Extent) (*Nodes, error) {
 	n := &Nodes{dev: dev, held: map[string]*os.File{}}
-	if err := n.Add(extents); err != nil {
+	if err := errors.Join(n.Add(extents), dev.Forget()); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	return n, dev.Forget()
+	return n, nil
 }
 
 // Add takes what is not held yet of the extents.

@@ -1,0 +1,146 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/claim"
+	"github.com/sealpart/sealpart/luks2"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// Locked calls do under the lock of the header that lies in home, which the programs of
+// libcryptsetup take too: while do reads a header nobody changes it, and while it changes
+// one nobody reads it. What lies in an image file is locked with the image, by who opened
+// it, and what is only in memory is nobody else's.
+func Locked(home io.ReaderAt, mode claim.Mode, do func() error) (err error) {
+	lock, err := lockHeader(home, mode)
+	if err != nil {
+		return err
+	}
+	if lock != nil {
+		defer func() { err = errors.Join(err, lock.Release()) }()
+	}
+	return do()
+}
+
+// lockHeader takes the lock of a header, nil where there is none to take.
+func lockHeader(home io.ReaderAt, mode claim.Mode) (*claim.Lock, error) {
+	if file, ok := home.(*os.File); ok {
+		return claim.HeaderFile(file, mode)
+	}
+	number, err := numberOf(home)
+	if err != nil || number == "" {
+		return nil, err
+	}
+	return claim.Header(number, mode)
+}
+
+// numberOf returns the number of the block device that is the place of a header, "" where
+// it is none.
+func numberOf(home io.ReaderAt) (string, error) {
+	if section, ok := home.(*blockdev.Section); ok {
+		return section.Number()
+	}
+	return "", nil
+}
+
+// changing calls do under the lock for writing, if the header on home is still the one
+// that h was made from. Between reading and changing it keys may have been added by others,
+// and what do would write into free space of then may be theirs now.
+func changing(h *luks2.Header, home luks2.Device, do func() error) error {
+	err := Locked(home, claim.Write, func() error {
+		if err := h.Unchanged(home); err != nil {
+			return err
+		}
+		return do()
+	})
+	if errors.Is(err, luks2.ErrChanged) {
+		return &overtakenError{err}
+	}
+	return err
+}
+
+// overtakenError says that another program changed a header on which we worked.
+type overtakenError struct{ error }
+
+// Unwrap returns what was found.
+func (e *overtakenError) Unwrap() error { return e.error }
+
+// Error says who.
+func (e *overtakenError) Error() string {
+	return "another program changed the header: " + e.error.Error()
+}
+
+// Hint says how to go on.
+func (*overtakenError) Hint() string {
+	return "what it did is as it left it; run again to go on from there"
+}
+
+// commit brings the header in memory to the disk.
+func (c *conversion) commit() error {
+	return changing(c.header, c.home, func() error { return c.header.Commit(c.home) })
+}
+
+// holdVolume takes the lock of a volume that an action re-encrypts, before anything is made
+// of what its header says.
+func (x *run) holdVolume(_ context.Context, action planner.Action) error {
+	a, ok := action.(planner.Reencrypt)
+	if !ok {
+		return nil
+	}
+	if !a.Resume && a.Mode != planner.ModeRekey {
+		return x.hold(a.Encryption.UUID.String())
+	}
+	c, err := x.conversion(a)
+	if err != nil {
+		return err
+	}
+	if a.Room == planner.RoomDetached {
+		file, err := os.Open(a.HeaderPath)
+		if err != nil {
+			return fmt.Errorf("header file: %w", err)
+		}
+		defer file.Close()
+		if err := c.settle(file); err != nil {
+			return err
+		}
+	}
+	header, _, err := c.findHeader()
+	if err != nil {
+		return err
+	}
+	return x.hold(header.UUID)
+}
+
+// hold takes the lock of the volume's re-encryption, by its UUID, and keeps it until the
+// run ends: cryptsetup opens, repairs or continues the volume only under it. It is for
+// block devices. An image file is locked as a whole, and images that are made the same have
+// volumes of the same UUID.
+func (x *run) hold(uuid string) error {
+	dev, ok := x.dev.(onMachine)
+	if !ok || !dev.IsBlockDevice() || x.held[uuid] != nil {
+		return nil
+	}
+	lock, err := claim.Reencryption(uuid)
+	if err == nil {
+		x.held[uuid] = lock
+	}
+	return err
+}
+
+// onMachine is a disk or an image file, not one that is only in memory.
+type onMachine interface{ IsBlockDevice() bool }
+
+// letGo gives back what hold took.
+func (x *run) letGo() error {
+	var err error
+	for _, lock := range x.held {
+		err = errors.Join(err, lock.Release())
+	}
+	return err
+}
