@@ -90,8 +90,8 @@ func TestWindowRefuses(t *testing.T) {
 	for want, err := range map[string]error{
 		"the file system says it has 33554432 bytes, more than the 32505856 of its place": CheckExt(t.Context(), smaller),
 		"has 39845888 bytes, too few for 39845888 at 3145728":                             CheckExt(t.Context(), beyond),
-		"at 0: no ext file system":      CheckExt(t.Context(), Window{Path: w.Path, Size: edge}),
-		"New size smaller than minimum": ShrinkExt(t.Context(), w, 6*disk.MiB),
+		"at 0: no ext file system":                       CheckExt(t.Context(), Window{Path: w.Path, Size: edge}),
+		"No space left on device while trying to resize": ShrinkExt(t.Context(), w, 6*disk.MiB),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, not %q", err, want)
