@@ -1,0 +1,95 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree is where paths begin, and what links do not lead out of.
+type Tree struct {
+	// Root is its path on this machine; "" is this machine's own tree, in which a
+	// relative path begins at the working directory.
+	Root string
+	// Trusted refuses what others can change: the error is an *UntrustedError.
+	Trusted bool
+}
+
+// Open opens the file at path, with flags of open(2) beside O_CLOEXEC; it makes none. With
+// O_NOFOLLOW a link at the end of path is an error (ELOOP). The file has the name path.
+func (t Tree) Open(path string, flags int) (*os.File, error) {
+	at, err := t.find(path, flags&unix.O_NOFOLLOW == 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unix.Close(at) }()
+	if flags&unix.O_NOFOLLOW != 0 && isLink(at) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ELOOP}
+	}
+	return reopen(at, path, flags)
+}
+
+// isLink reports whether an open descriptor (O_PATH) is a symbolic link itself.
+func isLink(fd int) bool {
+	var stat unix.Stat_t
+	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFLNK
+}
+
+// reopen opens what a descriptor stands for, be its name still there or not.
+func reopen(at int, path string, flags int) (*os.File, error) {
+	for {
+		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", at), flags&^unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		return os.NewFile(uintptr(fd), path), nil
+	}
+}
+
+// Parent opens the directory that a new file at path goes into, and returns it with the
+// file's name.
+func (t Tree) Parent(path string) (*os.File, string, error) {
+	name := filepath.Base(path)
+	if name == "." || name == ".." || name == "/" {
+		return nil, "", &fs.PathError{Op: "create", Path: path, Err: unix.EISDIR}
+	}
+	dir, err := t.Open(filepath.Dir(path), os.O_RDONLY|unix.O_DIRECTORY)
+	return dir, name, err
+}
+
+// Stat says what is at path, behind links.
+func (t Tree) Stat(path string) (fs.FileInfo, error) { return t.stat(path, true) }
+
+// Lstat says what is at path, be it a link.
+func (t Tree) Lstat(path string) (fs.FileInfo, error) { return t.stat(path, false) }
+
+func (t Tree) stat(path string, follow bool) (fs.FileInfo, error) {
+	at, err := t.find(path, follow)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(at), path)
+	defer file.Close()
+	return file.Stat()
+}
+
+// ReadLink returns what the link at path says.
+func (t Tree) ReadLink(path string) (string, error) {
+	at, err := t.find(path, false)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = unix.Close(at) }()
+	target, err := readLink(at)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
+	}
+	return target, nil
+}
