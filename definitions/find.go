@@ -31,6 +31,16 @@ func (f found) errorf(format string, args ...any) *Error {
 	return &Error{File: f.path(), Message: fmt.Sprintf(format, args...)}
 }
 
+// failed is an error that the file could not be looked at, with what err says to do.
+func (f found) failed(what string, err error) *Error {
+	e := f.errorf("%s: %v", what, reason(err))
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) {
+		e.Hint = hinter.Hint()
+	}
+	return e
+}
+
 // findFiles lists the *.toml files below dir ("." or a drop-in directory) of all
 // sources by name: the file of the highest source counts, and where that one is a
 // mask there is none. A directory that does not exist holds no files.
@@ -68,7 +78,7 @@ func listNames(s Source, dir string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, found{s, dir}.errorf("cannot list the directory: %v", reason(err))
+		return nil, found{s, dir}.failed("cannot list the directory", err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -88,7 +98,7 @@ func isMask(f found) (bool, error) {
 	info, err := fs.Stat(f.FS, f.name)
 	switch {
 	case err != nil:
-		return false, f.errorf("cannot be read: %v", reason(err))
+		return false, f.failed("cannot be read", err)
 	case !info.Mode().IsRegular():
 		return false, f.errorf("not a regular file")
 	}
@@ -118,13 +128,13 @@ func linksToNull(f found) bool {
 func readFile(f found) (string, error) {
 	opened, err := f.FS.Open(f.name)
 	if err != nil {
-		return "", f.errorf("cannot be read: %v", reason(err))
+		return "", f.failed("cannot be read", err)
 	}
 	defer opened.Close() // nothing was written
 	text, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
 	switch {
 	case err != nil:
-		return "", f.errorf("cannot be read: %v", reason(err))
+		return "", f.failed("cannot be read", err)
 	case len(text) > maxFile:
 		return "", f.errorf("larger than %d bytes: this is no definition", maxFile)
 	}

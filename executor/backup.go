@@ -12,6 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
@@ -47,10 +48,10 @@ func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 	if b.path == "" || b.in != nil && x.isNew(b.in.Number) {
 		return nil
 	}
-	return x.inDirectory(b, true, func(dir string) error {
+	return x.inDirectory(b, true, func(dir *os.File) error {
 		var space unix.Statfs_t
-		if err := unix.Statfs(dir, &space); err != nil {
-			return &os.PathError{Op: "look for room in", Path: dir, Err: err}
+		if err := unix.Fstatfs(int(dir.Fd()), &space); err != nil {
+			return &os.PathError{Op: "look for room in", Path: dir.Name(), Err: err}
 		}
 		if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < b.size {
 			return fmt.Errorf("%s has room for %s, and a backup may take %s", filepath.Dir(b.path), free, b.size)
@@ -58,8 +59,8 @@ func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 		if b.in != nil {
 			return nil // mounted to be looked at only
 		}
-		if err := unix.Access(dir, unix.W_OK); err != nil {
-			return &os.PathError{Op: "write to", Path: dir, Err: err}
+		if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK, 0); err != nil {
+			return &os.PathError{Op: "write to", Path: dir.Name(), Err: err}
 		}
 		return nil
 	})
@@ -70,16 +71,21 @@ func (x *run) isNew(number int) bool {
 	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Old == nil })
 }
 
-// inDirectory calls do with a path to the directory of a backup: of this machine, or of
-// a partition that is mounted for as long as do runs.
-func (x *run) inDirectory(b backup, readOnly bool, do func(dir string) error) (err error) {
+// inDirectory calls do with the directory of a backup: one of this machine that others
+// cannot change, or one of a partition that is mounted for as long as do runs.
+func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("header_backup: %w", err)
 		}
 	}()
 	if b.in == nil {
-		return do(filepath.Dir(b.path))
+		dir, _, err := resolve.Tree{Trusted: true}.Parent(b.path)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		return do(dir)
 	}
 	x.mounting.Lock()
 	defer x.mounting.Unlock()
@@ -136,6 +142,9 @@ func (x *run) backup(_ context.Context, action planner.Action) error {
 // headerHome returns where the header of an action's volume lies.
 func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func(), err error) {
 	if a, ok := action.(planner.Reencrypt); ok && a.Room == planner.RoomDetached {
+		if _, err := (resolve.Tree{Trusted: true}).Stat(a.HeaderPath); err != nil {
+			return nil, nil, err
+		}
 		file, err := blockdev.Open(a.HeaderPath, blockdev.OpenOptions{})
 		if err != nil {
 			return nil, nil, err
@@ -154,7 +163,7 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 // writeBackup writes the file of a backup. A power cut leaves what was there before, or
 // all of the new one.
 func (x *run) writeBackup(b backup, copyHeader func(io.Writer) error) error {
-	return x.inDirectory(b, false, func(dir string) error {
-		return wholefile.Replace(filepath.Join(dir, filepath.Base(b.path)), 0o600, func(file *os.File) error { return copyHeader(file) })
+	return x.inDirectory(b, false, func(dir *os.File) error {
+		return wholefile.ReplaceIn(dir, filepath.Base(b.path), 0o600, func(file *os.File) error { return copyHeader(file) })
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -19,7 +20,7 @@ const minHeaderFile = 16 * disk.MiB
 // detached encrypts a partition whose header is a file, or goes on with that. The
 // file is there, whole and durable, before anything is written to the partition.
 func (c *conversion) detached(ctx context.Context, fresh *volume) error {
-	file, err := os.OpenFile(c.action.HeaderPath, os.O_RDWR, 0)
+	file, err := resolve.Trusted(c.action.HeaderPath, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) && fresh != nil {
 		return c.beginDetached(ctx, fresh)
 	}
@@ -55,7 +56,7 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 	if err := createHeader(c.action.HeaderPath, v.front.bytes, size); err != nil {
 		return fmt.Errorf("header file: %w", err)
 	}
-	file, err := os.OpenFile(c.action.HeaderPath, os.O_RDWR, 0)
+	file, err := resolve.Trusted(c.action.HeaderPath, os.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("header file: %w", err)
 	}

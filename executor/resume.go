@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
@@ -21,7 +22,7 @@ func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, er
 		return dataKeys{}, err
 	}
 	if a.Room == planner.RoomDetached {
-		file, err := os.Open(a.HeaderPath)
+		file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
 		if err != nil {
 			return dataKeys{}, fmt.Errorf("header file: %w", err)
 		}

@@ -109,14 +109,15 @@ func (w *world) applyNew(ctx context.Context, flags *applyFlags, path string, pr
 	if _, _, err := makePlan(&flags.planFlags, "", []string{path}); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o666)
+	file, err := createFile(path, 0o666)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(path))
+			err = errors.Join(err, file.remove())
 		}
+		_ = file.dir.Close()
 	}()
 	if err := errors.Join(file.Truncate(int64(w.options.Size)), file.Close()); err != nil {
 		return err

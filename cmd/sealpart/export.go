@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -42,14 +41,15 @@ func export(ctx context.Context, keys keyFlags, path, part, file string) (err er
 		return err
 	}
 	defer closer.Close()
-	out, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	out, err := createFile(file, 0o600)
 	if err != nil {
 		return err
 	}
+	defer out.dir.Close()
 	buffered := bufio.NewWriterSize(out, 1<<20)
 	err = executor.Export(ctx, keys.env(nil), section, buffered)
 	if err = errors.Join(err, buffered.Flush(), out.Sync(), out.Close()); err != nil {
-		return errors.Join(err, os.Remove(file))
+		return errors.Join(err, out.remove())
 	}
 	return nil
 }

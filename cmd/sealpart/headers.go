@@ -9,6 +9,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // headers looks into the files that definitions name for detached headers. One that
@@ -34,14 +35,14 @@ func headers(defs []definitions.Definition, diskSize disk.Bytes) (map[string]dis
 // headerIn says what one file holds. Only a regular file is opened: to open a pipe
 // or a device may wait, or do something.
 func headerIn(path string, diskSize disk.Bytes) (disk.Content, error) {
-	info, err := os.Stat(path)
+	info, err := resolve.Tree{Trusted: true}.Stat(path)
 	if err != nil {
 		return disk.Content{}, err
 	}
 	if !info.Mode().IsRegular() {
 		return disk.Content{}, fmt.Errorf("%s is no regular file", path)
 	}
-	file, err := os.Open(path)
+	file, err := resolve.Trusted(path, os.O_RDONLY)
 	if err != nil {
 		return disk.Content{}, err
 	}

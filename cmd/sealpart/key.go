@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )
@@ -49,13 +50,23 @@ func (f *newKeyFlags) keys() ([]definitions.Key, error) {
 	case f.key != "":
 		return definitions.Keys("--key", "[encryption]\nkey = [{ "+f.key+" }]\n")
 	case f.definition != "":
-		text, err := os.ReadFile(f.definition)
-		if err != nil {
-			return nil, err
-		}
-		return definitions.Keys(f.definition, string(text))
+		return keysIn(f.definition)
 	}
 	return nil, nil
+}
+
+// keysIn returns the keys of a file that others cannot change.
+func keysIn(path string) ([]definitions.Key, error) {
+	file, err := resolve.Trusted(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	return definitions.Keys(path, string(text))
 }
 
 // keyAddCommand adds keys.

@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/planner"
+	"golang.org/x/sys/unix"
 )
 
 // What apply writes beside the disk, when it is asked to: an fstab, and the content of
@@ -53,16 +56,30 @@ func (w *world) writeFstab(flags *applyFlags, plan *planner.Plan) error {
 		return fmt.Errorf("--generate-fstab: %w", err)
 	}
 	text := "# made by sealpart from the mount_point of its definitions\n" + lines
-	path := filepath.Join(flags.root, flags.fstab)
-	if old, err := os.ReadFile(path); err == nil && string(old) == text {
-		return nil
+	err = flags.createFstab(text)
+	if errors.Is(err, os.ErrExist) {
+		return inTheWayError{"--generate-fstab", filepath.Join(flags.root, flags.fstab)}
 	}
-	err = wholefile.Create(path, 0o644, func(file *os.File) error {
+	return err
+}
+
+// createFstab makes the file, unless it says the same already. Links on the way do not lead
+// out of the tree, and one at its name is in the way.
+func (f *applyFlags) createFstab(text string) error {
+	tree := resolve.Tree{Root: f.root, Trusted: f.root == ""}
+	if old, err := tree.Open(f.fstab, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK); err == nil {
+		defer old.Close()
+		if is, err := io.ReadAll(io.LimitReader(old, int64(len(text)+1))); err == nil && string(is) == text {
+			return nil
+		}
+	}
+	dir, name, err := tree.Parent(f.fstab)
+	if err != nil {
+		return fmt.Errorf("--generate-fstab: %w", err)
+	}
+	defer dir.Close()
+	return wholefile.CreateIn(dir, name, 0o644, func(file *os.File) error {
 		_, err := file.WriteString(text)
 		return err
 	})
-	if errors.Is(err, os.ErrExist) {
-		return inTheWayError{"--generate-fstab", path}
-	}
-	return err
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/google/uuid"
@@ -88,9 +87,13 @@ func formatVerity(ctx context.Context, dataArg, hashArg string, sb verity.Superb
 		return nil, err
 	}
 	defer func() {
-		if created && err != nil {
-			err = errors.Join(err, os.Remove(hashArg))
+		if created == nil {
+			return
 		}
+		if err != nil {
+			err = errors.Join(err, created.remove())
+		}
+		_ = created.dir.Close()
 	}()
 	hashes, err := openHashes(hashArg)
 	if err != nil {
@@ -108,35 +111,23 @@ func formatVerity(ctx context.Context, dataArg, hashArg string, sb verity.Superb
 		return nil, err
 	}
 	root, err = verity.Format(ctx, data, section, verity.Options{Superblock: sb, Progress: progress.of("verity format", data.size)})
-	if err = errors.Join(err, section.Sync()); err == nil && created {
-		err = syncDirectory(filepath.Dir(hashArg))
+	if err = errors.Join(err, section.Sync()); err == nil && created != nil {
+		err = created.dir.Sync()
 	}
 	return root, err
 }
 
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(name string) error {
-	dir, err := os.Open(name)
+// createMissing makes an empty file of a name that is not there, and returns nil where
+// something is. A power cut may leave it.
+func createMissing(arg string) (*newFile, error) {
+	if _, err := os.Lstat(arg); err == nil || strings.Contains(arg, "#") {
+		return nil, nil
+	}
+	created, err := createFile(arg, 0o666)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// createMissing makes an empty file of a name that is not there. A power cut may
-// leave it.
-func createMissing(arg string) (created bool, err error) {
-	if strings.Contains(arg, "#") {
-		return false, nil
-	}
-	file, err := os.OpenFile(arg, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if errors.Is(err, os.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, file.Close()
+	return created, created.Close()
 }
 
 // hashDevice is where a tree is written: a device, a file or a partition, under the

@@ -15,7 +15,9 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/planner"
+	"golang.org/x/sys/unix"
 )
 
 // directories are where definitions are looked for, highest priority first.
@@ -106,18 +108,20 @@ func (f *planFlags) absoluteRoot() error {
 	return nil
 }
 
-// sources returns the directories to read. The usual ones may be missing; one
-// that was asked for must be there.
+// sources returns the directories to read. The usual ones, below --root, may be missing; one
+// that was asked for must be there. What others can change is not read: definitions name
+// the programs that run and the keys that are made.
 func (f *planFlags) sources() ([]definitions.Source, error) {
 	var sources []definitions.Source
 	some := false
 	for _, dir := range f.definitions {
-		if info, err := os.Stat(dir); err != nil {
+		here := resolve.Tree{Trusted: true}
+		if info, err := here.Stat(dir); err != nil {
 			return nil, fmt.Errorf("--definitions: %w", err)
 		} else if !info.IsDir() {
 			return nil, fmt.Errorf("--definitions: %s is not a directory", dir)
 		}
-		source := definitions.Source{FS: os.DirFS(dir), Dir: dir}
+		source := definitions.Source{FS: here.FS(dir), Dir: dir}
 		entries, err := fs.ReadDir(source.FS, ".")
 		some = some || err != nil || slices.ContainsFunc(entries, isDefinition) // what cannot be listed is for Load to say
 		sources = append(sources, source)
@@ -129,8 +133,8 @@ func (f *planFlags) sources() ([]definitions.Source, error) {
 		return nil, noDefinitionsError(f.definitions)
 	}
 	for _, dir := range directories {
-		path := filepath.Join(f.root, dir)
-		sources = append(sources, definitions.Source{FS: os.DirFS(path), Dir: path})
+		tree := resolve.Tree{Root: f.root, Trusted: true}
+		sources = append(sources, definitions.Source{FS: tree.FS(dir), Dir: filepath.Join(f.root, dir)})
 	}
 	return sources, nil
 }
@@ -143,7 +147,7 @@ func sourceSizes(root string, defs []definitions.Definition) (map[string]disk.By
 		if path == "" {
 			continue
 		}
-		size, err := sourceSize(filepath.Join(root, path))
+		size, err := sourceSize(resolve.Tree{Root: root}, path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: copy_blocks: %w", d.File, err)
 		}
@@ -152,8 +156,8 @@ func sourceSizes(root string, defs []definitions.Definition) (map[string]disk.By
 	return sizes, nil
 }
 
-func sourceSize(path string) (disk.Bytes, error) {
-	file, err := os.Open(path)
+func sourceSize(tree resolve.Tree, path string) (disk.Bytes, error) {
+	file, err := tree.Open(path, os.O_RDONLY|unix.O_NONBLOCK) // a pipe is refused, and not waited for
 	if err != nil {
 		return 0, err
 	}

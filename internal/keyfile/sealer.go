@@ -12,6 +12,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -105,7 +106,7 @@ func (s Sealer) whole(ctx context.Context, path string) (*secret.Buffer, error) 
 	if definitions.IsKeySource(path) && s.Default == "" {
 		return Source(ctx, path)
 	}
-	file, err := os.OpenFile(path, forKey, 0)
+	file, err := resolve.Trusted(path, forKey)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +46,7 @@ func Prompted(ctx context.Context, source, prompt string) (*secret.Buffer, error
 func open(ctx context.Context, kind, where string) (io.ReadCloser, error) {
 	switch kind {
 	case definitions.SourceFile:
-		return os.OpenFile(where, forKey, 0)
+		return resolve.Trusted(where, forKey)
 	case definitions.SourceCredential:
 		return openCredential(where)
 	case definitions.SourceFD:
@@ -59,12 +60,18 @@ func open(ctx context.Context, kind, where string) (io.ReadCloser, error) {
 // socketPatience is how long whoever listens on a socket may take to give all of a key.
 const socketPatience = 30 * time.Second
 
-// openSocket connects to a stream socket, whose other end writes the key and closes.
+// openSocket connects to a stream socket, whose other end writes the key and closes. What
+// is connected to is what was looked at: others' sockets give no keys.
 func openSocket(ctx context.Context, path string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: socketPatience}
-	conn, err := dialer.DialContext(ctx, "unix", path)
+	socket, err := resolve.Trusted(path, unix.O_PATH)
 	if err != nil {
 		return nil, err
+	}
+	defer socket.Close()
+	dialer := net.Dialer{Timeout: socketPatience}
+	conn, err := dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", socket.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return conn, conn.SetDeadline(time.Now().Add(socketPatience))
 }
@@ -88,7 +95,7 @@ func openCredential(name string) (*os.File, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("credential %s: the service manager has passed none ($CREDENTIALS_DIRECTORY is not set)", name)
 	}
-	return os.OpenFile(filepath.Join(dir, name), forKey, 0)
+	return resolve.Trusted(filepath.Join(dir, name), forKey)
 }
 
 // openDescriptor opens a descriptor of ours a second time, from its beginning where

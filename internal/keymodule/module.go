@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // Directories is where modules lie that no definition names, by priority.
@@ -34,27 +35,48 @@ func find(dirs []string, name string) (string, error) {
 	return "", fmt.Errorf("the key module %q is not installed (looked in %s) and no definition names it", name, strings.Join(dirs, ", "))
 }
 
-// checkProgram refuses a program that somebody else could have put there: it gets the
-// secret of the volume.
-func checkProgram(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return executor.Absent(err)
-	case err != nil:
-		return err
+// program is one that can be run: its name in an open directory.
+type program struct {
+	dir  *os.File
+	name string
+}
+
+// openProgram finds a program, and none that somebody else could have put there: it gets
+// the secret of the volume. It is run from the directory that was looked at.
+func openProgram(path string) (program, error) {
+	dir, name, err := resolve.Tree{Trusted: true}.Locate(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return program{}, executor.Absent(err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	if err != nil {
+		return program{}, err
+	}
+	var stat unix.Stat_t
+	if err = unix.Fstatat(int(dir.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		err = checkMode(path, stat.Mode)
+	}
+	if err != nil {
+		_ = dir.Close()
+		return program{}, err
+	}
+	return program{dir, name}, nil
+}
+
+// checkMode refuses what is no program, or not its owner's alone to change, be it by a
+// group of theirs.
+func checkMode(path string, mode uint32) error {
 	switch {
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+	case mode&unix.S_IFMT != unix.S_IFREG || mode&0o111 == 0:
 		return fmt.Errorf("%s is no program that can be run", path)
-	case !ok || stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to neither root nor the caller; it would learn the key", path)
-	case info.Mode()&0o022 != 0:
-		return fmt.Errorf("%s (%s) can be changed by others; chmod go-w it", path, info.Mode())
+	case mode&0o022 != 0:
+		return fmt.Errorf("%s (%#o) can be changed by others; chmod go-w it", path, mode&0o7777)
 	}
 	return nil
 }
+
+// given is the path of the program for the process that becomes it, where the directory
+// is the first of its extra files: a script finds there what lies beside it.
+func (p program) given() string { return "/proc/self/fd/3/" + p.name }
 
 // There tells whether the program of a key is installed.
 func (Sealer) There(key definitions.Key) bool {

@@ -33,13 +33,14 @@ type call struct {
 // run starts the module and returns what it wrote to its standard output. Input and output
 // may be secrets: they go through pipes and locked memory only.
 func (c call) run(ctx context.Context) (*secret.Buffer, error) {
-	if err := checkProgram(c.program); err != nil {
+	program, err := openProgram(c.program)
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	defer program.dir.Close()
 	for range c.retries + 1 {
 		var output *secret.Buffer
-		if output, err = c.try(ctx); err == nil {
+		if output, err = c.try(ctx, program); err == nil {
 			return output, nil
 		}
 		if ctx.Err() != nil {
@@ -50,11 +51,12 @@ func (c call) run(ctx context.Context) (*secret.Buffer, error) {
 }
 
 // try is one try. Whatever the module started ends with it.
-func (c call) try(ctx context.Context) (*secret.Buffer, error) {
+func (c call) try(ctx context.Context, from program) (*secret.Buffer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("it did not end within %s", c.timeout))
 	defer cancel()
 	said := &tail{}
-	cmd := exec.CommandContext(ctx, c.program, c.args...)
+	cmd := exec.CommandContext(ctx, from.given(), c.args...)
+	cmd.Args[0], cmd.ExtraFiles = c.program, []*os.File{from.dir}
 	cmd.Env, cmd.Dir, cmd.Stderr = environment, "/", said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -23,21 +23,22 @@ func whileMounted(node, kind string, flags uintptr, do func(root int) error) err
 	return nil
 }
 
-// InMounted mounts the file system of a kind on node, and calls do with a path to its
-// directory dir, as long as do runs. Links in the file system do not lead out of it.
-func InMounted(node, kind, dir string, readOnly bool, do func(path string) error) error {
+// InMounted mounts the file system of a kind on node, and calls do with its directory dir,
+// as long as do runs. Links in the file system do not lead out of it.
+func InMounted(node, kind, dir string, readOnly bool, do func(dir *os.File) error) error {
 	flags := uintptr(0)
 	if readOnly {
 		flags = unix.MS_RDONLY
 	}
 	return whileMounted(node, kind, flags, func(root int) error {
-		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+		how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, dir, &how)
 		if err != nil {
 			return &os.PathError{Op: "open", Path: dir, Err: err}
 		}
-		defer func() { _ = unix.Close(fd) }()
-		return do(fmt.Sprintf("/proc/self/fd/%d", fd))
+		file := os.NewFile(uintptr(fd), dir)
+		defer file.Close()
+		return do(file)
 	})
 }
 

@@ -40,17 +40,19 @@ func openCard(where place, t terms, modules []string) (*card, error) {
 	var other error
 	missing := 0
 	for _, file := range modules {
-		module := pkcs11.New(file)
-		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) && module == nil {
+		module, err := load(file)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
 			missing++
 			continue
-		}
-		if module == nil {
+		case err != nil:
+			return nil, fmt.Errorf("PKCS#11 module: %w", err)
+		case module == nil:
 			broken = append(broken, file+" cannot be loaded")
 			continue
 		}
 		c := &card{where: where, terms: t, module: module}
-		err := c.open()
+		err = c.open()
 		if err == nil {
 			return c, nil
 		}

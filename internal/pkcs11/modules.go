@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // configDirs are where p11-kit reads which modules there are, as in pkcs11.conf(5): a
@@ -56,7 +58,7 @@ func readConfig(dirs []string) (map[string]string, error) {
 			return nil, err
 		}
 		for _, path := range files {
-			file, err := os.Open(path)
+			file, err := resolve.Trusted(path, os.O_RDONLY)
 			if err != nil {
 				return nil, err
 			}

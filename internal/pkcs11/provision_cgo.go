@@ -50,11 +50,15 @@ func provisionCard(where place, t terms, module string, key definitions.Key, pin
 
 // initialise gives a blank token the label of the URI, and opens it.
 func initialise(where place, t terms, module string, slot *uint, pin func() ([]byte, error)) (*card, error) {
-	c := &card{where: where, terms: t, module: pkcs11.New(module)}
-	if c.module == nil {
+	loaded, err := load(module)
+	if err != nil {
+		return nil, fmt.Errorf("PKCS#11 module: %w", err)
+	}
+	if loaded == nil {
 		return nil, where.fail(ErrNoModule, "%s cannot be loaded", module)
 	}
-	err := c.initialise(slot, pin)
+	c := &card{where: where, terms: t, module: loaded}
+	err = c.initialise(slot, pin)
 	if err == nil {
 		err = c.open() // it may be in another slot now
 	}

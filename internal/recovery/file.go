@@ -9,13 +9,16 @@ import (
 	"os"
 
 	"github.com/sealpart/sealpart/internal/modhex"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/wholefile"
+	"golang.org/x/sys/unix"
 )
 
 // keep writes the key to a new file, durably, which only its owner can read, and
-// returns it. Where the file is there it returns the key that it holds, and wipes text.
-// There is no line's end, so that the file serves as cryptsetup's --key-file.
+// returns it. Where the file is there it returns the key that it holds, and wipes text;
+// who else could have put one there would have a key to the volume, so nobody else may be
+// able to. There is no line's end, so that the file serves as cryptsetup's --key-file.
 func keep(text *secret.Buffer, path string) (*secret.Buffer, error) {
 	err := wholefile.Create(path, 0o600, func(file *os.File) error {
 		_, err := file.Write(text.Bytes())
@@ -37,7 +40,7 @@ func keep(text *secret.Buffer, path string) (*secret.Buffer, error) {
 
 // read returns the key that a file holds. A person may have written it.
 func read(path string, length int) (*secret.Buffer, error) {
-	file, err := os.Open(path)
+	file, err := resolve.Trusted(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}

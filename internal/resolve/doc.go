@@ -9,8 +9,8 @@
 //   - root's, or that of whom we run for: the running user, or the one who called sudo;
 //     where other people own "/", as in a container's user namespace, theirs, too;
 //   - not for others to write to. A folder with the sticky bit (/tmp) may be: what is
-//     ours in it nobody else renames. So may be what the group of its owner alone may
-//     write to (the same number, as with umask 002), unless an access list names others.
+//     ours in it nobody else renames. So may be what an ordinary user's own group may write
+//     to (the same number, as with umask 002), unless an access list names others.
 //
 // A link is a component like others: it must be root's or ours, and where it leads is
 // looked at in the same way. The one at the end of a path that is written to is never followed.

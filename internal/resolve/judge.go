@@ -22,14 +22,10 @@ type UntrustedError struct {
 
 // Error names the component, its owner and its mode.
 func (e *UntrustedError) Error() string {
-	where := "it"
-	if e.At != e.Path {
-		where = e.At
-	}
 	if e.Theft {
-		return fmt.Sprintf("%s is not trusted: %s (%s) belongs to the user %d, neither root nor who runs this", e.Path, where, e.Mode, e.Owner)
+		return fmt.Sprintf("%s is not trusted: %s (%s) belongs to the user %d, neither root nor who runs this", e.Path, e.At, e.Mode, e.Owner)
 	}
-	return fmt.Sprintf("%s is not trusted: %s (%s, user %d, group %d) can be changed by others", e.Path, where, e.Mode, e.Owner, e.Group)
+	return fmt.Sprintf("%s is not trusted: %s (%s, user %d, group %d) can be changed by others", e.Path, e.At, e.Mode, e.Owner, e.Group)
 }
 
 // Hint says how to make it trusted.
@@ -103,7 +99,7 @@ func othersWrite(fd int, stat *unix.Stat_t) bool {
 	case stat.Mode&unix.S_IWOTH != 0:
 		return true
 	case stat.Mode&unix.S_IWGRP != 0:
-		return stat.Gid != stat.Uid || hasAccessList(fd)
+		return stat.Uid == 0 || stat.Gid != stat.Uid || hasAccessList(fd)
 	}
 	return false
 }

@@ -19,6 +19,9 @@ type Tree struct {
 	Trusted bool
 }
 
+// Trusted opens the file at a path of this machine that others cannot change.
+func Trusted(path string, flags int) (*os.File, error) { return Tree{Trusted: true}.Open(path, flags) }
+
 // Open opens the file at path, with flags of open(2) beside O_CLOEXEC; it makes none. With
 // O_NOFOLLOW a link at the end of path is an error (ELOOP). The file has the name path.
 func (t Tree) Open(path string, flags int) (*os.File, error) {
@@ -62,6 +65,27 @@ func (t Tree) Parent(path string) (*os.File, string, error) {
 	}
 	dir, err := t.Open(filepath.Dir(path), os.O_RDONLY|unix.O_DIRECTORY)
 	return dir, name, err
+}
+
+// Locate returns the directory in which that lies which path leads to, behind links, and
+// its name there. The directory serves for names in it only (O_PATH). For programs and
+// libraries, which find by it what lies beside them.
+func (t Tree) Locate(path string) (*os.File, string, error) {
+	w := &walk{tree: t, path: path}
+	defer w.close()
+	fd, err := w.find(true)
+	if err != nil {
+		return nil, "", w.named(err)
+	}
+	_ = unix.Close(fd)
+	if w.last == "" || w.inProcess() {
+		return nil, "", w.named(unix.EISDIR)
+	}
+	dir, err := unix.FcntlInt(uintptr(w.here().fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, "", w.named(err)
+	}
+	return os.NewFile(uintptr(dir), w.here().shown), w.last, nil
 }
 
 // Stat says what is at path, behind links.

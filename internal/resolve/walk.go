@@ -22,6 +22,7 @@ type walk struct {
 	links int
 	// walled is set once we are in a tree that is not this machine's own.
 	walled bool
+	last   string // name of what was found, in the directory where we are
 }
 
 // step is an open directory (O_PATH), and its name as errors show it.
@@ -36,11 +37,16 @@ func (t Tree) find(path string, follow bool) (int, error) {
 	w := &walk{tree: t, path: path}
 	defer w.close()
 	fd, err := w.find(follow)
+	return fd, w.named(err)
+}
+
+// named makes an error one about the path.
+func (w *walk) named(err error) error {
 	var told *UntrustedError
-	if err != nil && !errors.As(err, &told) {
-		err = &fs.PathError{Op: "open", Path: path, Err: err}
+	if err == nil || errors.As(err, &told) {
+		return err
 	}
-	return fd, err
+	return &fs.PathError{Op: "open", Path: w.path, Err: err}
 }
 
 func (w *walk) find(follow bool) (int, error) {
@@ -112,6 +118,7 @@ func (w *walk) down(todo []string, follow bool) (int, error) {
 			}
 			todo = append(strings.Split(target, "/"), todo...)
 		case len(todo) == 0:
+			w.last = name
 			return fd, nil
 		default:
 			w.dirs = append(w.dirs, step{fd, w.shown(name)})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -84,7 +85,7 @@ func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed,
 // secret cannot be unsealed now, "" where it can.
 func (s Sealer) seal(key definitions.Key, plain []byte, b Binding) (token Token, unproven string, err error) {
 	if key.DeviceKey != "" {
-		device, err := readFile(key.DeviceKey)
+		device, err := readFile(resolve.Tree{Trusted: true}, key.DeviceKey)
 		if err != nil {
 			return Token{}, "", fmt.Errorf("device key: %w", err)
 		}

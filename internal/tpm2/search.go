@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sealpart/sealpart/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // Search says where the files are that go with a policy. Those without a path are looked
@@ -34,10 +37,10 @@ const maxFile = 1 << 20
 // there is none the error is fs.ErrNotExist.
 func (s Search) read(path, name string, dirs []string) ([]byte, error) {
 	if path != "" && path != Auto {
-		return readFile(path)
+		return readFile(resolve.Tree{Trusted: true}, path)
 	}
 	for _, dir := range dirs {
-		content, err := readFile(filepath.Join("/", s.Root, dir, name))
+		content, err := readFile(resolve.Tree{Root: s.Root, Trusted: true}, filepath.Join(dir, name))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return content, err
 		}
@@ -65,9 +68,10 @@ func (s Search) first(name string, dirs []string) string {
 	return ""
 }
 
-// readFile reads a file of up to maxFile bytes.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// readFile reads a file of up to maxFile bytes, which others cannot change: it decides to
+// what a key is sealed.
+func readFile(tree resolve.Tree, path string) ([]byte, error) {
+	f, err := tree.Open(path, os.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}

@@ -5,47 +5,79 @@
 package wholefile
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/sealpart/sealpart/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the file at path, which must not be there: the error is fs.ErrExist
-// then. Fill writes its content; what fill returns is returned. Its mode is as given,
-// whatever the umask.
+// Create makes the file at path, which must not be there, be it as a link: the error is
+// fs.ErrExist then. Others must not be able to change the directory (resolve.Tree). Fill
+// writes its content; what fill returns is returned. Its mode is as given, whatever the umask.
 func Create(path string, mode fs.FileMode, fill func(*os.File) error) error {
-	return write(path, mode, fill, unix.RENAME_NOREPLACE)
+	return at(path, mode, fill, unix.RENAME_NOREPLACE)
 }
 
 // Replace makes the file at path, in the place of one that may be there.
 func Replace(path string, mode fs.FileMode, fill func(*os.File) error) error {
-	return write(path, mode, fill, 0)
+	return at(path, mode, fill, 0)
+}
+
+// at makes a file in the directory of path.
+func at(path string, mode fs.FileMode, fill func(*os.File) error, flags uint) error {
+	dir, name, err := resolve.Tree{Trusted: true}.Parent(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return write(dir, name, mode, fill, flags)
+}
+
+// CreateIn is Create in an open directory.
+func CreateIn(dir *os.File, name string, mode fs.FileMode, fill func(*os.File) error) error {
+	return write(dir, name, mode, fill, unix.RENAME_NOREPLACE)
+}
+
+// ReplaceIn is Replace in an open directory.
+func ReplaceIn(dir *os.File, name string, mode fs.FileMode, fill func(*os.File) error) error {
+	return write(dir, name, mode, fill, 0)
 }
 
 // write makes the file under another name and gives it the right one.
-func write(path string, mode fs.FileMode, fill func(*os.File) error, flags uint) error {
-	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, ".sealpart-*") // mode 0600 while it is filled
+func write(dir *os.File, name string, mode fs.FileMode, fill func(*os.File) error, flags uint) error {
+	file, hidden, err := unnamed(dir)
 	if err != nil {
 		return err
 	}
 	named := false
 	defer func() {
 		if !named {
-			_ = os.Remove(file.Name())
+			_ = unix.Unlinkat(int(dir.Fd()), hidden, 0)
 		}
 	}()
 	if err := finish(file, mode, fill); err != nil {
 		return err
 	}
-	if err := rename(file.Name(), path, flags); err != nil {
-		return err
+	if err := unix.Renameat2(int(dir.Fd()), hidden, int(dir.Fd()), name, flags); err != nil {
+		return &os.PathError{Op: "create", Path: filepath.Join(dir.Name(), name), Err: err}
 	}
 	named = true
-	return syncDirectory(dir)
+	return dir.Sync()
+}
+
+// unnamed makes a hidden file, of mode 0600 while it is filled.
+func unnamed(dir *os.File) (file *os.File, hidden string, err error) {
+	hidden = ".sealpart-" + rand.Text()
+	path := filepath.Join(dir.Name(), hidden)
+	fd, err := unix.Openat(int(dir.Fd()), hidden, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, "", &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), hidden, nil
 }
 
 // finish fills the file, makes it durable and closes it.
@@ -58,21 +90,4 @@ func finish(file *os.File, mode fs.FileMode, fill func(*os.File) error) error {
 		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())
-}
-
-// rename gives the file its name (rename(2)).
-func rename(from, to string, flags uint) error {
-	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags); err != nil {
-		return &os.PathError{Op: "create", Path: to, Err: err}
-	}
-	return nil
-}
-
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
