@@ -89,9 +89,9 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 	}
 	x.mounting.Lock()
 	defer x.mounting.Unlock()
-	dev, ok := x.dev.(mountable)
-	if !ok {
-		return errors.New("a file system on this disk cannot be mounted")
+	dev, err := x.mountable()
+	if err != nil {
+		return err
 	}
 	node, err := dev.NodeOf(b.in.Extent)
 	if err != nil {

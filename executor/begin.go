@@ -48,7 +48,7 @@ func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
 	if dev, ok := x.dev.(onMachine); ok {
 		c.image = !dev.IsBlockDevice()
 	}
-	if dev, ok := x.dev.(mountable); ok {
+	if dev, err := x.mountable(); err == nil {
 		c.node = func() (blockdev.Node, error) {
 			node, err := dev.NodeOf(a.Extent)
 			release := node.Release

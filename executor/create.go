@@ -8,6 +8,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -137,7 +138,7 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 	options.SectorSize = max(options.SectorSize, c.sector)
 	for _, f := range fs.CopyFiles {
 		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{
-			Source: c.env.Root + f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
+			Root: c.env.Root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
 		})
 	}
 	return options
@@ -145,7 +146,7 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 
 // blocks copies an image or a block device.
 func (c *creation) blocks(ctx context.Context) error {
-	file, err := os.Open(c.env.Root + c.action.CopyBlocks)
+	file, err := resolve.Tree{Root: c.env.Root}.Open(c.action.CopyBlocks, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

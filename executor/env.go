@@ -26,6 +26,9 @@ type Env struct {
 	Random    io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
 	TempDir   string    // for file systems in the making; "" is os.TempDir
 	Root      string    // copy_files and copy_blocks sources lie below it
+	// Mount lets the kernel mount file systems of an image file, which may be anybody's; those
+	// of block devices it mounts anyhow.
+	Mount bool
 	// Epoch is the time stamp of what file systems make themselves
 	// (SOURCE_DATE_EPOCH), nil for now.
 	Epoch   *time.Time

@@ -100,6 +100,19 @@ func (x *run) shrinkExt(ctx context.Context, a planner.Reencrypt) error {
 type mountable interface {
 	NodeOf(e disk.Extent) (blockdev.Node, error)
 	Forget() error
+	IsBlockDevice() bool
+}
+
+// mountable returns the disk where the kernel may mount file systems of it.
+func (x *run) mountable() (mountable, error) {
+	dev, ok := x.dev.(mountable)
+	switch {
+	case !ok:
+		return nil, errors.New("a file system on this disk cannot be mounted")
+	case !dev.IsBlockDevice() && !x.env.Mount:
+		return nil, errors.New("a file system in an image file is mounted only when that is asked for (--mount)")
+	}
+	return dev, nil
 }
 
 // shrinkBtrfs lets the kernel shrink a btrfs. It is not interrupted: ctx counts only at
@@ -110,9 +123,9 @@ func (x *run) shrinkBtrfs(ctx context.Context, a planner.Reencrypt) (err error) 
 	}
 	w := x.plainWindow(a)
 	extent := disk.Extent{Offset: w.Offset, Size: w.Size}
-	dev, ok := x.dev.(mountable)
-	if !ok {
-		return errors.New("a btrfs on this disk cannot be mounted, and so not made smaller")
+	dev, err := x.mountable()
+	if err != nil {
+		return err
 	}
 	node, err := dev.NodeOf(extent)
 	if err != nil {
@@ -121,7 +134,7 @@ func (x *run) shrinkBtrfs(ctx context.Context, a planner.Reencrypt) (err error) 
 	if node.Offset != 0 {
 		return errors.Join(errors.New("the kernel does not know the partition, and so cannot mount its btrfs (partprobe makes it look)"), node.Release())
 	}
-	if err := errors.Join(mkfs.ShrinkBtrfs(node.Path, a.ShrinkTo), node.Release(), dev.Forget()); err != nil {
+	if err := errors.Join(mkfs.ShrinkBtrfs(ctx, node.Path, a.ShrinkTo), node.Release(), dev.Forget()); err != nil {
 		return fmt.Errorf("shrink the file system to %s: %w", a.ShrinkTo, err)
 	}
 	section, err := blockdev.NewSection(x.dev, extent)

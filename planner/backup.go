@@ -60,6 +60,11 @@ func (l *layout) backupPart(p *part) (*Mounted, error) {
 		return nil, l.noBackup(p, fmt.Sprintf("partition %d holds no plain file system", in.number))
 	case in.old != nil && in.old.Content.Unclean:
 		return nil, l.noBackup(p, fmt.Sprintf("the %s of partition %d was not unmounted cleanly; check it first", kind, in.number))
+	case l.opts.LeaveUnmounted:
+		return nil, &Refusal{
+			Definition: p.def.File, Partition: p.number, Remedy: remedyMount,
+			Reason: fmt.Sprintf("header_backup: the %s of partition %d would have to be mounted, and those in image files are only when asked to", kind, in.number),
+		}
 	case l.facts.Mounts != nil && !slices.Contains(l.facts.Mounts, kind):
 		return nil, l.noBackup(p, fmt.Sprintf("the %s of partition %d cannot be mounted here", kind, in.number))
 	}

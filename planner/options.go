@@ -40,6 +40,9 @@ type Options struct {
 	Headers map[string]disk.Content
 	// Policies says which files "auto" stands for in tpm2 keys; nil where nobody knows.
 	Policies *Policies
+	// LeaveUnmounted is set where the kernel of this machine is not to mount file systems of
+	// the disk: it is an image file, which may be anybody's.
+	LeaveUnmounted bool
 	// Absent lists keys of definitions that are not on this machine, or not to be had in
 	// this run. It only counts for volumes that have another key already.
 	Absent []definitions.Key

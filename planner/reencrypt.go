@@ -131,6 +131,7 @@ func (l *layout) convert(p *part) (Action, error) {
 	switch place.room {
 	case RoomBehind:
 		r.DataSize = dataSize(c, r.Shift)
+		l.noteGrowth(p)
 		if to, shrinks := shrinkTarget(c, r.Shift, p.extent.Size); shrinks {
 			r.ShrinkTo, r.DataSize = to, to
 			if err := l.checkShrink(p); err != nil {
@@ -158,11 +159,26 @@ func (l *layout) checkShrink(p *part) error {
 	if kind != "btrfs" {
 		return l.checkPrograms(p, "making its "+kind+" smaller", host.ShrinkPrograms())
 	}
+	if l.opts.LeaveUnmounted {
+		return refuse(*p.def, *p.old, "its btrfs gets smaller only where it is mounted, and those in image files are mounted only when asked to", remedyMount)
+	}
 	if l.facts.Mounts == nil || slices.Contains(l.facts.Mounts, kind) {
 		return nil
 	}
 	return refuse(*p.def, *p.old, "its btrfs gets smaller only where it is mounted, and it cannot be mounted here",
 		`run as root under a kernel with btrfs, or leave free space before the partition (header_room "gap") or behind it ("grow")`)
+}
+
+// remedyMount is for those who trust an image.
+const remedyMount = "give --mount if you trust what is in the image: this machine's kernel then mounts it"
+
+// noteGrowth says that a file system does not grow back into its volume yet, where a kernel
+// that could do it is not to mount it.
+func (l *layout) noteGrowth(p *part) {
+	kind := p.old.Content.Kind
+	if l.opts.LeaveUnmounted && slices.Contains([]string{"ext4", "xfs", "btrfs"}, kind) && slices.Contains(l.facts.Mounts, kind) {
+		l.note(p, fmt.Sprintf("its %s grows into the volume at the first boot, and not here: file systems in image files are mounted only with --mount", kind))
+	}
 }
 
 // resume goes on with a volume in conversion, or wipes what it left behind.

@@ -205,7 +205,7 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 	if env.Epoch, err = sourceDateEpoch(); err != nil {
 		return err
 	}
-	env.Root = flags.root
+	env.Root, env.Mount = flags.root, flags.mount
 	env.Report = progress.event
 	if flags.boot {
 		env.TempDir = bootTempDir

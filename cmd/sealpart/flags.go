@@ -28,6 +28,7 @@ type planFlags struct {
 	split        bool
 	boot         bool
 	found        bool // the disk is no argument: the boot's own names led to it
+	mount        bool
 	json         bool
 	keys         *keyFlags // those of the same command, nil where it has none
 }
@@ -45,6 +46,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.factoryReset, "factory-reset", false, "delete and make anew the partitions marked factory_reset")
 	flags.BoolVar(&f.split, "split", false, "write each partition's content to a file beside the image, too")
 	flags.BoolVar(&f.boot, "boot", false, "as the initramfs does: obey the kernel command line, and wait for the disk")
+	flags.BoolVar(&f.mount, "mount", false, "let this machine's kernel mount file systems in an image file, too: to shrink a btrfs, to grow one back, for a header_backup in it")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
 }
 

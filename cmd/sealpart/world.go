@@ -28,6 +28,7 @@ type world struct {
 	definitions []definitions.Definition
 	facts       host.Facts
 	options     planner.Options
+	mount       bool      // --mount
 	keys        *keyFlags // what keys this run can use; nil where nobody knows
 	boot        bool
 }
@@ -40,7 +41,7 @@ func gather(f *planFlags) (*world, error) {
 	if err := f.absoluteRoot(); err != nil {
 		return nil, err
 	}
-	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot}
+	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot, mount: f.mount}
 	var err error
 	if w.options, err = f.options(w.facts); err != nil {
 		return nil, err
@@ -171,6 +172,8 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
+	device, ok := dev.(interface{ IsBlockDevice() bool })
+	w.options.LeaveUnmounted = !w.mount && !(ok && device.IsBlockDevice())
 	plan, err := w.planFor(snapshot)
 	if err == nil {
 		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan))

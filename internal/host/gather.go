@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+
+	"github.com/sealpart/sealpart/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // machine is where /proc, /sys, /dev and programs are looked for: "/", or a folder
@@ -100,33 +103,21 @@ func (m machine) line(name string) string {
 }
 
 // Exists tells whether a tree has something of an absolute path; "" is this machine's
-// own tree. Links in it cannot lead out of it.
+// own tree. Links in it are resolved in it.
 func Exists(root, path string) bool {
-	if root == "" {
-		root = "/"
-	}
-	tree, err := os.OpenRoot(root)
-	if err != nil {
-		return false
-	}
-	defer tree.Close()
-	_, err = tree.Stat(strings.TrimPrefix(filepath.Clean(path), "/"))
+	_, err := resolve.Tree{Root: root}.Stat(path)
 	return err == nil
 }
 
-// readUnder reads a small file of a tree; links cannot lead out of the tree. It
-// returns "" where there is none.
+// readUnder reads a small file of a tree, in which links are resolved. It returns "" where
+// there is none.
 func readUnder(root, name string) string {
-	tree, err := os.OpenRoot(root)
-	if err != nil {
-		return ""
-	}
-	defer tree.Close()
+	tree := resolve.Tree{Root: root}
 	info, err := tree.Stat(name)
 	if err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		return ""
 	}
-	file, err := tree.Open(name)
+	file, err := tree.Open(name, os.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -53,7 +54,12 @@ func permissions(mode fs.FileMode) fs.FileMode {
 // copyAttributes copies the extended attributes that this process may write; as
 // with cp, those of the kernel's security modules stay behind without root.
 func (s *stager) copyAttributes(e entry) error {
-	names, err := attributeNames(e.source)
+	from, err := e.in.Open(e.name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	names, err := attributeNames(from, e.source)
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -64,7 +70,7 @@ func (s *stager) copyAttributes(e entry) error {
 	defer to.Close()
 	for _, name := range names {
 		value := make([]byte, 64<<10) // the kernel's limit, XATTR_SIZE_MAX
-		n, err := unix.Lgetxattr(e.source, name, value)
+		n, err := unix.Fgetxattr(int(from.Fd()), name, value)
 		if err != nil {
 			return fmt.Errorf("%s: extended attribute %s: %w", e.source, name, err)
 		}
@@ -77,9 +83,9 @@ func (s *stager) copyAttributes(e entry) error {
 }
 
 // attributeNames lists the extended attributes of a file.
-func attributeNames(source string) ([]string, error) {
+func attributeNames(from *os.File, source string) ([]string, error) {
 	list := make([]byte, 64<<10) // XATTR_LIST_MAX
-	n, err := unix.Llistxattr(source, list)
+	n, err := unix.Flistxattr(int(from.Fd()), list)
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}

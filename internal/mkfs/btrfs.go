@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ const (
 //
 // The kernel moves what is in the way by transactions, and the size changes in the last
 // of them. A power cut leaves the old size or the new one.
-func ShrinkBtrfs(node string, size disk.Bytes) error {
+func ShrinkBtrfs(ctx context.Context, node string, size disk.Bytes) error {
 	device, err := os.Open(node)
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func ShrinkBtrfs(node string, size disk.Bytes) error {
 	if err != nil || now <= size {
 		return err
 	}
-	return whileMounted(node, "btrfs", 0, func(root int) error { return resizeBtrfs(root, id, size) })
+	return whileMounted(ctx, node, "btrfs", 0, func(root int) error { return resizeBtrfs(root, id, size) })
 }
 
 // btrfsDevice reads which device of its file system this is, and its size there.

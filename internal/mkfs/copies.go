@@ -5,14 +5,19 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
+
+	"github.com/sealpart/sealpart/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // entry is one file, directory or link to be copied.
 type entry struct {
-	source string // path on this machine
-	target string // clean absolute path in the new file system
+	in     *os.Root // what it is read from: whoever changes the tree meanwhile does not lead us out of it
+	name   string   // in that
+	at     string   // its path in the tree it comes from
+	source string   // as errors show it
+	target string   // clean absolute path in the new file system
 	info   fs.FileInfo
 }
 
@@ -20,7 +25,7 @@ type entry struct {
 // before anything is written.
 func checkCopies(copies []Copy) error {
 	for _, c := range copies {
-		if _, err := os.Stat(c.Source); err != nil {
+		if _, err := c.tree().Stat(c.Source); err != nil {
 			return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
 		}
 		if !path.IsAbs(c.Target) {
@@ -30,27 +35,52 @@ func checkCopies(copies []Copy) error {
 	return nil
 }
 
-// walk calls visit for c's source and all below it, parents first, then by name.
-// The source itself may be a link; links below it are not followed. It does not look
-// into what is to be left empty.
+// tree is where the source is, and what its links do not lead out of.
+func (c Copy) tree() resolve.Tree { return resolve.Tree{Root: c.Root} }
+
+// open opens the directory that the source is, with the name ".", or the one that the file
+// lies in, with that of the file. The source itself may be a link.
+func (c Copy) open() (in *os.Root, name string, err error) {
+	info, err := c.tree().Stat(c.Source)
+	if err != nil {
+		return nil, "", err
+	}
+	var dir *os.File
+	if name = "."; info.IsDir() {
+		dir, err = c.tree().Open(c.Source, unix.O_PATH|unix.O_DIRECTORY)
+	} else {
+		dir, name, err = c.tree().Locate(c.Source)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer dir.Close()
+	in, err = os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()))
+	return in, name, err
+}
+
+// walk calls visit for c's source and all below it, parents first, then by name. Links
+// below the source are not followed. It does not look into what is to be left empty.
 func (c Copy) walk(visit func(entry) error) error {
-	source, err := filepath.EvalSymlinks(c.Source)
+	in, start, err := c.open()
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(source, func(name string, d fs.DirEntry, err error) error {
+	defer in.Close()
+	return fs.WalkDir(in.FS(), start, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		info, err := d.Info()
+		info, err := in.Lstat(name)
 		if err != nil {
 			return err
 		}
-		below, err := filepath.Rel(source, name)
-		if err != nil {
-			return err
+		below := name
+		if start != "." {
+			below = "."
 		}
-		err = visit(entry{source: name, target: path.Join(c.Target, below), info: info})
+		at := path.Join(c.Source, below)
+		err = visit(entry{in: in, name: name, at: at, source: path.Join(c.Root, at), target: path.Join(c.Target, below), info: info})
 		if err == nil && d.IsDir() && slices.Contains(c.LeaveEmpty, below) {
 			return fs.SkipDir
 		}
@@ -60,13 +90,20 @@ func (c Copy) walk(visit func(entry) error) error {
 
 // whole tells whether walk leaves out nothing of c.
 func (c Copy) whole() bool {
+	if len(c.LeaveEmpty) == 0 {
+		return true
+	}
+	in, _, err := c.open()
+	if err != nil {
+		return false
+	}
+	defer in.Close()
 	return !slices.ContainsFunc(c.LeaveEmpty, func(below string) bool {
-		dir := filepath.Join(c.Source, below)
-		info, err := os.Lstat(dir)
+		info, err := in.Lstat(below)
 		if err != nil || !info.IsDir() {
 			return false // nothing to look into; walk finds out what is wrong with it
 		}
-		entries, err := os.ReadDir(dir)
+		entries, err := fs.ReadDir(in.FS(), below)
 		return err != nil || len(entries) > 0
 	})
 }

@@ -25,10 +25,11 @@ func makeExt(ctx context.Context, image *os.File, fs Filesystem) error {
 	// The seed orders the entries of large directories.
 	args = append(args, "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,hash_seed="+
 		uuid.NewSHA1(fs.UUID, []byte("ext4 hash seed")).String())
-	if tree.root != "" {
-		args = append(args, "-d", tree.root)
+	files := []*os.File{image}
+	if tree.tree != nil {
+		args, files = append(args, "-d", given(1)), append(files, tree.tree)
 	}
-	if err := run(ctx, command{name: "mkfs.ext4", args: append(args, given(0)), files: []*os.File{image}, epoch: fs.Epoch}); err != nil {
+	if err := run(ctx, command{name: "mkfs.ext4", args: append(args, given(0)), files: files, epoch: fs.Epoch}); err != nil {
 		return err
 	}
 	return editExt(ctx, image, fs, tree)
@@ -42,7 +43,7 @@ func editExt(ctx context.Context, image *os.File, fs Filesystem, tree *staged) e
 	for _, o := range tree.owners {
 		fmt.Fprintf(&script, "sif %s uid %d\nsif %[1]s gid %[3]d\n", quote(o.path), o.uid, o.gid)
 	}
-	if fs.Epoch != nil && tree.root != "" {
+	if fs.Epoch != nil && tree.tree != nil {
 		last, err := lastInode(image)
 		if err != nil {
 			return err

@@ -33,10 +33,12 @@ type Filesystem struct {
 	TempDir string
 }
 
-// Copy copies the file or directory Source of this machine to the absolute path
-// Target of the new file system. A directory's content goes into Target; missing
-// parents are made.
+// Copy copies the file or directory Source to the absolute path Target of the new file
+// system. A directory's content goes into Target; missing parents are made.
 type Copy struct {
+	// Root is the tree of this machine that Source is in, "" for all of it. Links of the tree
+	// do not lead out of it.
+	Root   string
 	Source string
 	Target string
 	// LeaveEmpty are directories below Source, relative to it, that are copied

@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -20,8 +21,8 @@ var growers = map[string]func(root int, size disk.Bytes) error{
 // GrowMounted makes the file system of a kind on the block device at node as large as
 // that. The kernel does it, where it is mounted, through the file system's own journal:
 // a power cut leaves the old size, the new one, or one between them. It fails where
-// the kind cannot grow, or the kernel cannot mount it.
-func GrowMounted(node, kind string) error {
+// the kind cannot grow, is damaged, or the kernel cannot mount it.
+func GrowMounted(ctx context.Context, node, kind string) error {
 	grow, ok := growers[kind]
 	if !ok {
 		return fmt.Errorf("a %s does not grow", kind)
@@ -30,7 +31,7 @@ func GrowMounted(node, kind string) error {
 	if err != nil {
 		return err
 	}
-	return whileMounted(node, kind, 0, func(root int) error { return grow(root, size) })
+	return whileMounted(ctx, node, kind, 0, func(root int) error { return grow(root, size) })
 }
 
 func sizeOfDevice(node string) (disk.Bytes, error) {

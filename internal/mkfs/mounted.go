@@ -1,16 +1,27 @@
 package mkfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // whileMounted mounts the file system on node and calls do with its open root
 // directory, with mount(2)'s flags. Nobody else sees the mount, and it goes with this process.
-func whileMounted(node, kind string, flags uintptr, do func(root int) error) error {
+//
+// The kernel believes what it mounts, and the superblock of an ext may have it panic at the
+// first error: so that is checked before, and an error makes it read-only. An xfs or btrfs
+// cannot ask for a panic, and their checkers take time and memory that a boot does not have.
+func whileMounted(ctx context.Context, node, kind string, flags uintptr, do func(root int) error) error {
+	if strings.HasPrefix(kind, "ext") {
+		if err := checkDevice(ctx, node, flags&unix.MS_RDONLY != 0); err != nil {
+			return fmt.Errorf("check the %s before it is mounted: %w", kind, err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "sealpart-*.mount")
 	if err != nil {
 		return err
@@ -24,13 +35,13 @@ func whileMounted(node, kind string, flags uintptr, do func(root int) error) err
 }
 
 // InMounted mounts the file system of a kind on node, and calls do with its directory dir,
-// as long as do runs. Links in the file system do not lead out of it.
+// as long as do runs. It is not interrupted. Links in the file system do not lead out of it.
 func InMounted(node, kind, dir string, readOnly bool, do func(dir *os.File) error) error {
 	flags := uintptr(0)
 	if readOnly {
 		flags = unix.MS_RDONLY
 	}
-	return whileMounted(node, kind, flags, func(root int) error {
+	return whileMounted(context.Background(), node, kind, flags, func(root int) error {
 		how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 		fd, err := unix.Openat2(root, dir, &how)
 		if err != nil {
@@ -40,6 +51,27 @@ func InMounted(node, kind, dir string, readOnly bool, do func(dir *os.File) erro
 		defer file.Close()
 		return do(file)
 	})
+}
+
+// checkDevice checks an ext on the block device at node, and mends it where that is not
+// only looked at.
+func checkDevice(ctx context.Context, node string, readOnly bool) error {
+	size, err := sizeOfDevice(node)
+	if err != nil {
+		return err
+	}
+	if readOnly {
+		return TryCheckExt(ctx, Window{Path: node, Size: size})
+	}
+	return CheckExt(ctx, Window{Path: node, Size: size})
+}
+
+// optionsFor returns mount options, which overrule what the superblock says.
+func optionsFor(kind string) string {
+	if strings.HasPrefix(kind, "ext") {
+		return "errors=remount-ro"
+	}
+	return ""
 }
 
 // mountPrivately mounts node at dir, for the calling thread alone.
@@ -54,7 +86,7 @@ func mountPrivately(node, kind, dir string, flags uintptr, do func(root int) err
 	if err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
-	if err := unix.Mount(node, dir, kind, flags|unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, ""); err != nil {
+	if err := unix.Mount(node, dir, kind, flags|unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, optionsFor(kind)); err != nil {
 		return fmt.Errorf("mount its %s: %w", kind, err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,7 +17,7 @@ import (
 
 // staged is a directory whose content becomes that of a file system.
 type staged struct {
-	root   string // "" where there is nothing to copy
+	tree   *os.File // nil where there is nothing to copy
 	owners []owner
 	remove func()
 }
@@ -37,26 +36,30 @@ func stage(ctx context.Context, fs Filesystem) (*staged, error) {
 		return &staged{remove: func() {}}, nil
 	}
 	if c := fs.CopyFiles[0]; len(fs.CopyFiles) == 1 && path.Clean(c.Target) == "/" && c.whole() {
-		info, err := os.Stat(c.Source)
+		tree, err := c.tree().Open(c.Source, os.O_RDONLY|syscall.O_NONBLOCK)
 		if err != nil {
 			return nil, err
 		}
-		if !info.IsDir() {
-			return nil, fmt.Errorf("copy %s to /: it is not a directory", c.Source)
+		if info, err := tree.Stat(); err != nil || !info.IsDir() {
+			return nil, errors.Join(fmt.Errorf("copy %s to /: it is not a directory", c.Source), err, tree.Close())
 		}
-		root, err := filepath.Abs(c.Source)
-		return &staged{root: root, remove: func() {}}, err
+		return &staged{tree: tree, remove: func() { _ = tree.Close() }}, nil
 	}
 	dir, remove, err := stagingDirectory(fs.TempDir)
 	if err != nil {
 		return nil, err
 	}
 	s := stager{links: map[inode]string{}, late: map[string]late{}, parents: fs.now(), root: uint32(os.Geteuid()) == 0}
-	s.staged = staged{root: dir, remove: remove}
+	s.staged = staged{remove: remove}
 	if err := s.copyAll(ctx, dir, fs.CopyFiles); err != nil {
 		s.remove()
 		return nil, err
 	}
+	if s.tree, err = os.Open(dir); err != nil {
+		s.remove()
+		return nil, err
+	}
+	s.remove = func() { _ = s.tree.Close(); remove() }
 	return &s.staged, nil
 }
 
@@ -202,7 +205,7 @@ func (s *stager) copyContent(e entry) error {
 	case 0:
 		return s.copyFile(e)
 	case fs.ModeSymlink:
-		to, err := os.Readlink(e.source)
+		to, err := e.in.Readlink(e.name)
 		if err != nil {
 			return err
 		}
@@ -214,7 +217,7 @@ func (s *stager) copyContent(e entry) error {
 
 // copyFile copies the bytes of a regular file.
 func (s *stager) copyFile(e entry) error {
-	from, err := os.Open(e.source)
+	from, err := e.in.Open(e.name)
 	if err != nil {
 		return err
 	}

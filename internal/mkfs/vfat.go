@@ -3,15 +3,17 @@ package mkfs
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // makeVFAT makes a FAT file system, FAT32 where it is large enough, as firmware
@@ -52,18 +54,29 @@ func minFAT32(sector disk.Bytes) disk.Bytes {
 func fillVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
 	m := mtools{ctx: ctx, image: image, fs: fs, made: map[string]bool{"/": true}}
 	for _, c := range fs.CopyFiles {
-		if err := m.directories(path.Dir(path.Clean(c.Target))); err != nil {
-			return err
-		}
-		err := c.walk(m.copy)
-		if err == nil {
-			err = m.flush()
-		}
-		if err != nil {
+		if err := m.copyAll(c); err != nil {
 			return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
 		}
 	}
 	return nil
+}
+
+// copyAll copies a source with all below it.
+func (m *mtools) copyAll(c Copy) error {
+	in, _, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if m.from, err = in.Open("."); err != nil {
+		return err
+	}
+	defer m.from.Close()
+	m.tree = c.tree()
+	if err := m.directories(path.Dir(path.Clean(c.Target))); err != nil {
+		return err
+	}
+	return errors.Join(c.walk(m.copy), m.flush())
 }
 
 // mtools puts files into a FAT image. Files that go into one directory under their
@@ -75,26 +88,26 @@ type mtools struct {
 	made    map[string]bool // directories, in lower case: FAT knows no other
 	waiting []string
 	into    string
+	from    *os.File     // the directory that files are copied from
+	tree    resolve.Tree // where it is
 }
 
 // maxWaiting keeps the arguments of one call far below the kernel's limit.
 const maxWaiting = 128
 
-// copy takes one entry. Links are followed, as FAT has none.
+// copy takes one entry. Links are followed inside their tree, as FAT has none.
 func (m *mtools) copy(e entry) error {
-	info, err := os.Stat(e.source)
-	if err != nil {
-		return err
-	}
 	switch {
 	case strings.ContainsFunc(path.Base(e.target), notInFAT) && e.target != "/":
 		return fmt.Errorf("%s: FAT cannot hold a file of the name %q", e.source, path.Base(e.target))
+	case e.info.Mode()&os.ModeSymlink != 0:
+		return m.copyBehind(e)
 	case e.info.IsDir():
 		return m.directories(e.target)
-	case !info.Mode().IsRegular():
+	case !e.info.Mode().IsRegular():
 		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
-	case filepath.Base(e.source) != path.Base(e.target):
-		return m.run("mcopy", "-Q", "-o", "-m", e.source, "::"+e.target)
+	case path.Base(e.name) != path.Base(e.target):
+		return m.run("mcopy", "-Q", "-o", "-m", belowFrom(e), "::"+e.target)
 	}
 	if dir := path.Dir(e.target); dir != m.into || len(m.waiting) == maxWaiting {
 		if err := m.flush(); err != nil {
@@ -102,8 +115,33 @@ func (m *mtools) copy(e entry) error {
 		}
 		m.into = dir
 	}
-	m.waiting = append(m.waiting, e.source)
+	m.waiting = append(m.waiting, belowFrom(e))
 	return nil
+}
+
+// belowFrom is the path of an entry for programs that are given m.from as well.
+func belowFrom(e entry) string { return given(1) + "/" + e.name }
+
+// copyBehind takes what a link leads to: of a directory only that there is one.
+func (m *mtools) copyBehind(e entry) error {
+	file, err := m.tree.Open(e.at, os.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return m.directories(e.target)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
+	}
+	if err := m.flush(); err != nil {
+		return err
+	}
+	return m.runWith(file, "mcopy", "-Q", "-o", "-m", given(1), "::"+e.target)
 }
 
 // notInFAT tells the characters that long names exclude (Microsoft's FAT
@@ -132,6 +170,9 @@ func (m *mtools) directories(dir string) error {
 	return m.run("mmd", "::"+dir)
 }
 
-func (m *mtools) run(name string, args ...string) error {
-	return run(m.ctx, command{name: name, args: append([]string{"-i", given(0)}, args...), files: []*os.File{m.image}, epoch: m.fs.Epoch})
+func (m *mtools) run(name string, args ...string) error { return m.runWith(m.from, name, args...) }
+
+// runWith runs a program that is given the image and one more file.
+func (m *mtools) runWith(file *os.File, name string, args ...string) error {
+	return run(m.ctx, command{name: name, args: append([]string{"-i", given(0)}, args...), files: []*os.File{m.image, file}, epoch: m.fs.Epoch})
 }

@@ -25,7 +25,7 @@ func Trusted(path string, flags int) (*os.File, error) { return Tree{Trusted: tr
 // Open opens the file at path, with flags of open(2) beside O_CLOEXEC; it makes none. With
 // O_NOFOLLOW a link at the end of path is an error (ELOOP). The file has the name path.
 func (t Tree) Open(path string, flags int) (*os.File, error) {
-	at, err := t.find(path, flags&unix.O_NOFOLLOW == 0)
+	at, err := t.find("open", path, flags&unix.O_NOFOLLOW == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (t Tree) Parent(path string) (*os.File, string, error) {
 // its name there. The directory serves for names in it only (O_PATH). For programs and
 // libraries, which find by it what lies beside them.
 func (t Tree) Locate(path string) (*os.File, string, error) {
-	w := &walk{tree: t, path: path}
+	w := &walk{tree: t, path: path, op: "stat"}
 	defer w.close()
 	fd, err := w.find(true)
 	if err != nil {
@@ -89,13 +89,13 @@ func (t Tree) Locate(path string) (*os.File, string, error) {
 }
 
 // Stat says what is at path, behind links.
-func (t Tree) Stat(path string) (fs.FileInfo, error) { return t.stat(path, true) }
+func (t Tree) Stat(path string) (fs.FileInfo, error) { return t.stat("stat", path, true) }
 
 // Lstat says what is at path, be it a link.
-func (t Tree) Lstat(path string) (fs.FileInfo, error) { return t.stat(path, false) }
+func (t Tree) Lstat(path string) (fs.FileInfo, error) { return t.stat("lstat", path, false) }
 
-func (t Tree) stat(path string, follow bool) (fs.FileInfo, error) {
-	at, err := t.find(path, follow)
+func (t Tree) stat(op, path string, follow bool) (fs.FileInfo, error) {
+	at, err := t.find(op, path, follow)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (t Tree) stat(path string, follow bool) (fs.FileInfo, error) {
 
 // ReadLink returns what the link at path says.
 func (t Tree) ReadLink(path string) (string, error) {
-	at, err := t.find(path, false)
+	at, err := t.find("readlink", path, false)
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ const maxLinks = 40
 type walk struct {
 	tree  Tree
 	path  string // the whole, for errors
+	op    string // what is done, for errors
 	judge *judge // nil where everybody is trusted
 	dirs  []step // from the root of the tree to where we are
 	links int
@@ -33,8 +34,8 @@ type step struct {
 
 // find returns a descriptor (O_PATH) of what is at path, which is the caller's to close;
 // where follow is not set that may be a link.
-func (t Tree) find(path string, follow bool) (int, error) {
-	w := &walk{tree: t, path: path}
+func (t Tree) find(op, path string, follow bool) (int, error) {
+	w := &walk{tree: t, path: path, op: op}
 	defer w.close()
 	fd, err := w.find(follow)
 	return fd, w.named(err)
@@ -46,7 +47,7 @@ func (w *walk) named(err error) error {
 	if err == nil || errors.As(err, &told) {
 		return err
 	}
-	return &fs.PathError{Op: "open", Path: w.path, Err: err}
+	return &fs.PathError{Op: w.op, Path: w.path, Err: err}
 }
 
 func (w *walk) find(follow bool) (int, error) {
