@@ -81,6 +81,9 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 	}()
 	if b.in == nil {
 		dir, _, err := resolve.Tree{Trusted: true}.Parent(b.path)
+		if errors.Is(err, os.ErrNotExist) {
+			err = &os.PathError{Op: "look for room in", Path: filepath.Dir(b.path), Err: unix.ENOENT}
+		}
 		if err != nil {
 			return err
 		}
