@@ -64,6 +64,9 @@ const socketPatience = 30 * time.Second
 // is connected to is what was looked at: others' sockets give no keys.
 func openSocket(ctx context.Context, path string) (net.Conn, error) {
 	socket, err := resolve.Trusted(path, unix.O_PATH)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("socket %s: connect: %w", path, unix.ENOENT)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ type UntrustedError struct {
 	Path  string // what was to be opened
 	At    string // the component of it that others can change
 	Owner uint32 // uid of the component's owner
-	Group uint32 // its gid
 	Mode  fs.FileMode
 	Theft bool // it is others' own, and not only open for them to write to
 }
@@ -25,7 +24,7 @@ func (e *UntrustedError) Error() string {
 	if e.Theft {
 		return fmt.Sprintf("%s is not trusted: %s (%s) belongs to the user %d, neither root nor who runs this", e.Path, e.At, e.Mode, e.Owner)
 	}
-	return fmt.Sprintf("%s is not trusted: %s (%s, user %d, group %d) can be changed by others", e.Path, e.At, e.Mode, e.Owner, e.Group)
+	return fmt.Sprintf("%s is not trusted: %s (%s) can be changed by others than the user %d", e.Path, e.At, e.Mode, e.Owner)
 }
 
 // Hint says how to make it trusted.
@@ -71,7 +70,7 @@ func (j *judge) look(fd int, shown string) error {
 	if !theft && !othersWrite(fd, &stat) {
 		return nil
 	}
-	return &UntrustedError{Path: j.path, At: shown, Owner: stat.Uid, Group: stat.Gid, Mode: mode(stat.Mode), Theft: theft}
+	return &UntrustedError{Path: j.path, At: shown, Owner: stat.Uid, Mode: mode(stat.Mode), Theft: theft}
 }
 
 // lookAtFolder is look where fd is a directory.
