@@ -1,8 +1,12 @@
 package kernel
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
 	"testing"
@@ -38,6 +42,52 @@ $s open --key-file $key vol %[1]q#root && test $(dmsetup table vol | wc -l) -gt 
 ! $s open --key-file $key vol %[2]q#root 2>crash && grep -q "in the middle of a hot zone; apply finishes it" crash && ! test -e /dev/mapper/vol && echo crash >>good
 `
 
+// forgedOpened is the script of a volume whose header lies: no device is made of it,
+// neither of the plain bytes beside the encrypted ones nor of anything else.
+const forgedOpened = `
+! $s open --key-file $key vol %[1]q#root 2>forged && grep -q "segment 0 is not encrypted, and no requirement tells of a conversion" forged && ! test -e /dev/mapper/vol && echo linear-beside-crypt >>good
+! $s open --key-file $key vol %[2]q#root 2>forged && grep -q "which encrypts nothing" forged && ! test -e /dev/mapper/vol && echo null-cipher >>good
+! $s open --key-file $key vol %[3]q#root 2>forged && grep -q "re-encryption metadata does not match its digest" forged && ! test -e /dev/mapper/vol && echo pending-forged >>good
+`
+
+// forge copies an image, with other text in the JSON of both copies of its root's header
+// under right checksums.
+func forge(t *testing.T, from, to, pattern, with string) string {
+	t.Helper()
+	rig.Copy(t, from, to)
+	image, err := os.ReadFile(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	re := regexp.MustCompile(pattern)
+	start := bytes.Index(image, []byte("LUKS\xba\xbe"))
+	for which := range 2 {
+		header := image[start+which*16384:][:16384]
+		text := bytes.TrimRight(header[4096:], "\x00")
+		changed := re.ReplaceAll(text, []byte(with))
+		if bytes.Equal(text, changed) {
+			t.Fatalf("%s does not apply to %s", pattern, text)
+		}
+		clear(header[4096:])
+		copy(header[4096:], changed)
+		clear(header[448:512])
+		sum := sha256.Sum256(header)
+		copy(header[448:], sum[:])
+	}
+	if err := os.WriteFile(to, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// forgeries makes three images that lie, of a finished volume and of one in conversion.
+func forgeries(t *testing.T, dir, finished, pending string) (linear, null, moved string) {
+	linear = forge(t, finished, filepath.Join(dir, "linear.img"), `"segments":\{"0":\{[^}]*\}(.*)"segments":\["0"\]`,
+		`"segments":{"0":{"type":"linear","offset":"16777216","size":"4096"},"1":{"type":"crypt","offset":"16781312","size":"dynamic","iv_tweak":"0","encryption":"aes-xts-plain64","sector_size":4096}$1"segments":["1"]`)
+	null = forge(t, finished, filepath.Join(dir, "null.img"), `("iv_tweak":"0","encryption":")aes-xts-plain64`, `${1}cipher_null-ecb`)
+	return linear, null, forge(t, pending, filepath.Join(dir, "moved.img"), `("keyslots":\["1"\][^}]*"digest":")....`, `${1}AAAA`)
+}
+
 // verityOpened is the script of a verity pair that we open and veritysetup looks at: on a
 // disk with partitions, as an image file, and with a root hash that is another's.
 const verityOpened = `
@@ -64,11 +114,13 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	linear, null, moved := forgeries(t, dir, plain.Path, clean)
 	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums, example) + fmt.Sprintf(pending, clean, crash) +
-		fmt.Sprintf(verityOpened, fresh, rootHashOf(t, fresh))
+		fmt.Sprintf(forgedOpened, linear, null, moved) + fmt.Sprintf(verityOpened, fresh, rootHashOf(t, fresh))
 	good, log := boot(t, dir, script)
 	for _, name := range []string{
 		"device", "cryptsetup-closes", "we-close", "busy", "read-only", "stranger", "file", "wrong-key", "name", "no-key-left", "clean", "crash",
+		"linear-beside-crypt", "null-cipher", "pending-forged",
 		"verity-device", "verity-file", "verity-wrong", "verity-usage", "example",
 	} {
 		if !slices.Contains(good, name) {
