@@ -29,7 +29,7 @@ func (c chip) Seal(context.Context, definitions.Key) (Sealed, error) {
 		return Sealed{}, c.seal
 	}
 	p, err := secret.Take([]byte(tpmPassphrase))
-	return Sealed{Passphrase: p, Token: []byte(`{"type":"systemd-tpm2","keyslots":[],"tpm2-pcrs":[]}`), KDF: luks2.TokenKDF()}, err
+	return Sealed{Passphrase: p, Token: []byte(`{"type":"systemd-tpm2","keyslots":[],"tpm2-pcrs":[7],"tpm2-pcr-bank":"sha256"}`), KDF: luks2.TokenKDF()}, err
 }
 
 func (c chip) Unseal(context.Context, definitions.Key, []byte) (*secret.Buffer, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -25,7 +26,7 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 	before := holding(v.header, luks2.HoldsFinal)
 	v.replaced = change.Remove
 	if len(change.Add) > 0 {
-		if v.key, err = Unlock(ctx, env, v.header, v.device); err != nil {
+		if v.key, err = v.unlockNamed(ctx, env, change.Remove); err != nil {
 			return nil, err
 		}
 	}
@@ -46,6 +47,18 @@ func ChangeKeys(ctx context.Context, env Env, part blockdev.Device, change plann
 		return nil, err
 	}
 	return added, v.commitKeys(part, env.Random, func() {})
+}
+
+// unlockNamed opens the volume, by the named keyslots if they do: a PIN that is given with a
+// keyslot is meant for it, and to offer it to another one's token first would cost a try.
+func (v *volume) unlockNamed(ctx context.Context, env Env, named []int) (*secret.Buffer, error) {
+	slots := slices.DeleteFunc(unlocking(v.header, luks2.HoldsFinal), func(slot int) bool { return !slices.Contains(named, slot) })
+	if len(slots) > 0 {
+		if key, err := unlockSlots(ctx, env, v.header, v.device, slots); err == nil {
+			return key, nil
+		}
+	}
+	return Unlock(ctx, env, v.header, v.device)
 }
 
 // checkNew refuses a key in the place of another that is the same secret: then nothing

@@ -18,7 +18,7 @@ import (
 // keptDefinition wants the chip's key and a file's for new volumes only: a late key is added
 // for nothing but the note.
 var keptDefinition = map[string]string{"10-data": `partition = { type = "linux-generic", weight = 0, size_min = "1M" }
-encryption = { key = [{ type = "tpm2" }, { type = "file" }] }`}
+encryption = { key = [{ type = "tpm2", pcrs = [7] }, { type = "file" }] }`}
 
 // forge puts a token into the header of the volume of gapImage, as anybody can who has the
 // disk.

@@ -28,8 +28,12 @@ func Unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt) (*secr
 
 // unlock returns one of the volume's keys.
 func unlock(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, what luks2.Holds) (*secret.Buffer, error) {
+	return unlockSlots(ctx, env, h, r, unlocking(h, what))
+}
+
+// unlockSlots returns the volume key that the first of these keyslots gives which opens.
+func unlockSlots(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, slots []int) (*secret.Buffer, error) {
 	var failed misses
-	slots := unlocking(h, what)
 	for _, token := range openingTokens(h) {
 		key, err := unlockByToken(ctx, env, h, r, token, slots)
 		if err == nil {

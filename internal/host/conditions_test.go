@@ -77,12 +77,19 @@ func TestVirtualization(t *testing.T) {
 	}
 }
 
-// TestVirtualizationHere: systemd says the same of the machine of this test.
+// TestVirtualizationHere: systemd says the same of the machine of this test. It also asks
+// the processor, so that where only that has a name for the monitor, which files do not
+// tell, all to compare is whether there is one.
 func TestVirtualizationHere(t *testing.T) {
 	program := testenv.Need(t, "systemd-detect-virt")
-	for flag, got := range map[string]string{"--vm": machine("/").vm(), "--container": machine("/").container()} {
+	here := machine("/")
+	for flag, got := range map[string]string{"--vm": here.vm(), "--container": here.container()} {
 		out, _ := exec.Command(program, flag).Output() // fails where it says "none"
-		if want := strings.TrimSpace(string(out)); got != want && (got != "" || want != "none") {
+		want := strings.TrimSpace(string(out))
+		if flag == "--vm" && here.dmiName() == "" && want != "none" && got != "" {
+			continue
+		}
+		if got != want && (got != "" || want != "none") {
 			t.Errorf("%s: %q, systemd says %q", flag, got, want)
 		}
 	}
