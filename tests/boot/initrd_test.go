@@ -73,13 +73,13 @@ var systemdUnits = []string{
 }
 
 // systemdExtra is what a distribution adds to an initrd of systemd alone. Devices are
-// waited for four seconds only, and the unit has three: less than a conversion takes,
+// waited for four seconds only, and the unit has six: less than a conversion takes,
 // which must not matter. What fails ends in a machine that is switched off.
 var systemdExtra = map[string]string{
 	"usr/lib/initrd-release":                          "ID=initrd\nNAME=initrd\n",
 	"etc/modules-load.d/test.conf":                    "virtio_pci\nvirtio_blk\ndm_mod\ndm_crypt\n",
 	"etc/systemd/system.conf.d/test.conf":             "[Manager]\nDefaultDeviceTimeoutSec=4s\n",
-	"etc/systemd/system/sealpart.service.d/test.conf": "[Service]\nTimeoutStartSec=3s\n",
+	"etc/systemd/system/sealpart.service.d/test.conf": "[Service]\nTimeoutStartSec=6s\n",
 	"usr/lib/systemd/system/emergency.target":         "[Unit]\nDefaultDependencies=no\nRequires=emergency.service\nAfter=emergency.service\nAllowIsolate=yes\n",
 	"usr/lib/systemd/system/emergency.service":        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nStandardOutput=tty\nTTYPath=/dev/console\nExecStart=/usr/bin/echo EMERGENCY\nExecStart=/usr/bin/systemctl poweroff --force --force\n",
 	"etc/sealpart.d/spare.key":                        "a key file of the tests",
