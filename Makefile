@@ -36,7 +36,7 @@ tools:
 
 # A test whose judge is missing fails, it is not skipped.
 test: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./...
+	SEALPART_REQUIRE_TOOLS=1 go test -timeout 30m ./...
 
 # What user-mode Linux says of volumes, devices and disks; "make test" has it, too.
 test-kernel: tools

@@ -80,9 +80,9 @@ func TestHostileNote(t *testing.T) {
 // TestWipeIsDurableBeforeTheNoteGoes: a power cut between them would leave plain bytes
 // that nobody knows of.
 func TestWipeIsDurableBeforeTheNoteGoes(t *testing.T) {
-	c, dev := unwiped(t, disk.Extent{})
-	free := disk.Extent{Offset: disk.Bytes(usedFront(c.header)), Size: 4096}
-	c, dev = unwiped(t, free)
+	empty, _ := unwiped(t, disk.Extent{})
+	free := disk.Extent{Offset: disk.Bytes(usedFront(empty.header)), Size: 4096}
+	c, dev := unwiped(t, free)
 	if err := c.wipeLeftover(c.keys.new); err != nil {
 		t.Fatal(err)
 	}

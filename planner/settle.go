@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,8 @@ func (l *layout) settled(p *part, keys []definitions.Key) ([]definitions.Key, er
 	for _, note := range notes {
 		l.note(p, note)
 	}
-	if refusal, ok := err.(*KeyRefusal); ok {
+	var refusal *KeyRefusal
+	if errors.As(err, &refusal) {
 		return nil, &Refusal{Definition: p.def.File, Partition: p.number, Reason: refusal.Reason, Remedy: refusal.Remedy}
 	}
 	return done, err

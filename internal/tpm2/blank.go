@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,8 +104,8 @@ func (t *TPM) warn(text string) {
 
 // hintBank adds to the error of a bank that was named which other is measured into.
 func (t *TPM) hintBank(b Binding, named string, err error) error {
-	blank, ok := err.(*blankError)
-	if !ok || b.Bank == "" || len(b.Values) > 0 {
+	var blank *blankError
+	if !errors.As(err, &blank) || b.Bank == "" || len(b.Values) > 0 {
 		return err
 	}
 	names, _ := t.Banks() // without them it is the same error

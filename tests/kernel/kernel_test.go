@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,10 +45,14 @@ func boot(t *testing.T, dir, script string) (good []string, log string) {
 	if err := os.Chmod(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, testenv.Need(t, "linux.uml"), "mem=768M", "rootfstype=hostfs", "rootflags=/", "rw",
 		"init="+path, "con=null", "con0=fd:0,fd:1", "quiet", "panic=-1")
+	// The kernel is several processes, which all have the pipe of the output.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	said, _ := os.ReadFile(filepath.Join(dir, "log"))
 	if err != nil && len(said) == 0 {
