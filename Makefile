@@ -44,7 +44,7 @@ test-kernel: tools
 
 # Whole machines boot in qemu: some minutes. Of these, "make test" boots the first.
 test-boot: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -timeout 40m
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -timeout 60m
 
 # The same with twenty power cuts, under UEFI, and on arm64: half an hour.
 test-boot-long: tools
