@@ -10,7 +10,7 @@ import (
 
 // Opener is what opens the volumes of a machine after they are made.
 type Opener struct {
-	// Name is OpenerSystemd where the tree has systemd-cryptsetup, OpenerSealpart where it
+	// Name is OpenerSystemd where the tree has systemd-cryptsetup or its plugin of cryptsetup, OpenerSealpart where it
 	// has nothing but "sealpart open"; "": nobody knows.
 	Name    string `json:"name"`
 	Version int    `json:"version,omitempty"` // of systemd, 0 where it cannot be told
@@ -54,16 +54,32 @@ func (o Opener) OpensNewest(pin, root bool) bool {
 func (m machine) opener(root string) Opener {
 	tree := machine(root)
 	o := Opener{Initramfs: root == string(m) && m.isInitramfs()}
-	for _, place := range []string{"usr/lib/systemd/systemd-cryptsetup", "lib/systemd/systemd-cryptsetup", "usr/bin/systemd-cryptsetup"} {
-		if Exists(root, "/"+place) {
-			o.Name, o.Version = OpenerSystemd, tree.systemdVersion()
-			return o
-		}
+	if tree.hasSystemdOpener() {
+		o.Name, o.Version = OpenerSystemd, tree.systemdVersion()
+		return o
 	}
 	if root == string(m) || Exists(root, "/usr/bin/sealpart") {
 		o.Name = OpenerSealpart
 	}
 	return o
+}
+
+// hasSystemdOpener reports whether a tree has systemd-cryptsetup, or the plugin by which
+// cryptsetup alone opens a TPM key's keyslot with systemd's code, as in an initramfs without
+// systemd.
+func (m machine) hasSystemdOpener() bool {
+	for _, place := range []string{"usr/lib/systemd/systemd-cryptsetup", "lib/systemd/systemd-cryptsetup", "usr/bin/systemd-cryptsetup"} {
+		if Exists(string(m), "/"+place) {
+			return true
+		}
+	}
+	for _, place := range []string{"usr/lib", "usr/lib64", "usr/lib/*", "lib", "lib/*"} {
+		found, err := filepath.Glob(filepath.Join(string(m), place, "cryptsetup/libcryptsetup-token-systemd-tpm2.so"))
+		if err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // isInitramfs reports whether this machine still runs its initramfs.

@@ -29,6 +29,7 @@ func TestOpener(t *testing.T) {
 		"no systemd":        {disk, Opener{Name: OpenerSealpart}},
 		"busybox initramfs": {initramfs, Opener{Name: OpenerSealpart, Initramfs: true}},
 		"initrd of systemd": {with(initramfs, cryptsetup, "/etc/initrd-release", "/usr/lib/systemd/libsystemd-shared-255.4.so"), Opener{Name: OpenerSystemd, Version: 255, Initramfs: true}},
+		"cryptsetup alone":  {with(nil, "/conf/initramfs.conf", "/usr/lib/x86_64-linux-gnu/cryptsetup/libcryptsetup-token-systemd-tpm2.so", "/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so"), Opener{Name: OpenerSystemd, Version: 252, Initramfs: true}},
 		"initramfs-tools":   {with(nil, "/conf/initramfs.conf"), Opener{Name: OpenerSealpart, Initramfs: true}},
 	} {
 		m := fake(t, c.files)

@@ -22,7 +22,7 @@ loop=$(losetup -f --show -o 1M --sizelimit 94M disk.img) && mkdir -p /run/vol &&
 	&& diff -r seed /run/vol/ -x lost+found && umount /run/vol && e2fsck -fn /dev/mapper/vol && cryptsetup close vol && losetup -d $loop && echo cryptsetup >>good
 e2fsck -fn content && debugfs -R 'cat /big' content 2>/dev/null | cmp - seed/big && echo ours >>good
 
-mkdir block; ln -s ../seed block/seed; truncate -s 96M back.img; loop=$(losetup -f --show back.img); ln -s $loop block/disk.img
+mkdir block; cp -r seed block/seed; truncate -s 96M back.img; loop=$(losetup -f --show back.img); ln -s $loop block/disk.img
 ./executor.test -test.run '^TestInKernel$' -in-kernel "$PWD/block" && e2fsck -fn block/content && losetup -d $loop \
 	&& loop=$(losetup -f --show -o 1M --sizelimit 94M back.img) && cryptsetup open --key-file pass $loop vol2 && cmp -n 77M /dev/mapper/vol2 block/content && cryptsetup close vol2 && losetup -d $loop && echo block >>good
 
