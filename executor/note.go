@@ -114,6 +114,7 @@ func sumOfNote(h *luks2.Header, key *secret.Buffer, members map[string]any) ([]b
 // note. One that is not there has no salt.
 func keyslotParts(h *luks2.Header, members map[string]any) (parts [][]byte) {
 	listed, _ := members["keyslots"].([]any)
+	slots := h.Keyslots()
 	for _, name := range listed {
 		text, _ := name.(string)
 		id, err := strconv.Atoi(text)
@@ -121,8 +122,8 @@ func keyslotParts(h *luks2.Header, members map[string]any) (parts [][]byte) {
 			continue // the content says it all the same
 		}
 		area := make([]byte, 8)
-		if i := slices.IndexFunc(h.Keyslots(), func(s luks2.Keyslot) bool { return s.ID == id }); i >= 0 {
-			binary.BigEndian.PutUint64(area, uint64(h.Keyslots()[i].AreaOffset))
+		if i := slices.IndexFunc(slots, func(s luks2.Keyslot) bool { return s.ID == id }); i >= 0 {
+			binary.BigEndian.PutUint64(area, uint64(slots[i].AreaOffset))
 		}
 		parts = append(parts, []byte(text), area, h.Salt(id))
 	}
