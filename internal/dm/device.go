@@ -119,7 +119,8 @@ func RemoveAtClose(name string) error {
 // just closed.
 const busyPatience = 3 * time.Second
 
-// Remove removes the device name. It fails where something uses it.
+// Remove removes the device name. It fails where something uses it, and with ErrNotFound
+// where it is not there, as one that went at its close: of that no node is left either.
 func Remove(name string) error {
 	c, err := openControl()
 	if err != nil {
@@ -135,7 +136,7 @@ func Remove(name string) error {
 		case err == nil:
 			return nil
 		case errors.Is(err, unix.ENXIO):
-			return fmt.Errorf("%s: %w", name, ErrNotFound)
+			return errors.Join(fmt.Errorf("%s: %w", name, ErrNotFound), removeStale(name))
 		case !errors.Is(err, unix.EBUSY):
 			return fmt.Errorf("remove the device %s: %w", name, err)
 		case time.Now().After(end):

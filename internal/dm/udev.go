@@ -26,7 +26,7 @@ const (
 // settled calls do with what its event is to carry, and returns when udev has done
 // what follows from it. Where no udev runs, instead does what it would have done.
 func settled(do func(event uint32) error, instead func() error) error {
-	if _, err := os.Stat(udevControl); err != nil {
+	if !udevRuns() {
 		return orDone(do(0), instead)
 	}
 	id, cookie, err := newCookie()
@@ -41,6 +41,12 @@ func settled(do func(event uint32) error, instead func() error) error {
 	// all the same.
 	waitForZero(id, udevPatience)
 	return nil
+}
+
+// udevRuns reports whether udev makes and removes the nodes of devices.
+func udevRuns() bool {
+	_, err := os.Stat(udevControl)
+	return err == nil
 }
 
 // orDone does what comes after where err is nil.
@@ -114,4 +120,13 @@ func removeNode(name string) error {
 		return err
 	}
 	return nil
+}
+
+// removeStale removes the node of a device that the kernel has removed by itself, where no
+// udev does.
+func removeStale(name string) error {
+	if udevRuns() || checkName(name) != nil {
+		return nil
+	}
+	return removeNode(name)
 }
