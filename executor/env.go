@@ -98,21 +98,21 @@ func (e Env) report(event Event) {
 	}
 }
 
-// sealer returns the one for a kind of key.
+// sealer returns the one for a kind of key. Its calls end with their context.
 func (e Env) sealer(kind string) (Sealer, bool) {
 	for _, s := range e.Sealers {
 		if s.Kind() == kind {
-			return s, true
+			return leavable{s}, true
 		}
 	}
 	return nil, false
 }
 
-// tokenSealer returns the one that wrote tokens of the given type.
+// tokenSealer returns the one that wrote tokens of the given type, in the same way.
 func (e Env) tokenSealer(tokenType string) (Sealer, bool) {
 	for _, s := range e.Sealers {
 		if s.TokenType() != "" && s.TokenType() == tokenType {
-			return s, true
+			return leavable{s}, true
 		}
 	}
 	return nil, false

@@ -52,8 +52,8 @@ func decryptSegment(ctx context.Context, env Env, part blockdev.Device, s luks2.
 	}
 	buf := make([]byte, 4*disk.MiB)
 	for done := disk.Bytes(0); done < size; {
-		if err := interrupted(ctx); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		p := buf[:min(disk.Bytes(len(buf)), size-done)]
 		if err := readFull(part, p, disk.Bytes(s.Offset)+done); err != nil {

@@ -112,7 +112,7 @@ func (v *opening) whileOpen(ctx context.Context, name string, do func(device str
 		return err
 	}
 	err = untilClosed(name, device, do)
-	if gone := dm.Remove(name); !errors.Is(gone, dm.ErrNotFound) {
+	if gone := dm.Remove(ctx, name); !errors.Is(gone, dm.ErrNotFound) {
 		err = errors.Join(err, gone)
 	}
 	return err

@@ -104,7 +104,7 @@ func (v *opening) open(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	device, err := v.create(name, targets)
+	device, err := v.create(ctx, name, targets)
 	var table *dm.TableError
 	if errors.As(err, &table) && planner.UnderSecureKey(v.header.Cipher()) {
 		err = &cipherError{v.header.Cipher(), err}
@@ -134,9 +134,9 @@ func (v *opening) verified(ctx context.Context) (*luks2.Activation, error) {
 }
 
 // create makes the device, if the header is still what its table was made of.
-func (v *opening) create(name string, targets []dm.Target) (device string, err error) {
+func (v *opening) create(ctx context.Context, name string, targets []dm.Target) (device string, err error) {
 	create := func() error {
-		device, err = dm.Create(name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
+		device, err = dm.Create(ctx, name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
 		return err
 	}
 	if !v.shared {
@@ -234,7 +234,7 @@ func (v *opening) dropKeys() {
 }
 
 // Close removes the device name, if it is an opened volume or verity device.
-func Close(name string) error {
+func Close(ctx context.Context, name string) error {
 	info, err := dm.Lookup(name)
 	if err != nil {
 		return err
@@ -242,5 +242,5 @@ func Close(name string) error {
 	if !strings.HasPrefix(info.UUID, volumePrefix) {
 		return fmt.Errorf("%s is a device of somebody else (%.60q), not an opened volume", name, info.UUID)
 	}
-	return dm.Remove(name)
+	return dm.Remove(ctx, name)
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type VerityPair struct {
 // OpenVerity makes the device-mapper device name of a pair, read-only, and returns the
 // path of its node. The kernel then checks each block against the root hash when it is
 // read. A root hash of another tree is refused. Nothing is written.
-func OpenVerity(name string, pair VerityPair, rootHash []byte) (string, error) {
+func OpenVerity(ctx context.Context, name string, pair VerityPair, rootHash []byte) (string, error) {
 	sb, err := verity.ReadSuperblock(pair.Hashes)
 	if err != nil {
 		return "", err
@@ -32,13 +33,13 @@ func OpenVerity(name string, pair VerityPair, rootHash []byte) (string, error) {
 		return "", err
 	}
 	uuid := volumePrefix + "VERITY-" + strings.ReplaceAll(sb.UUID.String(), "-", "") + "-" + name
-	device, err := dm.Create(name, uuid, []dm.Target{target}, dm.Options{ReadOnly: true})
+	device, err := dm.Create(ctx, name, uuid, []dm.Target{target}, dm.Options{ReadOnly: true})
 	if err != nil {
 		return "", err
 	}
 	if err := readFirst(device, sb.DataBlockSize); err != nil {
 		err = fmt.Errorf("the first block is not what the root hash promises: %w", err)
-		return "", errors.Join(err, dm.Remove(name))
+		return "", errors.Join(err, dm.Remove(ctx, name))
 	}
 	return device, nil
 }

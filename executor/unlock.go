@@ -115,7 +115,7 @@ func unlockByToken(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt,
 	if !ok {
 		return nil, errors.New("this kind of token cannot be used here")
 	}
-	passphrase, err := sealer.Unseal(ctx, definitions.Key{Type: sealer.Kind()}, token.Raw)
+	passphrase, err := sealer.Unseal(h.Budgeted(ctx), definitions.Key{Type: sealer.Kind()}, token.Raw)
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func (t *tree) enlist(slot, owner int, key []byte, segments []int, rnd io.Reader
 // store writes the keyslot's area: the split key, encrypted by the passphrase, and
 // random bytes to the area's end.
 func (s Keyslot) store(ctx context.Context, d Device, key, passphrase []byte, rnd io.Reader) error {
-	areaKey, err := s.KDF.derive(ctx, passphrase, s.salt, s.AreaKeySize)
+	areaKey, err := s.KDF.Derive(ctx, passphrase, s.salt, s.AreaKeySize)
 	if err != nil {
 		return err
 	}

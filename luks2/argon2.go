@@ -35,8 +35,11 @@ type argon2Run struct {
 	blocks                  []argon2Block
 }
 
-// argon2Key returns size bytes. time, memory (KiB) and threads are at least 1.
+// argon2Key returns size bytes. time, memory (KiB) and threads are at least 1. What it
+// takes is charged to ctx's budget.
 func argon2Key(ctx context.Context, mode int, secret, salt []byte, time, memory, threads uint32, size int) ([]byte, error) {
+	ctx, done := limited(ctx)
+	defer done()
 	unit := argon2Slices * threads
 	r := &argon2Run{mode: mode, time: time, memory: max(memory/unit*unit, 2*unit), threads: threads}
 	r.laneLength = r.memory / threads

@@ -127,16 +127,14 @@ func (h *Header) VerifyKey(ctx context.Context, volumeKey []byte) error {
 	if !ok {
 		return fmt.Errorf("the volume's data has no digest to verify a key with")
 	}
-	ctx, done := h.limited(ctx)
-	defer done()
+	ctx = h.Budgeted(ctx)
 	return d.verify(ctx, volumeKey)
 }
 
 // digestForKey returns the digest of a key that keyslots may be added to: one that
 // has segments, or keyslots of its own that are no re-encryption slot.
 func (h *Header) digestForKey(ctx context.Context, key []byte) (digest, bool, error) {
-	ctx, done := h.limited(ctx)
-	defer done()
+	ctx = h.Budgeted(ctx)
 	for _, d := range h.meta.digests {
 		if d.kind != "pbkdf2" || h.isReencryptDigest(d) {
 			continue

@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -37,8 +36,7 @@ type Header struct {
 	removed       []removedSlot // keyslots to wipe
 	deviceSize    int64         // bytes of the data device, once a re-encryption told; else 0
 	hotOnDisk     bool          // a header on disk may list a hot zone
-	patience      time.Duration // for all keyslots and digests; 0: the usual one
-	spent         time.Duration // of it
+	budget        *budget       // of its derivations; nil: nothing was spent of it
 	seen          []copySum     // of the copies that were read, and written since
 }
 

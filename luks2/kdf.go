@@ -45,7 +45,7 @@ func CalibrateArgon2id(target time.Duration, maxMemory int) KDF {
 	maxMemory = min(max(maxMemory, minMemoryKiB), maxMemoryKiB)
 	k := KDF{Type: "argon2id", Time: minTime, MemoryKiB: min(maxMemory, 16<<10), CPUs: min(runtime.NumCPU(), maxCPUs)}
 	start := time.Now()
-	_, _ = k.derive(context.Background(), []byte("calibration"), make([]byte, saltSize), 64) // without room it takes no time
+	_, _ = k.Derive(context.Background(), []byte("calibration"), make([]byte, saltSize), 64) // without room it takes no time
 	took := max(time.Since(start), time.Microsecond)
 	work := float64(k.Time) * float64(k.MemoryKiB) * float64(target) / float64(took)
 	work = min(work, maxWorkKiB/2)
@@ -113,10 +113,15 @@ func (k KDF) afHash() string {
 	return "sha256"
 }
 
-// derive returns size bytes of key, or the cause of ctx's end as soon as that comes. It
+// Derive returns size bytes of key, or the cause of ctx's end as soon as that comes. It
 // refuses costs that would take hours or more memory than cryptsetup ever asks for, and
-// with a MemoryError those for which there is no memory here.
-func (k KDF) derive(ctx context.Context, passphrase, salt []byte, size int) ([]byte, error) {
+// with a MemoryError those for which there is no memory here. Time is charged to the budget
+// that ctx has from Header.Budgeted: the end of that is ErrTooCostly. The caller erases the
+// key; of the passphrase no copy is left.
+//
+// Whatever has its cost from a header, also from a token in one, goes through it: the header
+// is anybody's to write.
+func (k KDF) Derive(ctx context.Context, passphrase, salt []byte, size int) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -70,7 +70,7 @@ func TestDerivationEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, why)
 		defer cancel()
 		began := time.Now()
-		_, err := k.derive(ctx, []byte("passphrase"), make([]byte, 32), 64)
+		_, err := k.Derive(ctx, []byte("passphrase"), make([]byte, 32), 64)
 		if took := time.Since(began); err != why || took > 5*time.Second {
 			t.Errorf("%s: %v after %s", k.Type, err, took)
 		}
@@ -78,7 +78,7 @@ func TestDerivationEnds(t *testing.T) {
 }
 
 // TestOnePatience: a header with many keyslots that cost much takes no longer than one. So
-// does a digest of it.
+// do a digest of it and its tokens.
 func TestOnePatience(t *testing.T) {
 	m := volume(t)
 	h, err := m.read()
@@ -86,7 +86,7 @@ func TestOnePatience(t *testing.T) {
 	for id := range h.meta.keyslots {
 		h.meta.keyslots[id].KDF = costly[0]
 	}
-	h.patience = 200 * time.Millisecond
+	h.budget = &budget{most: 200 * time.Millisecond}
 	began := time.Now()
 	_, _, err = h.Open(t.Context(), m, []byte("wrong"))
 	if took := time.Since(began); !errors.Is(err, ErrTooCostly) || took > 5*time.Second {
@@ -95,6 +95,11 @@ func TestOnePatience(t *testing.T) {
 	h.meta.digests[0].iterations = maxIterations
 	if err := h.VerifyKey(t.Context(), make([]byte, 64)); !errors.Is(err, ErrTooCostly) {
 		t.Errorf("a digest: %v", err)
+	}
+	for _, k := range costly {
+		if _, err := k.Derive(h.Budgeted(t.Context()), []byte("PIN"), make([]byte, 32), 64); !errors.Is(err, ErrTooCostly) {
+			t.Errorf("%s for a token: %v", k.Type, err)
+		}
 	}
 }
 

@@ -22,8 +22,7 @@ func (h *Header) OpenKeyslot(ctx context.Context, r io.ReaderAt, id int, passphr
 	if !ok {
 		return nil, fmt.Errorf("keyslot %d is in no digest, so no key can be verified", id)
 	}
-	ctx, done := h.limited(ctx)
-	defer done()
+	ctx = h.Budgeted(ctx)
 	key, err := s.load(ctx, r, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("open keyslot %d: %w", id, err)
@@ -48,7 +47,7 @@ func (s Keyslot) load(ctx context.Context, r io.ReaderAt, passphrase []byte) ([]
 	if size > s.AreaSize {
 		return nil, fmt.Errorf("its area of %d bytes is too small for %d", s.AreaSize, size)
 	}
-	areaKey, err := s.KDF.derive(ctx, passphrase, s.salt, s.AreaKeySize)
+	areaKey, err := s.KDF.Derive(ctx, passphrase, s.salt, s.AreaKeySize)
 	if err != nil {
 		return nil, err
 	}

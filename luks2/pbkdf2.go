@@ -12,8 +12,9 @@ import (
 // pbkdf2Breath is after how many iterations the context is looked at.
 const pbkdf2Breath = 1024
 
-// pbkdf2Key runs PBKDF2 (RFC 8018, section 5.2), and stops with the cause of ctx's end. The
-// standard library's cannot be stopped, and copies the secret to where it cannot be erased.
+// pbkdf2Key runs PBKDF2 (RFC 8018, section 5.2), and stops with the cause of ctx's end, to
+// whose budget it is charged. The standard library's cannot be stopped, and copies the secret
+// to where it cannot be erased.
 func pbkdf2Key(ctx context.Context, name string, secret, salt []byte, iterations, size int) ([]byte, error) {
 	newHash, err := newHash(name)
 	if err != nil {
@@ -22,6 +23,8 @@ func pbkdf2Key(ctx context.Context, name string, secret, salt []byte, iterations
 	if iterations < 1 || iterations > maxIterations {
 		return nil, fmt.Errorf("pbkdf2 with %d iterations is out of range", iterations)
 	}
+	ctx, done := limited(ctx)
+	defer done()
 	m := newMAC(newHash, secret)
 	defer m.wipe()
 	var key []byte

@@ -32,8 +32,7 @@ func (h *Header) VerifyReencryption(ctx context.Context, oldKey, newKey []byte) 
 		return err
 	}
 	defer clear(input)
-	ctx, done := h.limited(ctx)
-	defer done()
+	ctx = h.Budgeted(ctx)
 	if err := d.verify(ctx, input); errors.Is(err, ErrWrongKey) {
 		return ErrReencryption
 	} else if err != nil {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -11,14 +14,14 @@ import (
 // seeker is a sealer that can tell, without a PIN and without using the key, whether what
 // a key depends on is on this machine.
 type seeker interface {
-	There(definitions.Key) bool
+	There(context.Context, definitions.Key) bool
 }
 
 // absentKeys returns the keys of the definitions that are not here, for volumes that wait
 // for them. To look for a token a module is loaded, so that is done only where a volume
 // waits for one. In a boot, keys for which somebody would have to type a PIN do not count
 // either: they would be asked for in every boot until somebody does.
-func (w *world) absentKeys(snapshot disk.Snapshot) (absent []definitions.Key) {
+func (w *world) absentKeys(ctx context.Context, snapshot disk.Snapshot) (absent []definitions.Key, err error) {
 	sealers := w.keys.env(w.definitions).Sealers
 	for _, d := range w.definitions {
 		if d.Encryption == nil {
@@ -28,23 +31,36 @@ func (w *world) absentKeys(snapshot disk.Snapshot) (absent []definitions.Key) {
 			if k.Type == definitions.KeyPKCS11 && !awaited(snapshot, k) {
 				continue
 			}
-			for _, s := range sealers {
-				if seek, ok := s.(seeker); ok && s.Kind() == k.Type && (w.boot && isTyped(k) || !w.there(seek, k)) {
-					absent = append(absent, k)
-				}
+			there, err := w.there(ctx, sealers, k)
+			if err != nil {
+				return nil, err
+			}
+			if !there {
+				absent = append(absent, k)
 			}
 		}
 	}
-	return absent
+	return absent, nil
 }
 
-// there tells whether what a key depends on is here. Whether the machine has a TPM is
-// among its facts.
-func (w *world) there(seek seeker, k definitions.Key) bool {
-	if k.Type == definitions.KeyTPM2 && k.DeviceKey == "" && w.keys.tpm2 == "auto" {
-		return w.facts.TPM2
+// there reports whether what a key depends on is here. Whether the machine has a TPM is
+// among its facts. A token that is looked for in vain may keep whoever looks: the end of ctx
+// ends it.
+func (w *world) there(ctx context.Context, sealers []executor.Sealer, k definitions.Key) (bool, error) {
+	i := slices.IndexFunc(sealers, func(s executor.Sealer) bool { return s.Kind() == k.Type })
+	if i < 0 {
+		return true, nil
 	}
-	return seek.There(k)
+	seek, ok := sealers[i].(seeker)
+	switch {
+	case !ok:
+		return true, nil
+	case w.boot && isTyped(k):
+		return false, nil
+	case k.Type == definitions.KeyTPM2 && k.DeviceKey == "" && w.keys.tpm2 == "auto":
+		return w.facts.TPM2, nil
+	}
+	return abandon.Call(ctx, func() (bool, error) { return seek.There(ctx, k), nil }, func(bool) {})
 }
 
 // awaited tells whether a volume waits for a key.

@@ -43,7 +43,11 @@ func TestAbsentKeys(t *testing.T) {
 			facts:       host.Facts{TPM2: c.machine}, keys: &keyFlags{tpm2: c.device}, boot: c.boot,
 		}
 		var got []int
-		for _, k := range w.absentKeys(c.snapshot) {
+		absent, err := w.absentKeys(t.Context(), c.snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range absent {
 			got = append(got, slices.IndexFunc(all, func(other definitions.Key) bool {
 				return k.Type == other.Type && k.PIN == other.PIN && k.Path == other.Path && k.Program == other.Program
 			}))

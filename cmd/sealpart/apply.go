@@ -73,7 +73,7 @@ func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnosti
 		}
 	}
 	if flags.dryRun {
-		plan, saw, err := makePlan(&flags.planFlags, "", args)
+		plan, saw, err := makePlan(ctx, &flags.planFlags, "", args)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (w *world) applyNew(ctx context.Context, flags *applyFlags, path string, pr
 		return err
 	}
 	// A plan that cannot be made leaves no file behind, not even for a moment.
-	if _, _, err := makePlan(&flags.planFlags, "", []string{path}); err != nil {
+	if _, _, err := makePlan(ctx, &flags.planFlags, "", []string{path}); err != nil {
 		return err
 	}
 	file, err := createFile(path, 0o666)
@@ -156,7 +156,7 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 		return false, err
 	}
 	defer dev.Close()
-	plan, saw, err := w.plan(dev, flags.sectorSize)
+	plan, saw, err := w.plan(ctx, dev, flags.sectorSize)
 	if err != nil {
 		return false, err
 	}

@@ -75,7 +75,7 @@ func examine(ctx context.Context, flags *doctorFlags, args []string, out io.Writ
 		r.Diagnose(nil, []doctor.Trouble{{Err: err, Remedy: hintFor(err)}})
 	} else {
 		w.describe(&r)
-		r.TPM2 = askTPM2(flags.tpm2, w.definitions)
+		r.TPM2 = askTPM2(ctx, flags.tpm2, w.definitions)
 		r.Diagnose(w.definitions, w.tryPlan(ctx, &r, flags, args))
 	}
 	if err := showReport(out, &r, flags.json); err != nil {
@@ -117,7 +117,7 @@ func (w *world) tryPlan(ctx context.Context, r *doctor.Report, flags *doctorFlag
 		}
 		defer dev.Close()
 		w.facts.Tools, w.facts.Mounts = nil, nil
-		plan, _, err := w.plan(dev, flags.sectorSize)
+		plan, _, err := w.plan(ctx, dev, flags.sectorSize)
 		return plan, err
 	}()
 	if err != nil {
@@ -136,8 +136,8 @@ func (w *world) chooseDisk(ctx context.Context, flags *doctorFlags, args []strin
 }
 
 // askTPM2 asks a TPM what it keeps, and looks at the PCRs that keys are to be bound to.
-func askTPM2(device string, defs []definitions.Definition) (found doctor.TPM2) {
-	t, err := tpm2.Open(device)
+func askTPM2(ctx context.Context, device string, defs []definitions.Definition) (found doctor.TPM2) {
+	t, err := tpm2.Open(ctx, device)
 	if err != nil {
 		return doctor.TPM2{Problem: err.Error()}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,23 +31,6 @@ const (
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
-
-// stoppedError is the end of what a signal stopped before it had begun to write.
-type stoppedError struct{ error }
-
-func (e stoppedError) Error() string { return "interrupted: " + e.error.Error() }
-func (e stoppedError) Unwrap() error { return e.error }
-
-// Hint says that to stop was safe.
-func (e stoppedError) Hint() string { return "nothing was written; run it again" }
-
-// asStopped marks what ended because ctx did.
-func asStopped(ctx context.Context, err error) error {
-	if ctx.Err() == nil || !errors.Is(err, context.Cause(ctx)) || errors.Is(err, executor.ErrInterrupted) {
-		return err
-	}
-	return stoppedError{err}
-}
 
 // errPending is no failure: plan --detailed-exitcode found something to do.
 var errPending = errors.New("changes pending")

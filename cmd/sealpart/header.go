@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/spf13/cobra"
 )
@@ -65,7 +66,7 @@ func restoreHeader(arg, name string, force bool, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(name)
+	file, err := resolve.Tree{}.Open(name, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

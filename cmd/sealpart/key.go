@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -17,6 +18,7 @@ import (
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // keyCommand shows, tries and changes the keys of a volume.
@@ -43,21 +45,21 @@ func (f *newKeyFlags) register(cmd *cobra.Command) {
 }
 
 // keys returns the new keys, none where no flag is given.
-func (f *newKeyFlags) keys() ([]definitions.Key, error) {
+func (f *newKeyFlags) keys(ctx context.Context) ([]definitions.Key, error) {
 	switch {
 	case f.key != "" && f.definition != "":
 		return nil, usageError{errors.New("give --key or --definition, not both")}
 	case f.key != "":
 		return definitions.Keys("--key", "[encryption]\nkey = [{ "+f.key+" }]\n")
 	case f.definition != "":
-		return keysIn(f.definition)
+		return abandon.Call(ctx, func() ([]definitions.Key, error) { return keysIn(f.definition) }, func([]definitions.Key) {})
 	}
 	return nil, nil
 }
 
-// keysIn returns the keys of a file that others cannot change.
+// keysIn returns the keys of a file that others cannot change, or of a pipe of ours.
 func keysIn(path string) ([]definitions.Key, error) {
-	file, err := resolve.Trusted(path, os.O_RDONLY)
+	file, err := resolve.Trusted(path, os.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +81,7 @@ func keyAddCommand() *cobra.Command {
 		Short: "Add a key to a volume that a token or --key-file opens",
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keys, err := fresh.keys()
+			keys, err := fresh.keys(cmd.Context())
 			if err == nil && len(keys) == 0 {
 				err = usageError{errors.New("say which key to add, with --key or --definition")}
 			}
@@ -134,7 +136,7 @@ func keyRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			keys, err := fresh.keys()
+			keys, err := fresh.keys(cmd.Context())
 			if err == nil && len(keys) > 1 {
 				err = usageError{fmt.Errorf("%s has %d keys, and one takes the place of another", fresh.definition, len(keys))}
 			}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -18,24 +17,7 @@ func main() {
 		sayError(os.Stderr, err)
 		os.Exit(exitError)
 	}
-	os.Exit(Main(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
-}
-
-// untilSignal returns a context that the first SIGINT or SIGTERM ends: work stops at the
-// next commit point, all waiting at once. The second ends the program, with the exit code
-// of a shell for it; what that leaves is what a power cut leaves.
-func untilSignal() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
-	go func() {
-		<-signals
-		cancel()
-		if second, ok := (<-signals).(unix.Signal); ok {
-			os.Exit(exitSignal + int(second))
-		}
-	}()
-	return ctx
+	exit(Main(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // forbidDumps keeps keys out of core dumps, and other processes of the same user

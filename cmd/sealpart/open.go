@@ -23,7 +23,7 @@ func openCommand() *cobra.Command {
 		Args:  exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rootHash != "" {
-				return openVerity(args[0], args[1], rootHash, cmd.OutOrStdout())
+				return openVerity(cmd.Context(), args[0], args[1], rootHash, cmd.OutOrStdout())
 			}
 			return open(cmd.Context(), keys, args[0], args[1], readOnly, cmd.OutOrStdout())
 		},
@@ -80,6 +80,6 @@ func closeCommand() *cobra.Command {
 		Use:   "close NAME",
 		Short: "Close what open opened",
 		Args:  exactly(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return executor.Close(args[0]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return executor.Close(cmd.Context(), args[0]) },
 	}
 }

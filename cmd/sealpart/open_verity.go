@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 )
 
 // openVerity opens a data partition by its root hash and prints where.
-func openVerity(name, arg, rootHash string, out io.Writer) (err error) {
+func openVerity(ctx context.Context, name, arg, rootHash string, out io.Writer) (err error) {
 	path, part, err := parsePart(arg)
 	if err != nil {
 		return err
@@ -43,7 +44,7 @@ func openVerity(name, arg, rootHash string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pair.HashesOn.Release()) }()
-	device, err := executor.OpenVerity(name, pair, root)
+	device, err := executor.OpenVerity(ctx, name, pair, root)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (w *world) writeFstab(flags *applyFlags, plan *planner.Plan) error {
 // out of the tree, and one at its name is in the way.
 func (f *applyFlags) createFstab(text string) error {
 	tree := resolve.Tree{Root: f.root, Trusted: f.root == ""}
-	if old, err := tree.Open(f.fstab, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK); err == nil {
+	if old, err := tree.Open(f.fstab, os.O_RDONLY|unix.O_NOFOLLOW); err == nil {
 		defer old.Close()
 		if is, err := io.ReadAll(io.LimitReader(old, int64(len(text)+1))); err == nil && string(is) == text {
 			return nil

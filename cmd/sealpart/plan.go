@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/planner"
@@ -28,7 +30,7 @@ func planCommand() *cobra.Command {
 					return err
 				}
 			}
-			plan, saw, err := makePlan(&flags, snapshot, args)
+			plan, saw, err := makePlan(cmd.Context(), &flags, snapshot, args)
 			if err != nil {
 				return err
 			}
@@ -50,13 +52,13 @@ func planCommand() *cobra.Command {
 }
 
 // makePlan plans for a snapshot file or for a disk, which is opened read-only.
-func makePlan(flags *planFlags, snapshotFile string, args []string) (*planner.Plan, disk.Snapshot, error) {
+func makePlan(ctx context.Context, flags *planFlags, snapshotFile string, args []string) (*planner.Plan, disk.Snapshot, error) {
 	w, err := gather(flags)
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
 	if snapshotFile != "" {
-		return w.planSnapshot(snapshotFile, args)
+		return w.planSnapshot(ctx, snapshotFile, args)
 	}
 	path, err := diskArgument(args)
 	if err != nil {
@@ -70,27 +72,36 @@ func makePlan(flags *planFlags, snapshotFile string, args []string) (*planner.Pl
 	if err := w.autoSize(flags); err != nil {
 		return nil, disk.Snapshot{}, err
 	}
-	return w.plan(dev, flags.sectorSize)
+	return w.plan(ctx, dev, flags.sectorSize)
 }
 
-// planSnapshot plans for a disk that is elsewhere.
-func (w *world) planSnapshot(file string, args []string) (*planner.Plan, disk.Snapshot, error) {
-	var snapshot disk.Snapshot
-	if len(args) > 0 {
-		return nil, snapshot, usageError{fmt.Errorf("give a DISK or --snapshot, not both")}
-	}
+// readSnapshot reads what inspect --json wrote.
+func readSnapshot(file string) (snapshot disk.Snapshot, err error) {
 	text, err := os.Open(file)
 	if err != nil {
-		return nil, snapshot, err
+		return snapshot, err
 	}
 	defer text.Close()
 	decoder := json.NewDecoder(text)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&snapshot); err != nil {
-		return nil, snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
+		return snapshot, fmt.Errorf("%s: not a snapshot made by inspect --json: %w", file, err)
+	}
+	return snapshot, nil
+}
+
+// planSnapshot plans for a disk that is elsewhere.
+func (w *world) planSnapshot(ctx context.Context, file string, args []string) (*planner.Plan, disk.Snapshot, error) {
+	if len(args) > 0 {
+		return nil, disk.Snapshot{}, usageError{fmt.Errorf("give a DISK or --snapshot, not both")}
+	}
+	// It may come out of a pipe, from the machine that has the disk.
+	snapshot, err := abandon.Call(ctx, func() (disk.Snapshot, error) { return readSnapshot(file) }, func(disk.Snapshot) {})
+	if err != nil {
+		return nil, snapshot, err
 	}
 	w.facts.Tools, w.facts.Mounts, w.facts.Opener, w.keys = nil, nil, host.Opener{}, nil // those of the machine that has the disk are unknown
-	plan, err := w.planFor(snapshot)
+	plan, err := w.planFor(ctx, snapshot)
 	if err != nil {
 		return nil, snapshot, fmt.Errorf("%s: %w", file, err)
 	}

@@ -114,6 +114,9 @@ func formatVerity(ctx context.Context, dataArg, hashArg string, sb verity.Superb
 	if err = errors.Join(err, section.Sync()); err == nil && created != nil {
 		err = created.dir.Sync()
 	}
+	if err != nil {
+		err = changedError{err}
+	}
 	return root, err
 }
 

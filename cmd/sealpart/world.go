@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -167,14 +168,14 @@ func sourceSize(tree resolve.Tree, path string) (disk.Bytes, error) {
 }
 
 // plan makes the plan for a disk, and returns the snapshot it was made from.
-func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.Snapshot, error) {
+func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (*planner.Plan, disk.Snapshot, error) {
 	snapshot, err := probe.Disk(dev, disk.Bytes(sectorSize))
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
 	device, ok := dev.(interface{ IsBlockDevice() bool })
 	w.options.LeaveUnmounted = !w.mount && !(ok && device.IsBlockDevice())
-	plan, err := w.planFor(snapshot)
+	plan, err := w.planFor(ctx, snapshot)
 	if err == nil {
 		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan))
 	}
@@ -182,14 +183,17 @@ func (w *world) plan(dev blockdev.Device, sectorSize int) (*planner.Plan, disk.S
 }
 
 // planFor makes the plan for what is on a disk.
-func (w *world) planFor(snapshot disk.Snapshot) (*planner.Plan, error) {
+func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*planner.Plan, error) {
 	options := w.options
 	var err error
 	if options.Headers, err = headers(w.definitions, snapshot.Size); err != nil {
 		return nil, err
 	}
 	if w.keys != nil {
-		options.Absent, options.Policies = w.absentKeys(snapshot), w.keys.policies()
+		options.Policies = w.keys.policies()
+		if options.Absent, err = w.absentKeys(ctx, snapshot); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := planner.Make(w.definitions, snapshot, w.facts, options)
 	if errors.Is(err, planner.ErrLabelRefused) {

@@ -1,6 +1,7 @@
 package dm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -19,8 +20,9 @@ type Options struct {
 }
 
 // Create makes the device name with a table. It returns the path of its node. Where
-// the name or the UUID is taken it fails with an error that says so.
-func Create(name, uuid string, targets []Target, o Options) (string, error) {
+// the name or the UUID is taken it fails with an error that says so. Where ctx ends before
+// udev has made the node, the device goes again, and the error is ctx's cause.
+func Create(ctx context.Context, name, uuid string, targets []Target, o Options) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", err
 	}
@@ -40,7 +42,11 @@ func Create(name, uuid string, targets []Target, o Options) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make the device %s: %w", name, err)
 	}
-	if err := c.start(name, targets, flags, made.Dev); err != nil {
+	err = c.start(ctx, name, targets, flags, made.Dev)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		_, _, removeErr := c.call(request{command: unix.DM_DEV_REMOVE, name: name})
 		return "", errors.Join(err, removeErr)
 	}
@@ -48,12 +54,12 @@ func Create(name, uuid string, targets []Target, o Options) (string, error) {
 }
 
 // start loads the table and sets the device going.
-func (c *control) start(name string, targets []Target, flags uint32, number uint64) error {
+func (c *control) start(ctx context.Context, name string, targets []Target, flags uint32, number uint64) error {
 	load := request{command: unix.DM_TABLE_LOAD, name: name, flags: flags | unix.DM_SECURE_DATA_FLAG, targets: targets}
 	if _, _, err := c.call(load); err != nil {
 		return &TableError{fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", name, targets[0].Type, err)}
 	}
-	return settled(func(event uint32) error {
+	return settled(ctx, func(event uint32) error {
 		// Without the flag that suspends it resumes.
 		_, _, err := c.call(request{command: unix.DM_DEV_SUSPEND, name: name, event: event})
 		if err != nil {
@@ -120,15 +126,16 @@ func RemoveAtClose(name string) error {
 const busyPatience = 3 * time.Second
 
 // Remove removes the device name. It fails where something uses it, and with ErrNotFound
-// where it is not there, as one that went at its close: of that no node is left either.
-func Remove(name string) error {
+// where it is not there, as one that went at its close: of that no node is left either. The
+// end of ctx ends only its waiting.
+func Remove(ctx context.Context, name string) error {
 	c, err := openControl()
 	if err != nil {
 		return err
 	}
 	defer c.close()
 	for end := time.Now().Add(busyPatience); ; time.Sleep(100 * time.Millisecond) {
-		err := settled(func(event uint32) error {
+		err := settled(ctx, func(event uint32) error {
 			_, _, err := c.call(request{command: unix.DM_DEV_REMOVE, name: name, event: event})
 			return err
 		}, func() error { return removeNode(name) })
@@ -139,7 +146,7 @@ func Remove(name string) error {
 			return errors.Join(fmt.Errorf("%s: %w", name, ErrNotFound), removeStale(name))
 		case !errors.Is(err, unix.EBUSY):
 			return fmt.Errorf("remove the device %s: %w", name, err)
-		case time.Now().After(end):
+		case time.Now().After(end), ctx.Err() != nil:
 			return fmt.Errorf("the device %s is in use: unmount it, or close what lies above it (see \"lsblk\")", name)
 		}
 	}

@@ -1,6 +1,7 @@
 package dm
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -24,8 +25,9 @@ const (
 )
 
 // settled calls do with what its event is to carry, and returns when udev has done
-// what follows from it. Where no udev runs, instead does what it would have done.
-func settled(do func(event uint32) error, instead func() error) error {
+// what follows from it, or ctx ends. Where no udev runs, instead does what it would have
+// done.
+func settled(ctx context.Context, do func(event uint32) error, instead func() error) error {
 	if !udevRuns() {
 		return orDone(do(0), instead)
 	}
@@ -39,7 +41,7 @@ func settled(do func(event uint32) error, instead func() error) error {
 	}
 	// Should udev never answer, as where its rules lack dmsetup, the node may be there
 	// all the same.
-	waitForZero(id, udevPatience)
+	waitForZero(ctx, id, udevPatience)
 	return nil
 }
 
@@ -91,10 +93,10 @@ func removeSemaphore(id int) {
 	_, _, _ = unix.Syscall6(unix.SYS_SEMCTL, uintptr(id), 0, remove, 0, 0, 0)
 }
 
-// waitForZero waits until the semaphore was counted down.
-func waitForZero(id int, patience time.Duration) {
+// waitForZero waits until the semaphore was counted down, for patience at most.
+func waitForZero(ctx context.Context, id int, patience time.Duration) {
 	const getValue = 12 // GETVAL
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
 		value, _, errno := unix.Syscall6(unix.SYS_SEMCTL, uintptr(id), 0, getValue, 0, 0, 0)
 		if errno != 0 || value == 0 {
 			return

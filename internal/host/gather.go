@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/internal/resolve"
-	"golang.org/x/sys/unix"
 )
 
 // machine is where /proc, /sys, /dev and programs are looked for: "/", or a folder
@@ -114,10 +113,10 @@ func Exists(root, path string) bool {
 func readUnder(root, name string) string {
 	tree := resolve.Tree{Root: root}
 	info, err := tree.Stat(name)
-	if err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+	if err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
-	file, err := tree.Open(name, os.O_RDONLY|unix.O_NONBLOCK)
+	file, err := tree.Open(name, os.O_RDONLY)
 	if err != nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/sealpart/sealpart/internal/secret"
 	"golang.org/x/sys/unix"
@@ -32,11 +33,10 @@ func ask(ctx context.Context, prompt string) (*secret.Buffer, error) {
 
 // askOn asks on an open terminal.
 func askOn(ctx context.Context, tty *os.File, prompt string) (*secret.Buffer, error) {
-	restore, err := hide(tty)
-	if err != nil {
+	if err := hide(tty); err != nil {
 		return nil, fmt.Errorf("%w (%w)", errNoTerminal, err)
 	}
-	defer restore()
+	defer ShowTyping()
 	if _, err := tty.WriteString(prompt); err != nil {
 		return nil, err
 	}
@@ -44,21 +44,41 @@ func askOn(ctx context.Context, tty *os.File, prompt string) (*secret.Buffer, er
 	return readLine(ctx, tty)
 }
 
-// hide turns off that the terminal shows what is typed; what it returns turns it on.
-func hide(tty *os.File) (restore func(), err error) {
+// hidden has the terminal show what is typed again; nil where it does.
+var hidden struct {
+	sync.Mutex
+	restore func()
+}
+
+// ShowTyping has the terminal show what is typed, where a question is open; what was typed
+// and not read is forgotten. The end of a program that does not wait for the answer calls it.
+func ShowTyping() {
+	hidden.Lock()
+	defer hidden.Unlock()
+	if hidden.restore != nil {
+		hidden.restore()
+		hidden.restore = nil
+	}
+}
+
+// hide turns off that the terminal shows what is typed, until ShowTyping.
+func hide(tty *os.File) error {
 	fd := int(tty.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	hidden := *before
-	hidden.Lflag &^= unix.ECHO
-	hidden.Lflag |= unix.ICANON | unix.ISIG
+	hidden.Lock()
+	hidden.restore = func() { // without waiting for what is still to be shown: that may never end
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before)
+		_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH)
+	}
+	hidden.Unlock()
+	silent := *before
+	silent.Lflag &^= unix.ECHO
+	silent.Lflag |= unix.ICANON | unix.ISIG
 	// What was typed before the question is no answer to it: flushed (TCSETSF).
-	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &hidden); err != nil {
-		return nil, err
-	}
-	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETSF, before) }, nil
+	return unix.IoctlSetTermios(fd, unix.TCSETSF, &silent)
 }
 
 // readLine reads a line without its end into locked memory.

@@ -46,7 +46,7 @@ func (Sealer) TokenType() string { return "" }
 // Seal returns the file's content as the passphrase.
 func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
 	passphrase, err := s.read(ctx, key)
-	if err != nil && s.path(key) != "" && !s.There(key) {
+	if err != nil && s.path(key) != "" && !s.There(ctx, key) {
 		err = executor.Absent(err)
 	}
 	if err != nil {
@@ -89,7 +89,7 @@ func (s Sealer) path(key definitions.Key) string {
 
 // There tells whether what a key is read from is there. What is in it, and whether it
 // may be read, is not asked.
-func (s Sealer) There(key definitions.Key) bool {
+func (s Sealer) There(_ context.Context, key definitions.Key) bool {
 	path := s.path(key)
 	if s.Default == "" && definitions.IsKeySource(path) {
 		path = place(path)

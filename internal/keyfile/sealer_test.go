@@ -150,12 +150,12 @@ func TestThere(t *testing.T) {
 	} {
 		key := definitions.Key{Type: definitions.KeyFile, Path: c.path}
 		_, err := Sealer{}.Seal(t.Context(), key)
-		if there, absent := (Sealer{}).There(key), errors.Is(err, executor.ErrAbsent); there != c.there || absent != c.absent {
+		if there, absent := (Sealer{}).There(t.Context(), key), errors.Is(err, executor.ErrAbsent); there != c.there || absent != c.absent {
 			t.Errorf("%q: there: %v, absent: %v, %v", c.path, there, absent, err)
 		}
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	if (Sealer{}).There(definitions.Key{Path: "credential:key"}) {
+	if (Sealer{}).There(t.Context(), definitions.Key{Path: "credential:key"}) {
 		t.Error("a credential is there, and nobody passed one")
 	}
 }

@@ -1,6 +1,7 @@
 package keymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -79,7 +80,7 @@ func checkMode(path string, mode uint32) error {
 func (p program) given() string { return "/proc/self/fd/3/" + p.name }
 
 // There tells whether the program of a key is installed.
-func (Sealer) There(key definitions.Key) bool {
+func (Sealer) There(_ context.Context, key definitions.Key) bool {
 	_, err := os.Stat(key.Program)
 	return !errors.Is(err, os.ErrNotExist)
 }

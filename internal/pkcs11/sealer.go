@@ -207,7 +207,7 @@ func named(module string) string {
 }
 
 // There tells whether the token of a key is there and can be asked. It needs no PIN.
-func (s *Sealer) There(key definitions.Key) bool {
+func (s *Sealer) There(_ context.Context, key definitions.Key) bool {
 	where, err := parsePlace(key.URI)
 	if err != nil {
 		return true // Seal says what is wrong

@@ -55,7 +55,7 @@ func TestTwins(t *testing.T) {
 		k.KeySHA256 = sum
 		s := withPIN(userPIN, &asked)
 		sealed, err := s.Seal(t.Context(), k)
-		if err != nil || Fingerprint(sealed.Token) != sum || !s.There(k) {
+		if err != nil || Fingerprint(sealed.Token) != sum || !s.There(t.Context(), k) {
 			t.Fatalf("%s: %v, sealed by %s", sum, err, Fingerprint(sealed.Token))
 		}
 		again, err := withPIN(userPIN, &asked).Unseal(t.Context(), key(), sealed.Token)
@@ -67,8 +67,8 @@ func TestTwins(t *testing.T) {
 	k.KeySHA256 = strings.Repeat("00", 32)
 	asked = 0
 	s := withPIN(userPIN, &asked)
-	if _, err := s.Seal(t.Context(), k); !errors.Is(err, ErrOther) || !errors.Is(err, executor.ErrAbsent) || asked > 0 || s.There(k) {
-		t.Errorf("a key that is not there: %v, asked %d times, there: %v", err, asked, s.There(k))
+	if _, err := s.Seal(t.Context(), k); !errors.Is(err, ErrOther) || !errors.Is(err, executor.ErrAbsent) || asked > 0 || s.There(t.Context(), k) {
+		t.Errorf("a key that is not there: %v, asked %d times, there: %v", err, asked, s.There(t.Context(), k))
 	}
 }
 

@@ -24,22 +24,32 @@ func Trusted(path string, flags int) (*os.File, error) { return Tree{Trusted: tr
 
 // Open opens the file at path, with flags of open(2) beside O_CLOEXEC; it makes none. With
 // O_NOFOLLOW a link at the end of path is an error (ELOOP). The file has the name path.
+//
+// It never waits: a FIFO, whose other end may never come, is refused with ErrFIFO. Only with
+// O_NONBLOCK it is opened; who reads it sees to it that this ends.
 func (t Tree) Open(path string, flags int) (*os.File, error) {
 	at, err := t.find("open", path, flags&unix.O_NOFOLLOW == 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(at) }()
-	if flags&unix.O_NOFOLLOW != 0 && isLink(at) {
+	if flags&unix.O_NOFOLLOW != 0 && hasType(at, unix.S_IFLNK) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ELOOP}
+	}
+	if flags&(unix.O_NONBLOCK|unix.O_PATH) == 0 && hasType(at, unix.S_IFIFO) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrFIFO}
 	}
 	return reopen(at, path, flags)
 }
 
-// isLink reports whether an open descriptor (O_PATH) is a symbolic link itself.
-func isLink(fd int) bool {
+// ErrFIFO says that a FIFO is where a file is wanted.
+var ErrFIFO = errors.New("it is a FIFO, and not a file")
+
+// hasType reports whether what an open descriptor (O_PATH) stands for is of a type, such as
+// S_IFLNK: a symbolic link itself.
+func hasType(fd int, kind uint32) bool {
 	var stat unix.Stat_t
-	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFLNK
+	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == kind
 }
 
 // reopen opens what a descriptor stands for, be its name still there or not.

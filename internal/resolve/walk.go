@@ -135,7 +135,7 @@ func (w *walk) enter(name string, follow bool) (fd int, target string, err error
 	if err != nil {
 		return -1, "", err
 	}
-	if err = w.judge.look(fd, w.shown(name)); err == nil && !(follow && isLink(fd)) {
+	if err = w.judge.look(fd, w.shown(name)); err == nil && !(follow && hasType(fd, unix.S_IFLNK)) {
 		return fd, "", nil
 	}
 	defer func(fd int) { _ = unix.Close(fd) }(fd)

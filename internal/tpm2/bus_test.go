@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -18,11 +19,11 @@ type tap struct {
 	after  func(command, response []byte) []byte
 }
 
-func (b *tap) exchange(command []byte) ([]byte, error) {
+func (b *tap) exchange(ctx context.Context, command []byte) ([]byte, error) {
 	if b.before != nil {
 		b.before(command)
 	}
-	response, err := b.channel.exchange(command)
+	response, err := b.channel.exchange(ctx, command)
 	if err == nil && b.after != nil {
 		response = b.after(command, response)
 	}

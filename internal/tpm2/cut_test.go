@@ -63,7 +63,7 @@ func TestPowerCutsAreNoWrongTries(t *testing.T) {
 // sealOnce and unsealOnce open and close the TPM, as a run does.
 func sealOnce(t *testing.T, device string, secret []byte, b Binding) Token {
 	t.Helper()
-	tpm, err := Open(device)
+	tpm, err := Open(t.Context(), device)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func sealOnce(t *testing.T, device string, secret []byte, b Binding) Token {
 
 func unsealOnce(t *testing.T, device string, tok Token, pin []byte) ([]byte, error) {
 	t.Helper()
-	tpm, err := Open(device)
+	tpm, err := Open(t.Context(), device)
 	if err != nil {
 		t.Fatal(err)
 	}

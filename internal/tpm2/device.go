@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -89,9 +90,9 @@ func parseEmulator(settings string) (address, error) {
 
 // connect opens the first of the addresses at which a TPM is. Only absence moves
 // on to the next: a TPM one may not open is not to be passed over in silence.
-func connect(device string, addresses []address) (channel, error) {
+func connect(ctx context.Context, device string, addresses []address) (channel, error) {
 	for _, a := range addresses {
-		c, err := a.open()
+		c, err := a.open(ctx)
 		if err == nil {
 			return c, nil
 		}
@@ -105,15 +106,15 @@ func connect(device string, addresses []address) (channel, error) {
 	return nil, fmt.Errorf("TPM device %q: %w", device, ErrNoTPM)
 }
 
-func (a address) open() (channel, error) {
+func (a address) open(ctx context.Context) (channel, error) {
 	if a.network == "device" {
 		return openCharDevice(a.target)
 	}
 	// Connect once to learn whether somebody listens; each command connects anew.
 	if a.network == netMSSim {
-		return simulatorChannel(a.target).open()
+		return simulatorChannel(a.target).open(ctx)
 	}
-	conn, err := net.DialTimeout(a.network, a.target, dialTimeout)
+	conn, err := dial(ctx, a.network, a.target)
 	if err != nil {
 		return nil, err
 	}

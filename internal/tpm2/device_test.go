@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -52,14 +53,14 @@ func TestOpenWithoutTPM(t *testing.T) {
 	l.Close()
 	dir := t.TempDir()
 	for _, device := range []string{filepath.Join(dir, "none"), "swtpm:path=" + dir + "/none", "swtpm:port=" + port} {
-		if _, err := Open(device); !errors.Is(err, ErrNoTPM) {
+		if _, err := Open(t.Context(), device); !errors.Is(err, ErrNoTPM) {
 			t.Errorf("%s: %v", device, err)
 		}
 	}
-	if _, err := Open(dir); err == nil || errors.Is(err, ErrNoTPM) || !strings.Contains(err.Error(), "not a character device") {
+	if _, err := Open(t.Context(), dir); err == nil || errors.Is(err, ErrNoTPM) || !strings.Contains(err.Error(), "not a character device") {
 		t.Errorf("a directory: %v", err)
 	}
-	if _, err := Open("/dev/null"); err == nil || errors.Is(err, ErrNoTPM) {
+	if _, err := Open(t.Context(), "/dev/null"); err == nil || errors.Is(err, ErrNoTPM) {
 		t.Errorf("/dev/null: %v", err)
 	}
 }
@@ -110,7 +111,7 @@ func terminalTPM(t *testing.T, behind channel) (path string) {
 			if err != nil {
 				return // closed on either side
 			}
-			if response, err := behind.exchange(command[:n]); err == nil {
+			if response, err := behind.exchange(context.Background(), command[:n]); err == nil {
 				_, _ = master.Write(response)
 			}
 		}

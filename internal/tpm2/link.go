@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/sealpart/sealpart/internal/abandon"
+	"github.com/sealpart/sealpart/internal/secret"
 )
 
 const (
@@ -32,18 +36,26 @@ const (
 	retryFirst = 2 * time.Millisecond
 	retryMost  = 500 * time.Millisecond
 	retryTotal = 20 * time.Second
+
+	// answerGrace is how long a command that is under way is still waited for once the work
+	// is to stop, and each of those that then give back what the TPM holds for us.
+	answerGrace = time.Second
 )
 
-// channel carries one command to a TPM and brings its response.
+// channel carries one command to a TPM and brings its response, until ctx ends.
 type channel interface {
-	exchange(command []byte) (response []byte, err error)
+	exchange(ctx context.Context, command []byte) (response []byte, err error)
 	Close() error
 }
 
 // link sends commands, asks again where the TPM wants that, and keeps the ledger
-// of what the TPM holds for us. It fits go-tpm's transport.TPM.
+// of what the TPM holds for us. It fits go-tpm's transport.TPM, which knows no context: the
+// end of the link's own ends all commands.
 type link struct {
 	channel
+	ctx context.Context
+	// deaf is set once a command had no answer when the work was to stop. Then none follows.
+	deaf   bool
 	ledger []tpm2.TPMHandle
 	// counts is set once an authorization was proven that the TPM guards against guessing.
 	counts bool
@@ -52,9 +64,18 @@ type link struct {
 // Send carries out one command; a response that carries an error code is returned
 // like any other.
 func (l *link) Send(command []byte) ([]byte, error) {
+	ctx, cancel := l.until(command)
+	defer cancel()
 	wait, waited := retryFirst, time.Duration(0)
 	for {
-		response, err := l.exchange(command)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		response, err := l.exchange(ctx, command)
+		if err != nil && ctx.Err() != nil {
+			l.deaf = true
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("talk to the TPM: %w", err)
 		}
@@ -66,10 +87,31 @@ func (l *link) Send(command []byte) ([]byte, error) {
 			return response, nil
 		}
 		// Busy means not begun: the same bytes, nonces included, go out again.
-		time.Sleep(wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
 		waited += wait
 		wait = min(2*wait, retryMost)
 	}
+}
+
+// until returns the context of a command. Those that tidy up are sent also once the work is
+// to stop, for a moment.
+func (l *link) until(command []byte) (context.Context, context.CancelFunc) {
+	tidies := commandOf(command) == tpm2.TPMCCFlushContext || commandOf(command) == tpm2.TPMCCShutdown
+	if l.ctx.Err() == nil || l.deaf || !tidies {
+		return l.ctx, func() {}
+	}
+	return context.WithTimeoutCause(context.WithoutCancel(l.ctx), answerGrace, context.Cause(l.ctx))
+}
+
+// commandOf returns what a command is, 0 for what is none.
+func commandOf(command []byte) tpm2.TPMCC {
+	if len(command) < headerSize {
+		return 0
+	}
+	return tpm2.TPMCC(binary.BigEndian.Uint32(command[6:]))
 }
 
 func busy(code tpm2.TPMRC) bool {
@@ -79,10 +121,10 @@ func busy(code tpm2.TPMRC) bool {
 // record keeps the ledger. It looks at the bytes and not at go-tpm's results, as
 // go-tpm forgets the handle when it cannot make sense of the rest of a response.
 func (l *link) record(command, response []byte) {
-	if responseCode(response) != tpm2.TPMRCSuccess || len(command) < headerSize {
+	if responseCode(response) != tpm2.TPMRCSuccess {
 		return
 	}
-	switch tpm2.TPMCC(binary.BigEndian.Uint32(command[6:])) {
+	switch commandOf(command) {
 	case tpm2.TPMCCCreatePrimary, tpm2.TPMCCLoad, tpm2.TPMCCLoadExternal, tpm2.TPMCCStartAuthSession:
 		if h, ok := firstHandle(response); ok {
 			l.ledger = append(l.ledger, h)
@@ -147,35 +189,61 @@ func firstHandle(message []byte) (tpm2.TPMHandle, bool) {
 }
 
 // deviceChannel is a TPM behind the kernel's driver: a write carries out the
-// command, one read brings the whole response.
+// command, one read brings the whole response. Neither can be ended from here.
 type deviceChannel struct{ *os.File }
 
-func (d deviceChannel) exchange(command []byte) ([]byte, error) {
-	if _, err := d.Write(command); err != nil {
-		return nil, err
-	}
-	response := make([]byte, maxResponse)
-	n, err := d.Read(response)
-	return response[:n], err
+func (d deviceChannel) exchange(ctx context.Context, command []byte) ([]byte, error) {
+	return abandon.Call(ctx, func() ([]byte, error) {
+		if _, err := d.Write(command); err != nil {
+			return nil, err
+		}
+		response := make([]byte, maxResponse)
+		n, err := d.Read(response)
+		return response[:n], err
+	}, secret.Wipe)
 }
 
 // socketChannel is an emulator. It connects for each command, as tpm2-tss does:
 // swtpm serves one connection at a time, and others want their turn.
 type socketChannel address
 
-func (s socketChannel) exchange(command []byte) ([]byte, error) {
-	conn, err := net.DialTimeout(s.network, s.target, dialTimeout)
+func (s socketChannel) exchange(ctx context.Context, command []byte) ([]byte, error) {
+	conn, err := dial(ctx, s.network, s.target)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
-	}
 	if _, err := conn.Write(command); err != nil {
 		return nil, err
 	}
 	return readResponse(conn)
+}
+
+// patientConn is a connection whose waiting ends soon after its context.
+type patientConn struct {
+	net.Conn
+	stop func() bool
+}
+
+// dial connects to a TPM. The connection serves one command.
+func dial(ctx context.Context, network, target string) (net.Conn, error) {
+	connecting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(answerGrace, cancel) })()
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(connecting, network, target)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return patientConn{conn, context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(answerGrace)) })}, nil
+}
+
+// Close ends the connection.
+func (c patientConn) Close() error {
+	c.stop()
+	return c.Conn.Close()
 }
 
 // readResponse reads by the size in the header, as a stream may come in pieces.

@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -25,7 +26,7 @@ type scripted struct {
 	commands  [][]byte
 }
 
-func (s *scripted) exchange(command []byte) ([]byte, error) {
+func (s *scripted) exchange(_ context.Context, command []byte) ([]byte, error) {
 	s.commands = append(s.commands, bytes.Clone(command))
 	if len(s.responses) == 0 {
 		return nil, io.ErrUnexpectedEOF
@@ -55,7 +56,7 @@ func TestSendAsksABusyTPMAgain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			tpm := &scripted{responses: [][]byte{again, again, again, success}}
 			command := fromHex(t, "8001 0000000c 00000144 0000")
-			response, err := (&link{channel: tpm}).Send(command)
+			response, err := (&link{ctx: context.Background(), channel: tpm}).Send(command)
 			if err != nil || !bytes.Equal(response, success) || len(tpm.commands) != 4 {
 				t.Errorf("%s: %x, %v after %d commands", code, response, err, len(tpm.commands))
 			}
@@ -69,7 +70,7 @@ func TestSendAsksABusyTPMAgain(t *testing.T) {
 func TestSendGivesUpOnABusyTPM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{fromHex(t, "8001 0000000a 00000922")}}}}
+		tpm := &TPM{link: &link{ctx: context.Background(), channel: &scripted{responses: [][]byte{fromHex(t, "8001 0000000a 00000922")}}}}
 		if err := tpm.startup(); !errors.Is(err, tpm2.TPMRCRetry) || !errors.Is(err, ErrBusy) {
 			t.Error(err)
 		}
@@ -87,7 +88,7 @@ func TestSendRefusesBrokenResponses(t *testing.T) {
 		"8001 0000000a 00000000 00": "says 10 bytes, and has 11",
 		"00c4 0000000a 0000001e":    "TPM 1.2",
 	} {
-		_, err := (&link{channel: &scripted{responses: [][]byte{fromHex(t, text)}}}).Send(make([]byte, headerSize))
+		_, err := (&link{ctx: context.Background(), channel: &scripted{responses: [][]byte{fromHex(t, text)}}}).Send(make([]byte, headerSize))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -96,7 +97,7 @@ func TestSendRefusesBrokenResponses(t *testing.T) {
 
 // go-tpm forgets the handle of an object when the rest of the response is broken.
 func TestLedgerSeesWhatGoTPMForgets(t *testing.T) {
-	tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{
+	tpm := &TPM{link: &link{ctx: context.Background(), channel: &scripted{responses: [][]byte{
 		fromHex(t, "8002 0000000e 00000000 80ffffff"), // CreatePrimary: a handle, then nothing
 		fromHex(t, "8001 0000000a 00000000"),
 	}}}}
@@ -113,7 +114,7 @@ func TestLedgerSeesWhatGoTPMForgets(t *testing.T) {
 
 // What cannot be given back is reported by Close.
 func TestCloseReportsLeaks(t *testing.T) {
-	l := &link{channel: &scripted{}, ledger: []tpm2.TPMHandle{0x80000001}}
+	l := &link{ctx: context.Background(), channel: &scripted{}, ledger: []tpm2.TPMHandle{0x80000001}}
 	if err := (&TPM{link: l}).Close(); err == nil || !strings.Contains(err.Error(), "0x80000001") {
 		t.Error(err)
 	}
@@ -147,7 +148,7 @@ func TestUNIXSocket(t *testing.T) {
 	var tpm *TPM
 	err := ErrNoTPM
 	for range 500 {
-		if tpm, err = Open("swtpm:path=" + socket); !errors.Is(err, ErrNoTPM) {
+		if tpm, err = Open(t.Context(), "swtpm:path="+socket); !errors.Is(err, ErrNoTPM) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -170,7 +171,7 @@ func FuzzHostileTPM(f *testing.F) {
 			head[4], head[5] = byte((headerSize+len(body))>>8), byte(headerSize+len(body))
 			return append(head, body...)
 		}
-		tpm := &TPM{link: &link{channel: &scripted{responses: [][]byte{framed(first), framed(second)}}}}
+		tpm := &TPM{link: &link{ctx: context.Background(), channel: &scripted{responses: [][]byte{framed(first), framed(second)}}}}
 		tok := Token{Blobs: [][]byte{{0, 1, 1, 0, 10, 0, 8, 0, 11, 0, 0, 0, 0, 0, 0}}, PolicyHashes: [][]byte{{}}}
 		switch which % 4 {
 		case 0:

@@ -99,7 +99,7 @@ func TestNewestFormInLockout(t *testing.T) {
 func TestHardenedPIN(t *testing.T) {
 	const salt = "0123456789abcdef0123456789abcdef"
 	tok := Token{PIN: true, Salt: []byte(salt), Hardening: Hardening{Memory: 8 << 20, Iterations: 3, Lanes: 4}}
-	key, err := tok.pinKey([]byte("1234"))
+	key, err := tok.pinKey(t.Context(), []byte("1234"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestNewestPIN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passphrase, err := tok.passphrase(plain, []byte("1234"))
+	passphrase, err := tok.passphrase(t.Context(), plain, []byte("1234"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestSealOffline(t *testing.T) {
 	device, secret := testenv.StartSWTPM(t), newSecret(t)
 	public := deviceKey(t, device)
 	tpm := open(t, device)
-	tok, err := SealOffline(secret, Binding{PCRs: []int{7}, Values: map[int][]byte{7: valueOf(t, tpm, 7)}}, public)
+	tok, err := SealOffline(t.Context(), secret, Binding{PCRs: []int{7}, Values: map[int][]byte{7: valueOf(t, tpm, 7)}}, public)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func importByTools(t *testing.T, device string, object sealedObject) sealedObjec
 func TestSealOfflineWithAllTerms(t *testing.T) {
 	device, v, secret := testenv.StartSWTPM(t), newVendor(t), newSecret(t)
 	boot(t, device)
-	tok, err := SealOffline(secret, Binding{PublicKey: v.pem(t), PublicKeyPCRs: []int{11}, PIN: []byte("1234")}, deviceKey(t, device))
+	tok, err := SealOffline(t.Context(), secret, Binding{PublicKey: v.pem(t), PublicKeyPCRs: []int{11}, PIN: []byte("1234")}, deviceKey(t, device))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestSealOfflineRefuses(t *testing.T) {
 		"cut off":             {Binding{AllowBlank: true}, public[:40], "no TPM2B_PUBLIC"},
 		"no public area":      {Binding{AllowBlank: true}, []byte{0, 2, 0, 1}, "device key"},
 	} {
-		if _, err := SealOffline(make([]byte, 32), c.b, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := SealOffline(t.Context(), make([]byte, 32), c.b, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

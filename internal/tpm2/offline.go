@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -17,7 +18,7 @@ import (
 // 0x81000001 -o" and "systemd-analyze srk" write it. Of the PCRs all values must be given.
 // Only that TPM can take it in (TPM2_Import) and unseal it; nobody can try that here. TPM
 // 2.0 Library Part 1, 23.3.2.
-func SealOffline(plain []byte, b Binding, device []byte) (Token, error) {
+func SealOffline(ctx context.Context, plain []byte, b Binding, device []byte) (Token, error) {
 	parent, err := parseDeviceKey(device, b.SRK)
 	if err != nil {
 		return Token{}, err
@@ -27,7 +28,7 @@ func SealOffline(plain []byte, b Binding, device []byte) (Token, error) {
 		tok.Bank = banks[0].name
 	}
 	tok.PrimaryAlg, tok.SRK = parent.alg(), parent.srk
-	key, err := tok.pinKey(b.PIN)
+	key, err := tok.pinKey(ctx, b.PIN)
 	if err != nil {
 		return Token{}, err
 	}

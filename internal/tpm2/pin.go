@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -9,10 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/pbkdf2"
 
 	"github.com/sealpart/sealpart/internal/secret"
+	"github.com/sealpart/sealpart/luks2"
 )
 
 // pinRounds is PBKDF2's cost for a salted PIN, as systemd since 253 has it. What keeps
@@ -74,37 +74,50 @@ func (k pinKey) finish(plain []byte) ([]byte, error) {
 	return hkdf.Key(sha256.New, k.mix, plain, lockLabel, sha256.Size)
 }
 
-// pinKey is what a PIN gives for this token. The caller wipes it.
-func (tok Token) pinKey(pin []byte) (pinKey, error) {
+// pinKey is what a PIN gives for this token. The caller wipes it. What it costs the token
+// says, which is anybody's to write: it ends with ctx, and is charged to the header's budget.
+func (tok Token) pinKey(ctx context.Context, pin []byte) (pinKey, error) {
 	switch {
 	case !tok.PIN:
 		return pinKey{}, nil
 	case len(pin) == 0:
 		return pinKey{}, ErrNoPIN
 	case tok.Hardening == Hardening{}:
-		return pinKey{auth: authValue(pin, tok.Salt)}, nil
+		auth, err := authValue(ctx, pin, tok.Salt)
+		return pinKey{auth: auth}, err
 	}
-	h := tok.Hardening
-	derived := argon2.IDKey(pin, tok.Salt, h.Iterations, uint32(h.Memory/1024), uint8(h.Lanes), 2*sha256.Size)
+	derived, err := tok.Hardening.kdf().Derive(ctx, pin, tok.Salt, 2*sha256.Size)
+	if err != nil {
+		return pinKey{}, fmt.Errorf("the PIN's key: %w", err)
+	}
 	defer secret.Wipe(derived)
 	second := Passphrase(derived[sha256.Size:])
 	defer secret.Wipe(second)
-	return pinKey{auth: authValue(second, tok.Salt), mix: bytes.Clone(derived[:sha256.Size])}, nil
+	auth, err := authValue(ctx, second, tok.Salt)
+	return pinKey{auth: auth, mix: bytes.Clone(derived[:sha256.Size])}, err
+}
+
+// kdf is Argon2id at that cost.
+func (h Hardening) kdf() luks2.KDF {
+	return luks2.KDF{Type: "argon2id", Time: int(h.Iterations), MemoryKiB: int(h.Memory >> 10), CPUs: int(h.Lanes)}
 }
 
 // authValue is the authorization that systemd makes of a PIN: its SHA-256, and with
 // tpm2_salt (253 and later) that of the base64 of its PBKDF2. The caller wipes it. A TPM
 // leaves zero bytes at its end away. TPM 2.0 Library Part 1, 19.6.4.3.
-func authValue(pin, salt []byte) []byte {
+func authValue(ctx context.Context, pin, salt []byte) ([]byte, error) {
 	hashed := pin
 	if len(salt) > 0 {
-		derived := pbkdf2.Key(pin, salt, pinRounds, sha256.Size, sha256.New)
+		derived, err := luks2.KDF{Type: "pbkdf2", Hash: "sha256", Iterations: pinRounds}.Derive(ctx, pin, salt, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("the PIN's key: %w", err)
+		}
 		hashed = Passphrase(derived)
 		defer secret.Wipe(derived)
 		defer secret.Wipe(hashed)
 	}
 	sum := sha256.Sum256(hashed)
-	return bytes.TrimRight(sum[:], "\x00")
+	return bytes.TrimRight(sum[:], "\x00"), nil
 }
 
 // refusedPIN marks what the TPM says to a wrong PIN. It is not tried again: each try is

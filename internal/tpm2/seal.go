@@ -96,7 +96,7 @@ func (t *TPM) sealUnder(parent storageKey, plain []byte, b Binding) (Token, erro
 	if len(plain) < 1 || len(plain) > maxSecret || len(plain)%tok.shardCount() != 0 {
 		return Token{}, fmt.Errorf("seal a secret of %d bytes: want 1 to %d, in %d parts", len(plain), maxSecret, tok.shardCount())
 	}
-	key, err := tok.pinKey(b.PIN)
+	key, err := tok.pinKey(t.link.ctx, b.PIN)
 	if err != nil {
 		return Token{}, err
 	}

@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -18,7 +19,7 @@ import (
 
 func open(t *testing.T, device string) *TPM {
 	t.Helper()
-	tpm, err := Open(device)
+	tpm, err := Open(context.Background(), device)
 	if err != nil {
 		t.Fatal(err)
 	}

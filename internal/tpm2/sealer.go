@@ -48,7 +48,7 @@ func (Sealer) TokenType() string { return tokenType }
 // Seal makes a random secret, seals it as key says, and returns the passphrase
 // that comes of it.
 func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed, error) {
-	if !s.There(key) { // before a PIN is asked for that nothing needs
+	if !s.There(ctx, key) { // before a PIN is asked for that nothing needs
 		return executor.Sealed{}, fmt.Errorf("TPM device %q: %w", s.Device, ErrNoTPM)
 	}
 	pin, err := s.readPIN(ctx, key.PIN, true)
@@ -69,11 +69,11 @@ func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed,
 		return executor.Sealed{}, err
 	}
 	defer random.Wipe()
-	token, unproven, err := s.seal(key, random.Bytes(), binding)
+	token, unproven, err := s.seal(ctx, key, random.Bytes(), binding)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
-	passphrase, err := token.passphrase(random.Bytes(), binding.PIN)
+	passphrase, err := token.passphrase(ctx, random.Bytes(), binding.PIN)
 	if err != nil {
 		return executor.Sealed{}, err
 	}
@@ -83,16 +83,16 @@ func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed,
 
 // seal seals to the TPM that is here, or to the one whose key is. unproven says why the
 // secret cannot be unsealed now, "" where it can.
-func (s Sealer) seal(key definitions.Key, plain []byte, b Binding) (token Token, unproven string, err error) {
+func (s Sealer) seal(ctx context.Context, key definitions.Key, plain []byte, b Binding) (token Token, unproven string, err error) {
 	if key.DeviceKey != "" {
 		device, err := readFile(resolve.Tree{Trusted: true}, key.DeviceKey)
 		if err != nil {
 			return Token{}, "", fmt.Errorf("device key: %w", err)
 		}
-		token, err = SealOffline(plain, b, device)
+		token, err = SealOffline(ctx, plain, b, device)
 		return token, "it is sealed to the TPM of " + key.DeviceKey, err
 	}
-	tpm, err := s.open()
+	tpm, err := s.open(ctx)
 	if err != nil {
 		return Token{}, "", err
 	}
@@ -151,8 +151,8 @@ func (s Sealer) without(b Binding) error {
 }
 
 // open connects to the TPM.
-func (s Sealer) open() (*TPM, error) {
-	tpm, err := Open(s.Device)
+func (s Sealer) open(ctx context.Context) (*TPM, error) {
+	tpm, err := Open(ctx, s.Device)
 	if err == nil {
 		tpm.Search, tpm.Warn = s.Search, s.Warn
 	}
@@ -160,8 +160,8 @@ func (s Sealer) open() (*TPM, error) {
 }
 
 // passphrase makes the passphrase of what is sealed.
-func (tok Token) passphrase(plain, pin []byte) (*secret.Buffer, error) {
-	key, err := tok.pinKey(pin)
+func (tok Token) passphrase(ctx context.Context, plain, pin []byte) (*secret.Buffer, error) {
+	key, err := tok.pinKey(ctx, pin)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*s
 	if s.Refused.has(pin) {
 		return nil, fmt.Errorf("%w: the TPM refused it before, and it is not offered again", ErrPIN)
 	}
-	tpm, err := s.open()
+	tpm, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}

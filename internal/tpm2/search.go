@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/sealpart/sealpart/internal/resolve"
-	"golang.org/x/sys/unix"
 )
 
 // Search says where the files are that go with a policy. Those without a path are looked
@@ -71,7 +70,7 @@ func (s Search) first(name string, dirs []string) string {
 // readFile reads a file of up to maxFile bytes, which others cannot change: it decides to
 // what a key is sealed.
 func readFile(tree resolve.Tree, path string) ([]byte, error) {
-	f, err := tree.Open(path, os.O_RDONLY|unix.O_NONBLOCK)
+	f, err := tree.Open(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,11 @@
 package tpm2
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"slices"
-	"time"
 )
 
 // netMSSim is the network of the TPM reference implementation's simulator, and the name of
@@ -24,8 +23,8 @@ const (
 type simulatorChannel string
 
 // open learns whether somebody listens.
-func (s simulatorChannel) open() (channel, error) {
-	conn, err := net.DialTimeout("tcp", string(s), dialTimeout)
+func (s simulatorChannel) open(ctx context.Context) (channel, error) {
+	conn, err := dial(ctx, "tcp", string(s))
 	if err != nil {
 		return nil, err
 	}
@@ -36,15 +35,12 @@ func (s simulatorChannel) open() (channel, error) {
 
 // exchange frames a command with what to do, the locality and its size; the response comes
 // between its size and an acknowledgement.
-func (s simulatorChannel) exchange(command []byte) ([]byte, error) {
-	conn, err := net.DialTimeout("tcp", string(s), dialTimeout)
+func (s simulatorChannel) exchange(ctx context.Context, command []byte) ([]byte, error) {
+	conn, err := dial(ctx, "tcp", string(s))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
-	}
 	head := append(binary.BigEndian.AppendUint32(nil, simSendCommand), 0)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(command)))
 	if _, err := conn.Write(slices.Concat(head, command)); err != nil {

@@ -2,6 +2,7 @@ package tpm2
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -64,7 +65,7 @@ func serveSimulator(conn net.Conn, behind channel) {
 			if _, err := io.ReadFull(conn, command); err != nil {
 				return
 			}
-			response, err := behind.exchange(command)
+			response, err := behind.exchange(context.Background(), command)
 			if err != nil {
 				return
 			}

@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"context"
 	"errors"
 
 	"github.com/sealpart/sealpart/definitions"
@@ -8,7 +9,7 @@ import (
 
 // There tells whether there is something at the sealer's device. It asks a TPM nothing;
 // one that may not be opened or does not answer is there all the same.
-func (s Sealer) There(k definitions.Key) bool {
+func (s Sealer) There(ctx context.Context, k definitions.Key) bool {
 	if k.DeviceKey != "" {
 		return true // what it is sealed to need not be here
 	}
@@ -16,7 +17,7 @@ func (s Sealer) There(k definitions.Key) bool {
 	if err != nil {
 		return true // Seal says what is wrong
 	}
-	c, err := connect(s.Device, addresses)
+	c, err := connect(ctx, s.Device, addresses)
 	if err != nil {
 		return !errors.Is(err, ErrNoTPM)
 	}

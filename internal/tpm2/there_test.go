@@ -17,7 +17,7 @@ func TestThere(t *testing.T) {
 		"/dev/null/tpm":                                      true, // not absent: broken
 		"tabrmd:what we have not":                            true,
 	} {
-		if (Sealer{Device: device}).There(definitions.Key{}) != want {
+		if (Sealer{Device: device}).There(t.Context(), definitions.Key{}) != want {
 			t.Errorf("%s: there is one: %v", device, !want)
 		}
 	}

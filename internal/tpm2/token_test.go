@@ -185,7 +185,7 @@ func FuzzParseToken(f *testing.F) {
 		_ = tok.notedValues(terms{bank: banks[0], pcrs: tok.PCRs}, tok.PolicyHashes[0])
 		_, _ = newSigner(tok.PublicKey, tok.PublicKeyPCRs, tok.PublicKeyRef)
 		if tok.Hardening == (Hardening{}) {
-			_, _ = tok.pinKey([]byte("1234"))
+			_, _ = tok.pinKey(t.Context(), []byte("1234"))
 		}
 		written, err := json.Marshal(tok)
 		if err != nil {

@@ -1,6 +1,7 @@
 package tpm2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -25,17 +26,18 @@ type TPM struct {
 //	mssim:host=127.0.0.1,port=2321  a simulator, as in tpm2-tss
 //
 // Where nothing is there the error wraps ErrNoTPM, and for a TPM 1.2
-// ErrUnsupported.
-func Open(device string) (*TPM, error) {
+// ErrUnsupported. The end of ctx ends whatever is asked of the TPM, also of one that does not
+// answer; what it then holds for us is given back all the same if it does answer.
+func Open(ctx context.Context, device string) (*TPM, error) {
 	addresses, err := parseDevice(device)
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(device, addresses)
+	c, err := connect(ctx, device, addresses)
 	if err != nil {
 		return nil, err
 	}
-	t := &TPM{link: &link{channel: c}}
+	t := &TPM{link: &link{channel: c, ctx: ctx}}
 	if err := t.startup(); err != nil {
 		return nil, errors.Join(fmt.Errorf("TPM device %q: %w", device, err), c.Close())
 	}

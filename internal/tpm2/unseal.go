@@ -30,7 +30,7 @@ func (t *TPM) unseal(tok Token, pin []byte) ([]byte, error) {
 	if _, err := tok.objects(); err != nil {
 		return nil, err
 	}
-	key, err := tok.pinKey(pin)
+	key, err := tok.pinKey(t.link.ctx, pin)
 	if err != nil {
 		return nil, err
 	}
