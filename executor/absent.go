@@ -86,7 +86,6 @@ type awaitNote struct {
 	Type     string   `json:"type"`
 	Keyslots []string `json:"keyslots"`
 	Keys     []string `json:"keys"`
-	Rekeyed  bool     `json:"rekeyed,omitempty"`
 }
 
 // namesAwaited returns the keys that a note names.
@@ -122,7 +121,7 @@ func (v *volume) noteAbsent(added []definitions.Key) error {
 	if v.key == nil {
 		return nil
 	}
-	note := awaitNote{Type: disk.TokenAwaits, Keyslots: []string{}, Rekeyed: v.old != nil}
+	note := awaitNote{Type: disk.TokenAwaits, Keyslots: []string{}}
 	if err := v.takeNotes(&note); err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (v *volume) takeNotes(into *awaitNote) error {
 		}
 		var before awaitNote
 		if json.Unmarshal(token.Raw, &before) == nil && !rekeyed {
-			into.Keys, into.Rekeyed = append(into.Keys, before.Keys...), into.Rekeyed || before.Rekeyed
+			into.Keys = append(into.Keys, before.Keys...)
 		}
 	}
 	return nil

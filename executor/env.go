@@ -78,6 +78,9 @@ const (
 	// Distrusted: a note in a header is not the volume's own, and nothing was done for it;
 	// Step says which, and what it asked for.
 	Distrusted Phase = "distrusted"
+	// Unchecked: what a header says was taken at its word, because the volume could not be
+	// opened to check it; Step says what, and why.
+	Unchecked Phase = "unchecked"
 )
 
 // Event tells how the work goes. Events are for screens and tests; nothing is

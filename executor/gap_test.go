@@ -59,9 +59,8 @@ func applyTold(t testing.TB, dev *simdev.Device, files map[string]string, absent
 	if err != nil {
 		return err
 	}
-	plan, err := planner.Make(loadTOML(t, files), snapshot, host.Facts{}, planner.Options{
-		Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse, Absent: absent,
-	})
+	options := planner.Options{Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse, Absent: absent}
+	plan, err := planner.Make(loadTOML(t, files), snapshot, host.Facts{}, options)
 	if err != nil {
 		return err
 	}
@@ -69,6 +68,12 @@ func applyTold(t testing.TB, dev *simdev.Device, files map[string]string, absent
 	env.Report, env.Sealers, env.Keys = told, sealers, []definitions.Key{{Type: definitions.KeyFile}}
 	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
 		return secret.Take([]byte(vendorPassphrase))
+	}
+	if options.Distrusted, err = CheckMarks(context.Background(), dev, plan, env); err != nil {
+		return err
+	}
+	if plan, err = planner.Make(loadTOML(t, files), snapshot, host.Facts{}, options); err != nil {
+		return err
 	}
 	_, err = Apply(context.Background(), simTarget{dev, false}, plan, env)
 	return err

@@ -111,7 +111,7 @@ func openingTokens(h *luks2.Header) []luks2.Token {
 		return p
 	}
 	tokens := slices.DeleteFunc(h.Tokens(), func(t luks2.Token) bool {
-		return slices.Contains([]string{disk.TokenWipe, disk.TokenFile, disk.TokenAwaits, disk.TokenPattern}, t.Type)
+		return slices.Contains([]string{disk.TokenWipe, disk.TokenFile, disk.TokenAwaits, disk.TokenRekeyed, disk.TokenPattern}, t.Type)
 	})
 	slices.SortStableFunc(tokens, func(a, b luks2.Token) int { return cmp.Compare(best(b), best(a)) })
 	return tokens

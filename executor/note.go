@@ -32,7 +32,7 @@ import (
 // So a note cannot be made, changed, or moved to another volume or another keyslot by whoever
 // has no key of the volume. An older note of the same volume can be put back, as its whole
 // old header can: it has done again what it once said.
-var noteTypes = []string{disk.TokenFile, disk.TokenAwaits, disk.TokenWipe}
+var noteTypes = []string{disk.TokenFile, disk.TokenAwaits, disk.TokenRekeyed, disk.TokenWipe}
 
 const (
 	noteInfo = "sealpart note v1"
@@ -139,14 +139,34 @@ func notesOf(h *luks2.Header, kind string) []luks2.Token {
 // for, and says what would have been done for it.
 func reportForged(env Env, event Event, h *luks2.Header, key *secret.Buffer) {
 	for _, note := range h.Tokens() {
-		if !slices.Contains(noteTypes, note.Type) || genuine(h, key, note) {
-			continue
+		if slices.Contains(noteTypes, note.Type) && !genuine(h, key, note) {
+			reportNote(env, event, note)
 		}
-		event.Phase = Distrusted
-		event.Step = fmt.Sprintf("token %d (%s) has no valid MAC of the volume's key, and nothing is done for it: %s; \"cryptsetup token remove --token-id %d\" removes it",
-			note.ID, note.Type, purposeOf(note), note.ID)
-		env.report(event)
 	}
+}
+
+// reportNote warns of one note.
+func reportNote(env Env, event Event, note luks2.Token) {
+	event.Phase = Distrusted
+	event.Step = fmt.Sprintf("token %d (%s) has no valid MAC of the volume's key, and nothing is done for it: %s; \"cryptsetup token remove --token-id %d\" removes it",
+		note.ID, note.Type, purposeOf(note), note.ID)
+	env.report(event)
+}
+
+// markRekeyed notes in a header, in memory, that its volume key was made here: see
+// disk.TokenRekeyed. A note of that kind that was there spoke of another key.
+func (v *volume) markRekeyed() error {
+	for _, before := range notesOf(v.header, disk.TokenRekeyed) {
+		if err := v.header.RemoveToken(before.ID); err != nil {
+			return err
+		}
+	}
+	token, err := signNote(v.header, v.key, []byte(`{"type":"`+disk.TokenRekeyed+`","keyslots":[]}`))
+	if err != nil {
+		return err
+	}
+	_, err = v.header.AddToken(token)
+	return err
 }
 
 // purposeOf says what a note is for.
@@ -155,6 +175,8 @@ func purposeOf(note luks2.Token) string {
 	case disk.TokenAwaits:
 		names := namesAwaited(note)
 		return fmt.Sprintf("it would have keys added (%.200q)", names)
+	case disk.TokenRekeyed:
+		return "it would have the volume count as rekeyed"
 	case disk.TokenFile:
 		return fmt.Sprintf("it would have keyslots %v count as those of a key file of the definition", note.Keyslots)
 	}

@@ -90,7 +90,7 @@ func tpmLess(t *testing.T) []byte {
 // heard collects what is said of notes that are not believed.
 func heard(said *[]string) func(Event) {
 	return func(e Event) {
-		if e.Phase == Distrusted || e.Phase == Left {
+		if e.Phase == Distrusted || e.Phase == Left || e.Phase == Unchecked {
 			*said = append(*said, fmt.Sprintf("%s: partition %d: %s", e.Phase, e.Partition, e.Step))
 		}
 	}

@@ -60,6 +60,9 @@ func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	if err := v.noteAbsent(added); err != nil {
 		return err
 	}
+	if err := v.markRekeyed(); err != nil {
+		return err
+	}
 	options := luks2.RekeyOptions{Cipher: c.action.Encryption.Cipher, SectorSize: int(c.action.Encryption.SectorSize)}
 	options.ForwardOptions = c.forwardOptions(max(options.SectorSize, c.header.SectorSize()))
 	return c.header.BeginRekey(ctx, options, v.old.Bytes(), v.key.Bytes())

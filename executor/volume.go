@@ -56,6 +56,9 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	if err == nil && token != nil {
 		_, err = header.AddToken(token)
 	}
+	if err == nil && e.MarkKey {
+		err = v.markRekeyed()
+	}
 	if err == nil {
 		err = header.Commit(image)
 	}

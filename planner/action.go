@@ -35,6 +35,9 @@ type Encryption struct {
 	// MarkFileKeys is set where the keyslots of file keys get a token of type
 	// disk.TokenFile, so that a later run knows them.
 	MarkFileKeys bool `json:"mark_file_keys,omitempty"`
+	// MarkKey is set where the volume gets a token of type disk.TokenRekeyed: its key is
+	// made for a definition that wants one that nobody had before.
+	MarkKey bool `json:"mark_key,omitempty"`
 	// Unavailable is definitions.UnavailableLeave where the partition is to be left
 	// as it is when none of the keys can be used; "" where that is a failure.
 	Unavailable string `json:"unavailable,omitempty"`

@@ -117,6 +117,9 @@ func volume(e Encryption) disk.Content {
 	for i, k := range e.Keys {
 		addKey(luks, i, k, e.MarkFileKeys)
 	}
+	if e.MarkKey {
+		luks.Tokens = append(luks.Tokens, disk.Token{ID: len(e.Keys), Type: disk.TokenRekeyed, Keyslots: []int{}})
+	}
 	return disk.Content{Kind: cryptoLUKS, Version: "2", Label: e.Label, UUID: e.UUID.String(), LUKS: luks}
 }
 

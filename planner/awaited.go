@@ -33,11 +33,6 @@ func awaits(l *disk.LUKS, k definitions.Key) bool {
 	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return NamesKey(t.Awaits, k) })
 }
 
-// awaitsRekeyed tells whether that is since it was rekeyed.
-func awaitsRekeyed(l *disk.LUKS, k definitions.Key) bool {
-	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return t.Rekeyed && NamesKey(t.Awaits, k) })
-}
-
 // toEnroll returns the keys that a volume is to get. With existing = "enroll" it is all
 // that it lacks, else those that it waits for. Where it has a key for the machine already,
 // those that are not there are nothing to do.

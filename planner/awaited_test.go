@@ -16,8 +16,8 @@ func TestAwaited(t *testing.T) {
 	root := there("root", 2048, 204800)
 	second := definitions.Key{Type: definitions.KeyFile, Path: "/second"}
 	pkcs := definitions.Key{Type: definitions.KeyPKCS11, URI: "pkcs11:token=luks"}
-	waits := func(rekeyed bool, names ...string) disk.Token {
-		return disk.Token{ID: 7, Type: disk.TokenAwaits, Awaits: names, Rekeyed: rekeyed}
+	waits := func(names ...string) disk.Token {
+		return disk.Token{ID: 7, Type: disk.TokenAwaits, Awaits: names}
 	}
 	const keep, convert, enroll, rekey = definitions.ExistingKeep, definitions.ExistingConvert, definitions.ExistingEnroll, definitions.ExistingRekey
 	for name, c := range map[string]struct {
@@ -28,21 +28,21 @@ func TestAwaited(t *testing.T) {
 		want     []definitions.Key // nil: nothing to do
 		kind     string
 	}{
-		"kept":                 {keep, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2")}, nil, []definitions.Key{tpmKey}, "enroll"},
-		"kept, absent":         {keep, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2")}, []definitions.Key{tpmKey}, nil, ""},
+		"kept":                 {keep, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2")}, nil, []definitions.Key{tpmKey}, "enroll"},
+		"kept, absent":         {keep, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2")}, []definitions.Key{tpmKey}, nil, ""},
 		"kept, not awaited":    {keep, []definitions.Key{tpmKey, fileKey}, nil, nil, nil, ""},
-		"converted":            {convert, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2")}, nil, []definitions.Key{tpmKey}, "enroll"},
-		"converted, removed":   {convert, []definitions.Key{tpmKey, pkcs, fileKey}, []disk.Token{waits(false, "pkcs11 pkcs11:token=luks")}, nil, []definitions.Key{pkcs}, "enroll"},
-		"a file":               {convert, []definitions.Key{fileKey, second}, []disk.Token{waits(false, "file /second")}, nil, []definitions.Key{second}, "enroll"},
-		"not of the key":       {convert, []definitions.Key{fileKey}, []disk.Token{waits(false, "tpm2")}, nil, nil, ""},
-		"added by hand":        {convert, []definitions.Key{tpmKey}, []disk.Token{waits(false, "tpm2"), tpmToken}, nil, nil, ""},
-		"enrolled":             {enroll, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2"), fileToken}, nil, []definitions.Key{tpmKey}, "enroll"},
-		"enrolled, absent":     {enroll, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2"), fileToken}, []definitions.Key{tpmKey}, nil, ""},
+		"converted":            {convert, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2")}, nil, []definitions.Key{tpmKey}, "enroll"},
+		"converted, removed":   {convert, []definitions.Key{tpmKey, pkcs, fileKey}, []disk.Token{waits("pkcs11 pkcs11:token=luks")}, nil, []definitions.Key{pkcs}, "enroll"},
+		"a file":               {convert, []definitions.Key{fileKey, second}, []disk.Token{waits("file /second")}, nil, []definitions.Key{second}, "enroll"},
+		"not of the key":       {convert, []definitions.Key{fileKey}, []disk.Token{waits("tpm2")}, nil, nil, ""},
+		"added by hand":        {convert, []definitions.Key{tpmKey}, []disk.Token{waits("tpm2"), tpmToken}, nil, nil, ""},
+		"enrolled":             {enroll, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), fileToken}, nil, []definitions.Key{tpmKey}, "enroll"},
+		"enrolled, absent":     {enroll, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), fileToken}, []definitions.Key{tpmKey}, nil, ""},
 		"never had a key":      {enroll, []definitions.Key{tpmKey}, nil, []definitions.Key{tpmKey}, []definitions.Key{tpmKey}, "enroll"},
-		"rekeyed":              {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(true, "tpm2"), fileToken}, nil, []definitions.Key{tpmKey}, "enroll"},
-		"rekeyed, absent":      {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(true, "tpm2"), fileToken}, []definitions.Key{tpmKey}, nil, ""},
-		"the vendor waited":    {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(false, "tpm2"), fileToken}, nil, []definitions.Key{tpmKey, fileKey}, "reencrypt"},
-		"rekeyed, but another": {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits(true, "tpm2")}, nil, []definitions.Key{tpmKey, fileKey}, "reencrypt"},
+		"rekeyed":              {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), rekeyedToken, fileToken}, nil, []definitions.Key{tpmKey}, "enroll"},
+		"rekeyed, absent":      {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), rekeyedToken, fileToken}, []definitions.Key{tpmKey}, nil, ""},
+		"rekeyed, one removed": {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), rekeyedToken}, nil, []definitions.Key{tpmKey}, "enroll"},
+		"the vendor waited":    {rekey, []definitions.Key{tpmKey, fileKey}, []disk.Token{waits("tpm2"), fileToken}, nil, []definitions.Key{tpmKey, fileKey}, "reencrypt"},
 	} {
 		source := ""
 		if c.existing == enroll || c.existing == rekey {
@@ -52,12 +52,12 @@ func TestAwaited(t *testing.T) {
 		o.Absent = c.absent
 		volume := luks(root, 1)
 		for _, token := range c.tokens {
-			if token.Type != disk.TokenAwaits { // the bare keyslot is that token's
+			if !isNote(token) { // the bare keyslot is that token's
 				volume = luks(root, 0, token)
 			}
 		}
 		for _, token := range c.tokens {
-			if token.Type == disk.TokenAwaits {
+			if isNote(token) {
 				volume.Content.LUKS.Tokens = append(volume.Content.LUKS.Tokens, token)
 			}
 		}
@@ -69,7 +69,7 @@ func TestAwaited(t *testing.T) {
 			switch a := a.(type) {
 			case Enroll:
 				got, kind = a.Keys, a.Kind()
-				if a.ExistingKey != "" && slices.Contains([]string{"enrolled", "rekeyed"}, name) {
+				if a.ExistingKey != "" && slices.Contains([]string{"enrolled", "rekeyed", "rekeyed, one removed"}, name) {
 					t.Errorf("%s: it wants the vendor's key, which is gone", name)
 				}
 			case Reencrypt:
@@ -82,3 +82,9 @@ func TestAwaited(t *testing.T) {
 		rest(t, defs, p, snap, o)
 	}
 }
+
+// rekeyedToken marks a volume that has been rekeyed.
+var rekeyedToken = disk.Token{ID: 6, Type: disk.TokenRekeyed, Keyslots: []int{}}
+
+// isNote reports whether a token is for no keyslot.
+func isNote(t disk.Token) bool { return t.Type == disk.TokenAwaits || t.Type == disk.TokenRekeyed }

@@ -227,8 +227,8 @@ func TestDetachedKeepsItsPartition(t *testing.T) {
 	rest(t, named(d), p, snap, options(EmptyRefuse))
 }
 
-// TestRekey: a volume is rekeyed until it has the keys of the definition and no
-// others.
+// TestRekey: a volume is rekeyed unless a mark says that it has been, whatever keyslots it
+// has: its owner may have changed them since.
 func TestRekey(t *testing.T) {
 	root := there("root", 2048, 204800)
 	both := []definitions.Key{tpmKey, fileKey}
@@ -247,8 +247,13 @@ func TestRekey(t *testing.T) {
 		{"without the PIN", luks(root, 0, tpmToken), []definitions.Key{{Type: definitions.KeyTPM2, PCRs: tpmToken.PCRs, PIN: "ask"}}, true},
 		{"one key too few", luks(root, 0, tpmToken), both, true},
 		{"one token for two keys", luks(root, 0, fileToken), []definitions.Key{fileKey, {Type: definitions.KeyFile}}, true},
-		{"done", luks(root, 0, tpmToken), both[:1], false},
-		{"done with both", luks(root, 0, fileToken, tpmToken), both, false},
+		{"the keys of the definition, and no mark", luks(root, 0, fileToken, tpmToken), both, true},
+		{"done", marked(luks(root, 0, tpmToken)), both[:1], false},
+		{"done with both", marked(luks(root, 0, fileToken, tpmToken)), both, false},
+		{"done, and a key added", marked(luks(root, 1, tpmToken, disk.Token{Type: disk.TokenRecovery})), both[:1], false},
+		{"done, and a key removed", marked(luks(root, 0, fileToken)), both, false},
+		{"done, and all keys changed", marked(luks(root, 1)), both, false},
+		{"done, and another definition", marked(luks(root, 0, tpmToken)), []definitions.Key{{Type: definitions.KeyTPM2, PCRs: []int{11}}}, false},
 	}
 	for _, c := range cases {
 		defs, snap := named(volumeAs(definitions.ExistingRekey, vendorKey, c.keys...)), gpt(disk.GiB, c.root)
@@ -264,6 +269,63 @@ func TestRekey(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, r)
 			}
 			rest(t, defs, p, snap, options(EmptyRefuse))
+		}
+	}
+}
+
+// marked is a volume with the mark that it has been rekeyed.
+func marked(p disk.Partition) disk.Partition {
+	p.Content.LUKS.Tokens = append(p.Content.LUKS.Tokens, rekeyedToken)
+	return p
+}
+
+// TestMarks: what a plan takes from a header at its word, it says; without a mark that was
+// found forged it plans as if it were not there.
+func TestMarks(t *testing.T) {
+	root := there("root", 2048, 204800)
+	waits := disk.Token{ID: 9, Type: disk.TokenAwaits, Awaits: []string{"tpm2"}}
+	withNote := luks(root, 1, tpmToken)
+	withNote.Content.LUKS.Tokens = append(withNote.Content.LUKS.Tokens, waits)
+	for name, c := range map[string]struct {
+		root     disk.Partition
+		existing string
+		source   string
+		keys     []definitions.Key
+		boot     bool
+		want     *Mark
+		without  string // kind of action where the mark is distrusted
+	}{
+		"rekeyed":                  {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}, ExistingKey: vendorKey}, "reencrypt"},
+		"rekeyed, typed":           {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, false, &Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
+		"rekeyed, typed at boot":   {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}}, "reencrypt"},
+		"the vendor's and a mark":  {marked(luks(root, 1)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
+		"file key":                 {luks(root, 0, fileToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{fileKey}, true, &Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
+		"awaits":                   {withNote, definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{9}, ExistingKey: vendorKey}, ""},
+		"kept, awaits":             {withNote, definitions.ExistingKeep, "", []definitions.Key{tpmKey}, true, nil, ""},
+		"nothing of ours":          {luks(root, 0, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, nil, ""},
+		"a file's, and none named": {luks(root, 0, tpmToken, fileToken), definitions.ExistingEnroll, "", []definitions.Key{tpmKey}, true, nil, ""},
+		"to be rekeyed":            {luks(root, 1), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, nil, "reencrypt"},
+	} {
+		o := options(EmptyRefuse)
+		o.Boot = c.boot
+		defs, snap := named(volumeAs(c.existing, c.source, c.keys...)), gpt(disk.GiB, c.root)
+		before := snap.Fingerprint()
+		p := plan(t, defs, snap, o)
+		var want []Mark
+		if c.want != nil {
+			want = []Mark{{Number: 1, Extent: c.root.Extent, Tokens: c.want.Tokens, ExistingKey: c.want.ExistingKey}}
+			o.Distrusted = map[int][]int{1: c.want.Tokens}
+		}
+		if diff := cmp.Diff(want, p.Marks); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+		again := plan(t, defs, snap, o)
+		kind := ""
+		if len(again.Actions) > 0 {
+			kind = again.Actions[0].Kind()
+		}
+		if kind != c.without || len(again.Marks) > 0 || again.Target.Fingerprint != before || snap.Fingerprint() != before {
+			t.Errorf("%s: distrusted: %+v", name, again)
 		}
 	}
 }

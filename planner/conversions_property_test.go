@@ -62,7 +62,10 @@ func drawContent(t *rapid.T, p disk.Partition) disk.Partition {
 		p = luks(p, rapid.IntRange(0, 2).Draw(t, "keyslots"), tokens...)
 		if names := rapid.SampledFrom([][]string{nil, nil, {"tpm2"}, {AwaitName(fileKey)}, {"tpm2", AwaitName(fileKey)}}).Draw(t, "awaits"); names != nil {
 			l := p.Content.LUKS
-			l.Tokens = append(l.Tokens, disk.Token{ID: len(l.Tokens), Type: disk.TokenAwaits, Awaits: names, Rekeyed: rapid.Bool().Draw(t, "rekeyed")})
+			l.Tokens = append(l.Tokens, disk.Token{ID: len(l.Tokens), Type: disk.TokenAwaits, Awaits: names})
+		}
+		if rapid.Bool().Draw(t, "rekeyed") {
+			p.Content.LUKS.Tokens = append(p.Content.LUKS.Tokens, disk.Token{ID: len(p.Content.LUKS.Tokens), Type: disk.TokenRekeyed})
 		}
 		if rapid.IntRange(0, 5).Draw(t, "pending?") == 0 {
 			p = pending(p, rapid.SampledFrom([]string{"encrypt", "reencrypt"}).Draw(t, "mode"), "checksum", disk.ReencryptCrash)

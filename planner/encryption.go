@@ -17,6 +17,7 @@ func (l *layout) encryptionFor(p *part, sector disk.Bytes) Encryption {
 		UUID: derive(l.identity(p), []byte("luks-uuid")), Label: d.Label,
 		DataOffset: headerSize(d), Keys: slices.Clone(d.Keys),
 		MarkFileKeys: d.Existing == definitions.ExistingEnroll || d.Existing == definitions.ExistingRekey,
+		MarkKey:      d.Existing == definitions.ExistingRekey,
 		HeaderBackup: d.HeaderBackup,
 	}
 	if e.Cipher == "" {

@@ -55,7 +55,7 @@ func planEnroll(l *layout, p *part) (Action, error) {
 	if a.Awaited {
 		a.Why = fmt.Sprintf("%s.toml wants keys that its volume waits for, as a note in its header says", p.def.Name)
 	}
-	if others := bindKeys(d.Keys, luks).others(luks); len(others) > 0 {
+	if others := bindKeys(d.Keys, luks).others(luks); d.Existing == definitions.ExistingEnroll && len(others) > 0 {
 		a.ExistingKey, a.DropExisting = d.ExistingKey, d.ExistingKey != ""
 	}
 	if d.Unavailable == definitions.UnavailableLeave {

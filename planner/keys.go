@@ -100,13 +100,10 @@ func lacking(e *definitions.Encryption, l *disk.LUKS) []definitions.Key {
 	return missing
 }
 
-// rekeyed tells whether a volume has the keys of the definition and no others: then
-// it has been rekeyed, and nothing of the vendor's opens it. Keys that were not there when
-// that was done may be missing still.
-func rekeyed(e *definitions.Encryption, l *disk.LUKS) bool {
-	b := bindKeys(e.Keys, l)
-	missed := slices.ContainsFunc(b.missing, func(k definitions.Key) bool { return !awaitsRekeyed(l, k) })
-	return !missed && len(b.others(l)) == 0
+// rekeyed reports whether the key of a volume was made for its owner, by what a mark in its
+// header says (see Mark). Which keyslots it has says nothing: they are the owner's to change.
+func rekeyed(l *disk.LUKS) bool {
+	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return t.Type == disk.TokenRekeyed })
 }
 
 // noteKeys says where a volume and its definition disagree in a way that the definition
@@ -122,9 +119,9 @@ func noteKeys(e *definitions.Encryption, c disk.Content) string {
 		return "is encrypted, but its volume key is no secure key; \"zkey-cryptsetup convert\" would make it one"
 	}
 	switch e.Existing {
-	case definitions.ExistingConvert:
+	case definitions.ExistingConvert, definitions.ExistingRekey:
 		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile || awaits(c.LUKS, k) })
-		if len(missing) > 0 {
+		if unasked := e.Existing == definitions.ExistingRekey && inConversion(c); len(missing) > 0 && !unasked {
 			return fmt.Sprintf("%s no key as the definition wants it (%s); existing = %q would add it",
 				is, spokenKeys(missing), definitions.ExistingEnroll)
 		}

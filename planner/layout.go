@@ -16,13 +16,14 @@ const unlimited disk.Bytes = math.MaxInt64
 // layout is the plan in the making: what is there, what is wanted, and, filled in
 // step by step, where everything goes.
 type layout struct {
-	snap     disk.Snapshot
-	opts     Options
-	facts    host.Facts
-	grain    disk.Bytes // what offsets and sizes of new partitions are multiples of
-	newTable bool
-	table    disk.Table  // as it will be
-	usable   disk.Extent // of table, narrowed to multiples of grain
+	snap        disk.Snapshot // without what is distrusted
+	fingerprint string        // of the whole
+	opts        Options
+	facts       host.Facts
+	grain       disk.Bytes // what offsets and sizes of new partitions are multiples of
+	newTable    bool
+	table       disk.Table  // as it will be
+	usable      disk.Extent // of table, narrowed to multiples of grain
 	// parts holds one part a definition, in their order, then the partitions that
 	// no definition matches, by number. UUIDs and labels depend on this order.
 	parts   []*part

@@ -28,7 +28,7 @@ var builders = []func(*layout, *part) (Action, error){
 // hibernated on the disk and there is something to do, and otherwise where the
 // definitions or the snapshot contradict themselves.
 func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
-	l := &layout{snap: snap, opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
+	l := &layout{snap: trusted(snap, o.Distrusted), fingerprint: snap.Fingerprint(), opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
 	if err := l.decide(defs); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (l *layout) plan() (*Plan, error) {
 	p := &Plan{
 		Version: Version,
 		Target: Target{
-			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.snap.Fingerprint(),
+			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.fingerprint,
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
 	}
@@ -117,6 +117,7 @@ func (l *layout) plan() (*Plan, error) {
 		return nil, err
 	}
 	l.noteUnfinished(p)
+	p.Marks = l.marks()
 	p.Notes = l.notes
 	if p.Empty() {
 		p.Table = l.snap.Table // nothing needs a larger usable range

@@ -46,6 +46,9 @@ type Options struct {
 	// Absent lists keys of definitions that are not on this machine, or not to be had in
 	// this run. It only counts for volumes that have another key already.
 	Absent []definitions.Key
+	// Distrusted lists tokens in the headers of volumes, by the partition's number and the
+	// token's id, that were found not to be the volume's own. They count as not there.
+	Distrusted map[int][]int
 	// Boot is set where nobody is there who has seen to it that the right token is in: then
 	// no pkcs11 key is enrolled by its label alone.
 	Boot bool

@@ -20,6 +20,8 @@ type Plan struct {
 	Rows     []Row      `json:"partitions"` // every partition before or after, in disk order
 	Actions  []Action   `json:"-"`          // in the order they are done; see json.go
 	Notes    []Note     `json:"notes,omitempty"`
+	// Marks are what was taken from headers at their word; see Mark.
+	Marks []Mark `json:"marks,omitempty"`
 }
 
 // Target names the state of the disk that a plan was made for.

@@ -222,7 +222,7 @@ func (l *layout) rekey(p *part) Action {
 		Number: p.number, Mode: ModeRekey, Extent: p.extent, Shift: luks.DataOffset,
 		DataSize:    (p.extent.Size - luks.DataOffset).RoundDown(luks.SectorSize),
 		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
-		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and it does not have just the keys of the definition", p.def.Name),
+		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and no mark in its header says that it has one", p.def.Name),
 	}
 	r.Encryption.ofVolume(p.old.Content)
 	return r

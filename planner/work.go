@@ -91,11 +91,11 @@ func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, 
 		return workNone, refuseSecure(d, p, "a conversion was begun, and its volume is under")
 	case inConversion(p.Content):
 		return workResume, errors.Join(checkResumable(d, p, l.Reencryption), checkWhole(d, p))
-	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l) && UnderSecureKey(l.Cipher):
+	case e.Existing == definitions.ExistingRekey && !rekeyed(l) && UnderSecureKey(l.Cipher):
 		return workNone, refuseSecure(d, p, "its volume is under")
-	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l) && e.SecureKey != nil:
+	case e.Existing == definitions.ExistingRekey && !rekeyed(l) && e.SecureKey != nil:
 		return workNone, refuseSecure(d, p, "its volume would come under")
-	case e.Existing == definitions.ExistingRekey && !rekeyed(e, l):
+	case e.Existing == definitions.ExistingRekey && !rekeyed(l):
 		return workRekey, checkRekeyable(d, p)
 	case len(o.toEnroll(e, l)) > 0:
 		return workEnroll, nil

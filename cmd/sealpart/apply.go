@@ -156,7 +156,7 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 		return false, err
 	}
 	defer dev.Close()
-	plan, saw, err := w.plan(ctx, dev, flags.sectorSize)
+	plan, saw, err := w.planChecked(ctx, flags, dev, progress)
 	if err != nil {
 		return false, err
 	}
@@ -182,6 +182,36 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 	return true, w.execute(ctx, flags, dev, plan, saw, progress, out)
 }
 
+// planChecked plans, and once more where the plan rests on marks in a header that are not its
+// volume's own. A boot asks nobody for a PIN only to check one: that would be every boot.
+func (w *world) planChecked(ctx context.Context, flags *applyFlags, dev blockdev.Device, progress *progress) (*planner.Plan, disk.Snapshot, error) {
+	plan, saw, err := w.plan(ctx, dev, flags.sectorSize)
+	if err != nil || len(plan.Marks) == 0 {
+		return plan, saw, err
+	}
+	env := w.environment(flags)
+	if flags.boot {
+		env = flags.keyFlags.untyped().env(w.definitions)
+	}
+	env.Report = progress.event
+	distrusted, err := executor.CheckMarks(ctx, dev, plan, env)
+	if err != nil || len(distrusted) == 0 {
+		return plan, saw, err
+	}
+	w.options.Distrusted = distrusted
+	return w.plan(ctx, dev, flags.sectorSize)
+}
+
+// environment returns what the keys of this run are used with, the same at each step of it:
+// nobody types a PIN twice, no wrong one is offered twice, and standard input is read once.
+func (w *world) environment(flags *applyFlags) executor.Env {
+	if w.env == nil {
+		env := flags.keyFlags.env(w.definitions)
+		w.env = &env
+	}
+	return *w.env
+}
+
 // nothingToDo says so to machines, and what is amiss to people.
 func nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
 	if err := executor.Split(ctx, dev, plan); err != nil {
@@ -201,7 +231,7 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return err
 	}
 	defer func() { err = errors.Join(err, onto.claim.Close()) }()
-	env := flags.keyFlags.env(w.definitions)
+	env := w.environment(flags)
 	if env.Epoch, err = sourceDateEpoch(); err != nil {
 		return err
 	}

@@ -121,6 +121,7 @@ type keyFlags struct {
 	tpm2    string
 	pins    []string // key sources, each with the kind of key that it is for in front, or for all
 	policy  tpm2.Search
+	silent  bool // nobody is asked for a PIN
 	unseen  bool // nobody has seen to it that the right tokens are in: a boot
 }
 

@@ -45,9 +45,21 @@ func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
 	return env
 }
 
+// untyped returns the flags of who asks nobody for a PIN: keys that want one typed are as if
+// nobody had it.
+func (f *keyFlags) untyped() *keyFlags {
+	silent := *f
+	silent.silent = true
+	return &silent
+}
+
 // cards opens the tokens of smart cards and the like.
 func (f *keyFlags) cards(defs []definitions.Definition) *pkcs11.Sealer {
-	sealer := pkcs11.NewSealer(keysOf(defs, definitions.KeyPKCS11), f.pin(definitions.KeyPKCS11), keyfile.Prompted)
+	known, from := keysOf(defs, definitions.KeyPKCS11), f.pin(definitions.KeyPKCS11)
+	if f.silent && (from == "" || from == definitions.SourceAsk) {
+		from, known = "", slices.DeleteFunc(known, isTyped) // a boot gives a token that is not known no PIN
+	}
+	sealer := pkcs11.NewSealer(known, from, keyfile.Prompted)
 	sealer.Unseen = f.unseen
 	return sealer
 }
@@ -72,6 +84,9 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 	}
 	if sealer.PIN == "" && len(sources) == 1 {
 		sealer.PIN = sources[0]
+	}
+	if f.silent && sealer.PIN == definitions.SourceAsk {
+		sealer.PIN = ""
 	}
 	return sealer
 }

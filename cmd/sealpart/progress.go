@@ -25,10 +25,11 @@ type progress struct {
 	bars   *mpb.Progress
 	shown  map[int]*mpb.Bar // by partition number
 	lines  bool
-	herald *herald.Herald // nil: none
-	paces  map[int]*pace  // by partition number
-	told   time.Time      // when the herald last said something
-	lined  time.Time      // when a line was last written
+	herald *herald.Herald  // nil: none
+	paces  map[int]*pace   // by partition number
+	told   time.Time       // when the herald last said something
+	lined  time.Time       // when a line was last written
+	doubts map[string]bool // of headers, that were spoken: one is met at each step that reads the header
 }
 
 // newProgress returns the progress for a value of --progress.
@@ -79,13 +80,25 @@ func (p *progress) event(e executor.Event) {
 		fmt.Fprintf(p.notes, "sealpart: note: partition %d is left as it is: %s\n", e.Partition, e.Step)
 	case e.Phase == executor.Skipped && p.out == nil:
 		fmt.Fprintf(p.notes, "sealpart: warning: partition %d goes without a key that is not here: %s\n", e.Partition, e.Step)
-	case e.Phase == executor.Distrusted && p.out == nil:
-		fmt.Fprintf(p.notes, "sealpart: warning: partition %d: %s\n", e.Partition, printable(e.Step))
+	case (e.Phase == executor.Distrusted || e.Phase == executor.Unchecked) && p.out == nil:
+		p.doubt(fmt.Sprintf("partition %d: %s", e.Partition, printable(e.Step)))
 	case p.out != nil:
 		_ = p.out.Encode(e) // nobody listens any more; the work goes on
 	case p.bars != nil && e.Total > 0:
 		p.bar(e).SetCurrent(int64(e.Done))
 	}
+}
+
+// doubt warns of something in a header, once.
+func (p *progress) doubt(text string) {
+	if p.doubts[text] {
+		return
+	}
+	if p.doubts == nil {
+		p.doubts = map[string]bool{}
+	}
+	p.doubts[text] = true
+	fmt.Fprintf(p.notes, "sealpart: warning: %s\n", text)
 }
 
 // warn says what somebody should do about a disk that there is nothing to do on.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -32,6 +33,7 @@ type world struct {
 	mount       bool      // --mount
 	keys        *keyFlags // what keys this run can use; nil where nobody knows
 	boot        bool
+	env         *executor.Env // see environment
 }
 
 // gather reads the definitions and the host's facts.

@@ -84,10 +84,8 @@ type Token struct {
 	URI       string         `json:"uri,omitempty"`                  // systemd-pkcs11, without its query, which may hold a PIN
 	KeySHA256 string         `json:"key_sha256,omitempty"`           // systemd-pkcs11: of the public key, where a token of ours says so
 	Pattern   string         `json:"verification_pattern,omitempty"` // paes-verification-pattern
-	// Awaits names the keys that were not there when the volume was made; Rekeyed says
-	// that it has had its vendor's keys replaced all the same.
-	Awaits  []string `json:"awaits,omitempty"`  // sealpart-awaits
-	Rekeyed bool     `json:"rekeyed,omitempty"` // sealpart-awaits
+	// Awaits names the keys that were not there when the volume was made.
+	Awaits []string `json:"awaits,omitempty"` // sealpart-awaits
 }
 
 // ReencryptionState tells how a volume in conversion was left.

@@ -24,6 +24,10 @@ const (
 	// of them adds it, whatever the definition says of partitions that are there (existing):
 	// it belongs to the making of the volume. A key that somebody has removed since is not in it.
 	TokenAwaits = "sealpart-awaits"
+	// TokenRekeyed says that the volume key was made here, for a definition with existing =
+	// "rekey", so that nobody had it before. It is what such a definition goes by: which
+	// keyslots there are may have been changed since by the volume's owner.
+	TokenRekeyed = "sealpart-rekeyed"
 	// TokenWipe is there only between a finished conversion and the wiping of the old data
 	// that it left behind: the moved copy of the first bytes, or the journal of the last hot
 	// zone.

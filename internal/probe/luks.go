@@ -182,7 +182,6 @@ func describeToken(t luks2.Token) disk.Token {
 		if token.Awaits = decoded[[]string](fields["keys"]); len(token.Awaits) == 0 {
 			token.Awaits = nil // as it comes back from JSON
 		}
-		token.Rekeyed = decoded[bool](fields["rekeyed"])
 		return token
 	case disk.TokenPattern:
 		token.Pattern = text([]byte(decoded[string](fields["verification-pattern"])))

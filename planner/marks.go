@@ -1,0 +1,83 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
+)
+
+// Mark says that a plan leaves something undone for what tokens of ours in the header of a
+// volume say: that it has been rekeyed, or which keys it has. Whoever has the disk can write
+// such a token; that it is the volume's own shows only to who has a key of the volume
+// (executor.CheckMarks). Those that are not are Options.Distrusted in another plan.
+type Mark struct {
+	Number int         `json:"number"` // of the partition
+	Extent disk.Extent `json:"extent"` // on the disk
+	Tokens []int       `json:"tokens"` // their ids
+	// ExistingKey is a key source that may open the volume where no key that it has does;
+	// "" for none.
+	ExistingKey string `json:"existing_key,omitempty"`
+}
+
+// marks returns the marks that the plan rests on. A volume in conversion has its notes
+// checked when that goes on, and one under a secure key has none: it cannot be rekeyed, and
+// its adapter gives the same key other bytes.
+func (l *layout) marks() (marks []Mark) {
+	for _, p := range l.parts {
+		if p.old == nil || p.foreign() || p.def.Encryption == nil || p.work != workNone && p.work != workEnroll {
+			continue
+		}
+		e, luks := p.def.Encryption, p.old.Content.LUKS
+		if luks == nil || inConversion(p.old.Content) || UnderSecureKey(luks.Cipher) {
+			continue
+		}
+		m := Mark{Number: p.number, Extent: p.old.Extent, Tokens: deciding(e, luks)}
+		if len(m.Tokens) == 0 {
+			continue
+		}
+		if typed := e.ExistingKey == definitions.SourceAsk; !typed || !l.opts.Boot || len(bindKeys(e.Keys, luks).slots) == 0 {
+			m.ExistingKey = e.ExistingKey // else every boot would ask for what is gone
+		}
+		marks = append(marks, m)
+		if rekeyed(luks) && e.Existing == definitions.ExistingRekey {
+			l.note(p, fmt.Sprintf("it has been rekeyed, according to a mark in its header (token %d) that apply verifies", m.Tokens[0]))
+		}
+	}
+	return marks
+}
+
+// deciding returns the tokens by which is decided what a definition wants done to a volume.
+func deciding(e *definitions.Encryption, l *disk.LUKS) (ids []int) {
+	named := func(t disk.Token) bool {
+		return slices.ContainsFunc(e.Keys, func(k definitions.Key) bool { return NamesKey(t.Awaits, k) })
+	}
+	isFile := func(k definitions.Key) bool { return k.Type == definitions.KeyFile }
+	for _, t := range l.Tokens {
+		switch {
+		case e.Existing == definitions.ExistingRekey && t.Type == disk.TokenRekeyed,
+			e.Existing == definitions.ExistingEnroll && t.Type == disk.TokenFile && slices.ContainsFunc(e.Keys, isFile),
+			e.Existing == definitions.ExistingEnroll && t.Type == disk.TokenAwaits && named(t):
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
+}
+
+// trusted returns a snapshot without the tokens that are distrusted.
+func trusted(s disk.Snapshot, distrusted map[int][]int) disk.Snapshot {
+	if len(distrusted) == 0 {
+		return s
+	}
+	s.Partitions = slices.Clone(s.Partitions)
+	for i, p := range s.Partitions {
+		if p.Content.LUKS == nil {
+			continue
+		}
+		luks := *p.Content.LUKS
+		luks.Tokens = slices.DeleteFunc(slices.Clone(luks.Tokens), func(t disk.Token) bool { return slices.Contains(distrusted[p.Number], t.ID) })
+		s.Partitions[i].Content.LUKS = &luks
+	}
+	return s
+}
