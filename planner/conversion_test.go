@@ -431,6 +431,8 @@ func TestGrowsWhenMounted(t *testing.T) {
 		"refused":      {func(d *definitions.Definition, _ *disk.Partition) { d.Partition.GrowFileSystem = new(false) }, false},
 		"read-only":    {func(d *definitions.Definition, _ *disk.Partition) { d.Partition.ReadOnly = new(true) }, false},
 		"marked so":    {func(_ *definitions.Definition, p *disk.Partition) { p.Attributes = disk.AttributeReadOnly }, false},
+		"wanted":       {func(d *definitions.Definition, _ *disk.Partition) { d.Partition.GrowFileSystem = new(true) }, true},
+		"writable":     {func(d *definitions.Definition, _ *disk.Partition) { d.Partition.ReadOnly = new(false) }, true},
 		"nothing lost": {func(d *definitions.Definition, _ *disk.Partition) { d.Encryption.HeaderRoom = []string{"detached:/h"} }, false},
 	}
 	for name, c := range cases {
@@ -443,11 +445,35 @@ func TestGrowsWhenMounted(t *testing.T) {
 	}
 }
 
+// TestNotToldToGrow: what is not converted, and what has a type that does not know it.
+func TestNotToldToGrow(t *testing.T) {
+	given := convertAs("gap")
+	given.Partition.Priority = 1
+	boot := convertAs("grow")
+	boot.Partition.Type, _ = disk.TypeByName("esp", "x86-64")
+	for name, c := range map[string]struct {
+		def  definitions.Definition
+		part disk.Partition
+	}{
+		"kept":            {want("root"), ext4(there("root", 2048, 204800))},
+		"given up":        {given, ext4(there("root", 2048, 204800))},
+		"no type of ours": {boot, vfat(there("esp", 2048, 204800))},
+	} {
+		p := plan(t, named(c.def), gpt(disk.GiB, c.part, there("srv", 411648, 2048)), options(EmptyRefuse))
+		if p.Rows[0].Attributes != 0 {
+			t.Errorf("%s: attributes %x", name, p.Rows[0].Attributes)
+		}
+	}
+}
+
 // TestUnfinishedIsNoted: a conversion that nothing goes on with is no change, and is
 // spoken of all the same.
 func TestUnfinishedIsNoted(t *testing.T) {
 	half := pending(luks(there("root", 2048, 204800), 1), "encrypt", "datashift", disk.ReencryptClean)
 	unwiped := luks(there("root", 2048, 204800), 1, disk.Token{Type: "sealpart"})
+	leave := convertAs("detached:" + headerPath)
+	leave.Encryption.Existing = definitions.ExistingKeep
+	kept := named(leave)
 	const said = "partition 1 is in a conversion (encrypt) that was begun and not finished: 1 MiB of 64 MiB done; nothing goes on with it here, a definition of it with existing = \"convert\" would"
 	cases := []struct {
 		defs  []definitions.Definition
@@ -461,9 +487,14 @@ func TestUnfinishedIsNoted(t *testing.T) {
 		{named(convertAs("shrink")), pending(luks(there("root", 2048, 204800), 1, tpmToken), "encrypt", "datashift", disk.ReencryptClean), nil, false},
 		{named(convertAs("shrink")), half, []Note{{Definition: "10-root-x86-64", Text: "is in conversion, which is finished with the keys that it was begun with; it has no key as the definition wants it (tpm2 with PCRs [7]); existing = \"enroll\" would add it"}}, false},
 		{nil, luks(there("root", 2048, 204800), 1), nil, true},
+		{kept, there("root", 2048, 204800), []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
+		{kept, luks(there("root", 2048, 204800), 0, tpmToken), nil, true},
 	}
+	// A header in a file is that of a partition which has none itself.
+	o := options(EmptyRefuse)
+	o.Headers = map[string]disk.Content{headerPath: half.Content}
 	for _, c := range cases {
-		p := plan(t, c.defs, gpt(disk.GiB, c.part), options(EmptyRefuse))
+		p := plan(t, c.defs, gpt(disk.GiB, c.part), o)
 		if diff := cmp.Diff(c.want, p.Notes); diff != "" || p.Empty() != c.empty {
 			t.Errorf("empty: %v, notes -want +got:\n%s", p.Empty(), diff)
 		}

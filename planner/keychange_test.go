@@ -61,6 +61,10 @@ func TestRotateKey(t *testing.T) {
 	pin.Tokens[0].PIN = true
 	signed, locked := keyed(), keyed()
 	signed.Tokens[0].PublicKeyPCRs, locked.Tokens[0].PCRLock = []int{11}, true
+	card, unnamed, bare, readOnly := keyed(), keyed(), keyed(), keyed()
+	card.Tokens[0] = disk.Token{Type: disk.TokenPKCS11, Keyslots: []int{0}, URI: "pkcs11:token=t", KeySHA256: "aa"}
+	unnamed.Tokens[0] = disk.Token{Type: disk.TokenPKCS11, Keyslots: []int{0}}
+	bare.Tokens[0].PCRs, readOnly.ReadOnly = nil, "it has a requirement"
 	for _, c := range []struct {
 		name string
 		l    *disk.LUKS
@@ -78,6 +82,10 @@ func TestRotateKey(t *testing.T) {
 		{"signed policy", signed, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
 		{"pcrlock", locked, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
 		{"none", keyed(), 9, other, nil, "there is no keyslot 9"},
+		{"on a card", card, 0, nil, &definitions.Key{Type: definitions.KeyPKCS11, URI: "pkcs11:token=t", KeySHA256: "aa"}, ""},
+		{"on a card that is not named", unnamed, 0, nil, nil, "keyslot 0 does not tell what a key in its place would be"},
+		{"bound to nothing", bare, 0, nil, nil, "keyslot 0 is bound to nothing but the TPM, and so would be a key in its place"},
+		{"a volume that is not known", readOnly, 0, nil, nil, "it has a requirement"},
 	} {
 		change, err := RotateKey(c.l, c.slot, c.key)
 		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {

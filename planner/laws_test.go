@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,6 +44,9 @@ func onAction[A Action](edit func(*A)) func(*Plan) {
 	}
 }
 
+// beyondNumbers is a size, or a place, with which the end of what has it is a negative number.
+const beyondNumbers disk.Bytes = 1<<63 - 4096
+
 // TestLaws: of a root that stays, a foreign partition beside it, and a new one.
 func TestLaws(t *testing.T) {
 	snap := gpt(disk.GiB, there("root", 2048, 204800), there("srv", 206848, 204800))
@@ -69,7 +73,8 @@ func TestLaws(t *testing.T) {
 		{"slots beyond counting", func(p *Plan) { p.Table.Slots = maxSlots + 1 }, notTable},
 		{"table over its header", func(p *Plan) { p.Table.FirstUsable = 1 }, "the usable sectors 1 to 2097118 do not fit the disk"},
 		{"table of nothing", func(p *Plan) { p.Table.LastUsable = 33 }, "the usable sectors 2048 to 33 do not fit the disk"},
-		{"table over its backup", func(p *Plan) { p.Table.LastUsable += 40 }, "the usable sectors 2048 to 2097158 do not fit the disk"},
+		{"table over its backup", func(p *Plan) { p.Table.LastUsable++ }, "the usable sectors 2048 to 2097119 do not fit the disk"},
+		{"table over the end of the disk", func(p *Plan) { p.Table.LastUsable += 40 }, "the usable sectors 2048 to 2097158 do not fit the disk"},
 		{"another table", func(p *Plan) { p.Table.GUID = testSeed }, beyond},
 		{"table moved", func(p *Plan) { p.Table.FirstUsable++ }, beyond},
 		{"more slots", func(p *Plan) { p.Table.Slots-- }, beyond},
@@ -93,6 +98,9 @@ func TestLaws(t *testing.T) {
 		{"over the table", func(p *Plan) { p.Rows[2].Offset, p.Rows[2].Size = 0, 4096 }, outside},
 		{"of no size", func(p *Plan) { p.Rows[2].Size = 0 }, outside},
 		{"of a size beyond counting", func(p *Plan) { p.Rows[2].Size = maxDisk + 4096 }, outside},
+		{"of a size beyond all numbers", func(p *Plan) { p.Rows[2].Size = beyondNumbers }, outside},
+		{"before the disk", func(p *Plan) { p.Rows[2].Offset = -4096 }, outside},
+		{"behind all numbers", func(p *Plan) { p.Rows[2].Offset = beyondNumbers }, outside},
 		{"long name", func(p *Plan) { p.Rows[2].Name = strings.Repeat("x", 37) }, "partition 3 " + checkName(strings.Repeat("x", 37)).Error()},
 
 		{"there without having been", func(p *Plan) { p.Rows[2].Activity = ActivityUnchanged }, "partition 3 stays, but was not there"},
@@ -117,6 +125,7 @@ func TestLaws(t *testing.T) {
 		{"grown in silence", func(p *Plan) { p.Rows[0].Size += 4096 }, "partition 1 would shrink, or has the wrong activity"},
 		{"resized to the same", func(p *Plan) { p.Rows[0].Activity = ActivityResize }, "partition 1 would shrink, or has the wrong activity"},
 		{"grown over the end", func(p *Plan) { p.Rows[0].Size += disk.GiB; p.Rows[0].Activity = ActivityResize }, "partition 1 would grow out of the usable space"},
+		{"grown beyond all numbers", func(p *Plan) { p.Rows[0].Size, p.Rows[0].Activity = beyondNumbers, ActivityResize }, "partition 1 would grow out of the usable space"},
 
 		{"number 0", func(p *Plan) { p.Rows[2].Number = 0 }, "partition number 0 is out of range or stands twice"},
 		{"number beyond the slots", func(p *Plan) { p.Rows[2].Number = 129 }, "partition number 129 is out of range or stands twice"},
@@ -158,9 +167,51 @@ func TestLaws(t *testing.T) {
 		{"converts a new one", func(p *Plan) {
 			p.Actions = append(p.Actions, Reencrypt{Number: 3, Extent: p.Rows[2].Extent, Shift: Shift, Encryption: *p.Actions[0].(Create).Encryption})
 		}, "action reencrypt of partition 3: is not about a partition of a definition, or not the only one that works on it"},
+		{"enrolls for a new one", func(p *Plan) {
+			p.Actions = append(p.Actions, Enroll{Number: 3, Extent: p.Rows[2].Extent, Keys: p.Actions[0].(Create).Encryption.Keys})
+		}, "action enroll of partition 3: is not about a partition of a definition, or not the only one that works on it"},
 		{"enrolls for a foreign one", func(p *Plan) {
 			p.Actions = append(p.Actions, Enroll{Number: 2, Extent: p.Rows[1].Extent, Keys: p.Actions[0].(Create).Encryption.Keys})
 		}, "action enroll of partition 2: is not about a partition of a definition, or not the only one that works on it"},
+	})
+}
+
+// TestLawsOfDisks: of what else a disk, and a table that is there, may be.
+func TestLawsOfDisks(t *testing.T) {
+	defs := named(want("root"))
+	const notTable = "the table is not a GPT, or has no GUID or an impossible number of slots"
+	checkSpoiled(t, defs, blank(disk.GiB), options(EmptyAllow), []spoiled{
+		{"no table", func(p *Plan) { p.Table = disk.Table{} }, notTable},
+		{"none, and none to be made", func(p *Plan) { p.Table, p.NewTable = disk.Table{}, false }, notTable},
+	})
+	for _, size := range []disk.Bytes{256, 768} {
+		p, snap := plan(t, defs, blank(disk.GiB), options(EmptyAllow)), blank(disk.GiB)
+		p.Target.SectorSize, snap.SectorSize = size, size
+		if err := Check(p, snap); err == nil || err.Error() != fmt.Sprintf("invalid plan: it is for sectors of %d bytes, the disk has %d", size, size) {
+			t.Errorf("sectors of %d bytes: %v", size, err)
+		}
+	}
+	// A table that was moved over the end of the disk is not gone by.
+	snap := gpt(disk.GiB)
+	p := plan(t, defs, snap, options(EmptyRefuse))
+	p.Table.LastUsable, snap.Table.LastUsable = 2097152, 2097152
+	if err := Check(p, snap); err == nil || err.Error() != "invalid plan: the usable sectors 2048 to 2097152 do not fit the disk" {
+		t.Errorf("a table over the end of the disk: %v", err)
+	}
+	// A partition without a name and a UUID may be given both, in bounds, and those that
+	// have one UUID already are not judged.
+	bare := there("root", 2048, 204800)
+	bare.Name, bare.UUID = "", uuid.Nil
+	twins := []disk.Partition{there("srv", 206848, 2048), there("home", 208896, 2048)}
+	twins[1].UUID = twins[0].UUID
+	snap = gpt(disk.GiB, append([]disk.Partition{bare}, twins...)...)
+	p = plan(t, defs, snap, options(EmptyRefuse))
+	if r := p.Rows[0]; r.Name != "root-x86-64" || r.UUID == uuid.Nil {
+		t.Errorf("without a name and a UUID: %+v", r)
+	}
+	long := strings.Repeat("x", 37)
+	checkSpoiled(t, defs, snap, options(EmptyRefuse), []spoiled{
+		{"a long name", func(p *Plan) { p.Rows[0].Name = long }, "partition 1 " + checkName(long).Error()},
 	})
 }
 
@@ -248,11 +299,20 @@ func TestLawsOfConversion(t *testing.T) {
 		{"no key", onAction(func(r *Reencrypt) { r.Encryption.Keys = nil }), act + "encrypts without a key"},
 		{"to a secure key", onAction(func(r *Reencrypt) { r.Encryption.SecureKey = &definitions.SecureKey{} }), act + "converts to a secure key"},
 		{"a gap where nothing moved", onAction(func(r *Reencrypt) { r.Shift = 0 }), moved},
+		{"a gap of nothing", func(p *Plan) {
+			p.Rows[0].Extent, p.Rows[0].Activity = p.Rows[0].Old.Extent, ActivityUnchanged
+			onAction(func(r *Reencrypt) { r.Shift, r.Extent = 0, p.Rows[0].Extent })(p)
+		}, nowhere + `"gap"`},
+		{"a gap behind the start", func(p *Plan) {
+			p.Rows[0].Offset, p.Rows[0].Size = p.Rows[0].Old.Offset+4096, p.Rows[0].Old.Size
+			onAction(func(r *Reencrypt) { r.Shift, r.Extent = -4096, p.Rows[0].Extent })(p)
+		}, moved},
 	})
 	checkSpoiled(t, named(convertAs("shrink")), gpt(disk.GiB, ext4(there("root", 2048, 204800))), options(EmptyRefuse), []spoiled{
 		{"no room behind", onAction(func(r *Reencrypt) { r.DataSize = r.Extent.Size - 2*r.Shift + 4096 }), room},
 		{"no shift", onAction(func(r *Reencrypt) { r.Shift = 0 }), nowhere + `"behind"`},
 		{"negative shift", onAction(func(r *Reencrypt) { r.Shift = -4096 }), act + "has sizes out of range"},
+		{"in the attic with a path", onAction(func(r *Reencrypt) { r.Room, r.Shift, r.HeaderPath = "attic", 0, headerPath }), nowhere + `"attic"`},
 		{"detached without a path", onAction(func(r *Reencrypt) { r.Room, r.Shift = RoomDetached, 0 }), nowhere + `"detached"`},
 		{"detached with a shift", onAction(func(r *Reencrypt) { r.Room, r.HeaderPath = RoomDetached, headerPath }), nowhere + `"detached"`},
 		{"of a volume", func(p *Plan) { p.Rows[0].Content = luks(there("root", 2048, 204800), 1).Content }, fit},
@@ -264,6 +324,7 @@ func TestLawsOfConversion(t *testing.T) {
 		{"attributes", func(p *Plan) { p.Rows[0].Attributes |= disk.AttributeGrowFileSystem }, moved},
 		{"as plain data", onAction(func(r *Reencrypt) { r.Mode, r.Room = ModeEncrypt, RoomBehind }), fit},
 		{"without its key", onAction(func(r *Reencrypt) { r.ExistingKey = "" }), fit},
+		{"decrypted", onAction(func(r *Reencrypt) { r.Mode = "decrypt" }), fit},
 		{"in a room", onAction(func(r *Reencrypt) { r.Room = RoomBehind }), fit},
 		{"of plain data", func(p *Plan) { p.Rows[0].Content = front.Content }, fit},
 		{"of one in conversion", func(p *Plan) {
@@ -295,6 +356,7 @@ func TestLawsOfEnroll(t *testing.T) {
 		{"keys in a conversion", func(p *Plan) {
 			p.Rows[0].Content = pending(luks(there("root", 2048, 204800), 1), "encrypt", "datashift", disk.ReencryptClean).Content
 		}, act + "is not about a whole LUKS2 volume"},
+		{"drops for what only a note says", onAction(func(a *Enroll) { a.Awaited = true }), act + "drops a key for what only a note in a header says"},
 		{"no partition", onAction(func(a *Enroll) { a.Number = 2 }), strings.Replace(about, "1", "2", 1)},
 	})
 }
@@ -306,6 +368,7 @@ func TestLawsOfMBR(t *testing.T) {
 		{"grown", func(p *Plan) { p.Rows[1].Size += 4096; p.Rows[1].Activity = ActivityResize }, "partition 2 would grow out of the usable space"},
 		{"attributes", func(p *Plan) { p.Rows[1].Attributes |= disk.AttributeGrowFileSystem }, "partition 2 would change its entry in an MBR"},
 		{"a GPT", func(p *Plan) { p.Table = gpt(disk.GiB).Table }, "the table that is there would change beyond its end"},
+		{"another kind of table", func(p *Plan) { p.NewTable = true }, "the table is not a GPT, or has no GUID or an impossible number of slots"},
 		{"a fifth", func(p *Plan) { p.Rows[1].Number = 5 }, "partition 5 would be moved, or change its number, type or attributes"},
 	})
 }

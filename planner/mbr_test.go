@@ -78,6 +78,13 @@ func TestMBRRefusals(t *testing.T) {
 	relabelled := matching(byLabel, convertAs("shrink"))
 	relabelled.Encryption.Label = "crypt"
 	second := ext4(there("root", 315392, 204800))
+	rootID := uuid.MustParse(pi().Partitions[1].Content.UUID)
+	// Its own UUID is there twice, so that the volume gets another; that of the twin is in
+	// a FAT, which no definition of a root takes.
+	twin := there("esp", 315392, 2048)
+	twin.Content = disk.Content{Kind: "vfat", UUID: rootID.String()}
+	twins := pi(twin)
+	twins.Partitions[2].Attributes = 0xc
 	cases := map[string]struct {
 		defs []definitions.Definition
 		snap disk.Snapshot
@@ -87,6 +94,7 @@ func TestMBRRefusals(t *testing.T) {
 		"two fit":       {named(root), pi(second), "partition 3 fits the definition too"},
 		"no room":       {named(matching(byFilesystem, convertAs("gap", "grow"))), pi(), "there is no room for the LUKS2 header"},
 		"other label":   {named(relabelled), pi(), "would not match it any more"},
+		"other UUID":    {named(matching(func(m *definitions.Match) { m.UUID = &rootID }, convertAs("shrink"))), twins, "would not match it any more"},
 		"overlap":       {named(root), pi(there("srv", 8192, 8)), "overlap"},
 	}
 	for name, c := range cases {
@@ -98,9 +106,31 @@ func TestMBRRefusals(t *testing.T) {
 	for name, d := range map[string]definitions.Definition{
 		"no match": convertAs("shrink"), "another kind": matching(byFilesystem, want("swap")),
 		"a verity tree": matching(byFilesystem, want("root-verity")),
+		"another label": matching(func(m *definitions.Match) { m.Label = "nosuch" }, convertAs("shrink")),
+		"another UUID":  matching(func(m *definitions.Match) { m.UUID = &testSeed }, convertAs("shrink")),
+		"one of two":    matching(func(m *definitions.Match) { m.Label, m.Filesystem = "otaroot", "xfs" }, convertAs("shrink")),
 	} {
 		if _, err := Make(named(d), pi(), host.Facts{}, options(EmptyRefuse)); !errors.Is(err, ErrLabelRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestMBRModes: of the modes for empty disks only those work in an MBR that keep what is there.
+func TestMBRModes(t *testing.T) {
+	defs := named(matching(byFilesystem, convertAs("shrink")))
+	if _, err := Make(defs, pi(), host.Facts{}, options(EmptyRequire)); !errors.Is(err, ErrLabelRefused) {
+		t.Errorf("--empty=require: %v", err)
+	}
+	for _, empty := range []Empty{EmptyForce, EmptyCreate} {
+		if p := plan(t, defs, pi(), options(empty)); !p.NewTable || p.Table.Kind != disk.GPT {
+			t.Errorf("--empty=%s: %+v", empty, p.Table)
+		}
+	}
+	// A root whose conversion is refused is refused for its own reason.
+	damaged := pi()
+	damaged.Partitions[1].Content.Problem = "bad checksum"
+	if _, err := Make(defs, damaged, host.Facts{}, options(EmptyRefuse)); err == nil || !strings.HasSuffix(err.Error(), "partition 2: its ext4 is damaged: bad checksum") {
+		t.Errorf("a damaged root: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -87,13 +88,41 @@ func TestSplitDerived(t *testing.T) {
 	}
 }
 
+// TestFstab: a partition is named by the UUID of what is or will be in it, or else by its own.
+func TestFstab(t *testing.T) {
+	there, bare, made := ext4(there("home", 2048, 204800)), there("srv", 206848, 2048), want("esp", format("vfat"), mounted("/boot"))
+	defs := named(want("home", mounted("/home", "/a b")), want("srv", mounted("/srv")), made)
+	p := plan(t, defs, gpt(2*disk.GiB, there, bare), options(EmptyRefuse))
+	id := p.Actions[0].(Create).Filesystem.UUID
+	lines, err := Fstab(p, defs)
+	want := "UUID=" + there.Content.UUID + " /home ext4 defaults 0 2\nUUID=" + there.Content.UUID + ` /a\040b ext4 defaults 0 2` +
+		"\nPARTUUID=" + bare.UUID.String() + " /srv auto defaults 0 2\n" +
+		fmt.Sprintf("UUID=%X-%X /boot vfat defaults 0 2\n", id[:2], id[2:4])
+	if err != nil || lines != want {
+		t.Errorf("%v\n%s\nwant:\n%s", err, lines, want)
+	}
+}
+
 // TestFstabUnknown: what cannot be named is an error, not a line that does not mount.
 func TestFstabUnknown(t *testing.T) {
 	luks := there("home", 2048, 204800)
 	luks.Content = disk.Content{Kind: "crypto_LUKS", UUID: "a", LUKS: &disk.LUKS{}}
-	defs := named(want("home", mounted("/home")))
-	_, err := Fstab(plan(t, defs, gpt(2*disk.GiB, luks), options(EmptyRefuse)), defs)
-	if want := "10-home.toml: mount_point /home: partition 1 holds a LUKS2 volume, and what is in it is not known without its key"; err == nil || err.Error() != want {
-		t.Errorf("%v", err)
+	nameless := want("home", mounted("/home"), func(d *definitions.Definition) { d.Partition.UUID = new(uuid.UUID) })
+	for name, c := range map[string]struct {
+		defs []definitions.Definition
+		snap disk.Snapshot
+		want string
+	}{
+		"a volume": {named(want("home", mounted("/home"))), gpt(2*disk.GiB, luks),
+			"10-home.toml: mount_point /home: partition 1 holds a LUKS2 volume, and what is in it is not known without its key"},
+		"no UUID": {named(nameless), gpt(2 * disk.GiB),
+			"10-home.toml: mount_point /home: partition 1 has neither a file system of a known UUID nor a UUID of its own"},
+		"one place for two": {named(want("home", mounted("/x")), want("srv", mounted("/x"))), gpt(2 * disk.GiB),
+			"10-home.toml and 20-srv.toml are both mounted at /x"},
+	} {
+		_, err := Fstab(plan(t, c.defs, c.snap, options(EmptyRefuse)), c.defs)
+		if got := text(err); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }

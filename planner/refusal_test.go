@@ -2,9 +2,12 @@ package planner
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -80,6 +83,163 @@ func TestRefusals(t *testing.T) {
 		}
 		if refusal.Error() != file+c.reason || refusal.Hint() != c.remedy {
 			t.Errorf("%s:\n%s\nhint: %s", c.name, refusal, refusal.Hint())
+		}
+	}
+}
+
+// TestSectorSizes: a sector size of the definition must fit its partition; where there is
+// none, it is 4096 only where blocks and partition are multiples of that.
+func TestSectorSizes(t *testing.T) {
+	odd := ext4(there("root", 2048, 204801))
+	wants := convertAs("shrink")
+	wants.Encryption.SectorSize = 4096
+	_, err := Make(named(wants), gpt(disk.GiB, odd), host.Facts{}, options(EmptyRefuse))
+	if got := text(err); got != "/usr/lib/sealpart.d/10-root-x86-64.toml: partition 1: its 104858112 bytes are not whole encryption sectors of 4096 bytes" {
+		t.Error(got)
+	}
+	small := ext4(there("root", 2048, 204800))
+	small.Content.BlockSize = 1024
+	wants = convertAs("shrink")
+	wants.Encryption.SectorSize = 1024
+	for name, c := range map[string]struct {
+		def  definitions.Definition
+		root disk.Partition
+		want disk.Bytes
+	}{
+		"whole blocks":  {convertAs("shrink"), ext4(there("root", 2048, 204800)), 4096},
+		"odd partition": {convertAs("shrink"), odd, 512},
+		"small blocks":  {convertAs("shrink"), small, 512},
+		"said":          {wants, ext4(there("root", 2048, 204800)), 1024},
+	} {
+		p := plan(t, named(c.def), gpt(disk.GiB, c.root), options(EmptyRefuse))
+		if got := p.Actions[len(p.Actions)-1].(Reencrypt).Encryption.SectorSize; got != c.want {
+			t.Errorf("%s: %d, not %d", name, got, c.want)
+		}
+	}
+}
+
+// TestBtrfsShrinks: where it can be mounted, and to what the kernel lets it.
+func TestBtrfsShrinks(t *testing.T) {
+	root := ext4(there("root", 2048, 1048576))
+	root.Content.Kind = "btrfs"
+	small := ext4(there("root", 2048, 524288))
+	small.Content.Kind = "btrfs"
+	image, ours, theirs := options(EmptyRefuse), host.Facts{Mounts: []string{"btrfs"}}, host.Facts{Mounts: []string{"ext4"}}
+	image.LeaveUnmounted = true
+	const of = "/usr/lib/sealpart.d/10-root-x86-64.toml: partition 1: "
+	for name, c := range map[string]struct {
+		root  disk.Partition
+		facts host.Facts
+		opts  Options
+		want  string
+	}{
+		"here":            {root, ours, options(EmptyRefuse), ""},
+		"nothing known":   {root, host.Facts{}, options(EmptyRefuse), ""},
+		"in an image":     {root, ours, image, of + "its btrfs gets smaller only where it is mounted, and those in image files are mounted only when asked to"},
+		"another kernel":  {root, theirs, options(EmptyRefuse), of + "its btrfs gets smaller only where it is mounted, and it cannot be mounted here"},
+		"less than there": {small, ours, options(EmptyRefuse), of + `there is no room for the LUKS2 header: 32 MiB more are needed behind its btrfs, and header_room = ["shrink"] gives none`},
+	} {
+		_, err := Make(named(convertAs("shrink")), gpt(disk.GiB, c.root), c.facts, c.opts)
+		if got := text(err); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	// An image's file system that is not grown here is spoken of, where it could be.
+	for kind, facts := range map[string]host.Facts{"ext4": theirs, "xfs": theirs, "vfat": {Mounts: []string{"vfat"}}} {
+		grown := ext4(there("root", 2048, 204800))
+		grown.Content.Kind = kind
+		for _, o := range []Options{image, options(EmptyRefuse)} {
+			p, err := Make(named(convertAs("grow")), gpt(disk.GiB, grown), facts, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := slices.ContainsFunc(p.Notes, func(n Note) bool {
+				return strings.HasSuffix(n.Text, "grows into the volume at the first boot, and not here: file systems in image files are mounted only with --mount")
+			})
+			if said != (kind == "ext4" && o.LeaveUnmounted) {
+				t.Errorf("%s: %v", kind, p.Notes)
+			}
+		}
+	}
+}
+
+// TestUnwritable: where the table could not be written nothing is begun, but a plan that
+// changes nothing, or makes another table, is none of that.
+func TestUnwritable(t *testing.T) {
+	foreign := gpt(disk.GiB)
+	foreign.Unwritable = "what lies in sector 2 is no partition table"
+	over := gpt(disk.GiB, there("srv", 2048, 204800))
+	over.Table.LastUsable = 2097151
+	over.Partitions[0].Extent = disk.Extent{Offset: disk.GiB - disk.MiB, Size: disk.MiB}
+	last := gpt(disk.GiB, there("srv", 2048, 2097118-2048+1))
+	const overlap = "/dev/test: partition 1 ends at byte 1073741824, over the backup partition table, which starts at byte 1073724928"
+	home := named(want("home", sizes(64*disk.MiB, 64*disk.MiB)))
+	for name, c := range map[string]struct {
+		defs  []definitions.Definition
+		snap  disk.Snapshot
+		empty Empty
+		want  string
+	}{
+		"something in the way": {home, foreign, EmptyRefuse, "/dev/test: " + foreign.Unwritable},
+		"and nothing to do":    {nil, foreign, EmptyRefuse, ""},
+		"and a new table":      {home, foreign, EmptyForce, ""},
+		"over the backup":      {home, over, EmptyRefuse, overlap},
+		"which goes":           {home, over, EmptyForce, ""},
+		"up to the backup":     {named(want("srv", func(d *definitions.Definition) { d.Partition.NoAuto = new(true) })), last, EmptyRefuse, ""},
+	} {
+		_, err := Make(c.defs, c.snap, host.Facts{}, options(c.empty))
+		if got := text(err); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+		var refused *TableError
+		if c.want != "" && (!errors.As(err, &refused) || refused.Hint() == "") {
+			t.Errorf("%s: %T without a hint", name, err)
+		}
+	}
+	cut := gpt(disk.GiB)
+	cut.Table.LastUsable = 2097152
+	if _, err := Make(home, cut, host.Facts{}, options(EmptyRefuse)); text(err) != "the partition table ends behind the disk: last usable sector 2097152, disk of 1 GiB" {
+		t.Error(err)
+	}
+	if _, err := Make(nil, blank(64*disk.KiB), host.Facts{}, options(EmptyAllow)); text(err) != "a disk of 64 KiB is too small for a partition table and a partition" {
+		t.Error(err)
+	}
+}
+
+// TestOneForTwo: what only one can have is not given to two.
+func TestOneForTwo(t *testing.T) {
+	same := func(d *definitions.Definition) { d.Partition.UUID = &testSeed }
+	none := func(d *definitions.Definition) { d.Partition.UUID = new(uuid.UUID) }
+	taken := there("srv", 2048, 2048)
+	taken.UUID = testSeed
+	split := options(EmptyAllow)
+	split.Split = true
+	called := func(d *definitions.Definition) { d.Partition.SplitName = "x" }
+	off := func(d *definitions.Definition) { d.Partition.SplitName = definitions.SplitOff }
+	var many []definitions.Definition
+	for range maxSupplements + 1 {
+		many = append(many, want("home"))
+	}
+	for i := range many {
+		many = append(many, want("srv", func(d *definitions.Definition) { d.Partition.SupplementFor = fmt.Sprintf("%02d-home", 10*(i+1)) }))
+	}
+	for name, c := range map[string]struct {
+		defs []definitions.Definition
+		snap disk.Snapshot
+		opts Options
+		want string
+	}{
+		"UUID":           {named(want("home", same), want("srv", same)), blank(disk.GiB), options(EmptyAllow), "20-srv.toml: another partition has the UUID " + testSeed.String()},
+		"UUID, foreign":  {named(want("home", same)), gpt(disk.GiB, taken), options(EmptyRefuse), "10-home.toml: another partition has the UUID " + testSeed.String()},
+		"no UUID":        {named(want("home", none), want("srv", none)), blank(disk.GiB), options(EmptyAllow), ""},
+		"UUID, dropped":  {named(want("home", same), want("srv", same, sizes(2*disk.GiB, 0), priority(1))), blank(disk.GiB), options(EmptyAllow), ""},
+		"file":           {named(want("home", called), want("srv", called)), blank(disk.GiB), split, (&splitError{first: "10-home", second: "20-srv", name: "x"}).Error()},
+		"file, switched": {named(want("home", called), want("srv", off)), blank(disk.GiB), split, ""},
+		"supplements":    {named(many...), blank(disk.GiB), options(EmptyAllow), fmt.Sprintf("%d supplements are more than the %d that can be planned with", maxSupplements+1, maxSupplements)},
+	} {
+		_, err := Make(c.defs, c.snap, host.Facts{}, c.opts)
+		if got := text(err); got != c.want {
+			t.Errorf("%s: %s\nwant: %s", name, got, c.want)
 		}
 	}
 }
