@@ -137,9 +137,9 @@ func (c *tableCopy) checkParts(s source) error {
 		case p.End >= uint64(s.sectors):
 			return fmt.Errorf("partition %d ends at sector %d, and the disk has %d sectors", p.Index, p.End, s.sectors)
 		case p.Start <= primaryLBA, touches(p, c.my, c.my), touches(p, c.array, array):
-			return fmt.Errorf("partition %d (sectors %d to %d) lies over the partition table", p.Index, p.Start, p.End)
+			return unsupportedf(remedyOverlap, "partition %d (sectors %d to %d) lies over the partition table", p.Index, p.Start, p.End)
 		case i > 0 && p.Start <= parts[i-1].End:
-			return fmt.Errorf("partitions %d and %d share sectors %d to %d", parts[i-1].Index, p.Index, p.Start, min(p.End, parts[i-1].End))
+			return unsupportedf(remedyOverlap, "partitions %d and %d share sectors %d to %d", parts[i-1].Index, p.Index, p.Start, min(p.End, parts[i-1].End))
 		}
 	}
 	return nil

@@ -12,14 +12,17 @@ import (
 
 // Sizes of UEFI 2.10, tables 5-5 and 5-6.
 const (
-	signature     = "EFI PART"
-	revision      = 0x00010000
-	headerSize    = 92  // without what a later revision may append
-	entrySize     = 128 // the only one in use; others are refused
-	maxEntries    = 1024
-	usualEntries  = 128
-	primaryLBA    = 1 // of the primary header
-	usualArrayLBA = 2 // of the primary array
+	signature  = "EFI PART"
+	revision   = 0x00010000
+	headerSize = 92  // without what a later revision may append
+	entrySize  = 128 // the only one in use; others are refused
+	maxEntries = 1024
+	// possibleEntries is more than any program makes: one that is asked for all of the space
+	// in front of the usual first partition makes a few thousand.
+	possibleEntries = 64 << 10
+	usualEntries    = 128
+	primaryLBA      = 1 // of the primary header
+	usualArrayLBA   = 2 // of the primary array
 )
 
 // errNoSignature says that a sector is no GPT header at all.
@@ -48,14 +51,16 @@ func parseHeader(sector []byte) (header, error) {
 		return header{}, err
 	}
 	if r := le32(sector, 8); r != revision {
-		return header{}, fmt.Errorf("revision %#08x is not known", r)
+		return header{}, unsupportedf(remedyOther, "revision %#08x is not known", r)
 	}
 	if size := le32(sector, 84); size != entrySize {
-		return header{}, fmt.Errorf("entries of %d bytes are not supported, only %d", size, entrySize)
+		err := unsupportedf(remedyEntries, "entries of %d bytes are not supported, only %d", size, entrySize)
+		return header{}, soundOr(size > entrySize && size&(size-1) == 0 && size <= uint32(len(sector)), err)
 	}
 	count := le32(sector, 80)
 	if count == 0 || count > maxEntries {
-		return header{}, fmt.Errorf("an array of %d entries is not supported, only 1 to %d", count, maxEntries)
+		err := unsupportedf(remedyArray, "an array of %d entries is not supported, only 1 to %d", count, maxEntries)
+		return header{}, soundOr(count != 0 && count <= possibleEntries, err)
 	}
 	h := header{raw: sector, guid: guidAt(sector, 56), count: int(count), arrayCRC: le32(sector, 88)}
 	return h, h.parsePlaces(sector)

@@ -19,6 +19,9 @@ var (
 	// ErrDamaged: there is a GPT, but no copy of it can be used. The disk holds
 	// somebody's data and must not be labelled anew; sgdisk may help a human.
 	ErrDamaged = errors.New("the GPT is damaged")
+	// ErrUnsupported: there is a GPT that is whole, and of a form that is not worked on
+	// here. Nothing is to be repaired. The error has a Hint of what can be done.
+	ErrUnsupported = errors.New("the GPT is whole, and of a form that is not supported")
 )
 
 // sectorSizes are those that Read tries on an image file, whose table alone knows.
@@ -28,7 +31,8 @@ var sectorSizes = []disk.Bytes{512, 4096}
 // logical block size of a block device, or 0 for an image file: then the table
 // that is there tells whether it was made for sectors of 512 or of 4096 bytes.
 //
-// Errors are ErrNone, ErrMBR or ErrDamaged (for errors.Is), or a failure to read.
+// Errors are ErrNone, ErrMBR, ErrDamaged or ErrUnsupported (for errors.Is), or a failure to
+// read.
 // Whatever the disk holds, Read takes a few hundred KiB of memory and, where the
 // primary copy is lost, at most a few thousand reads of one sector.
 func Read(r io.ReaderAt, size, sectorSize disk.Bytes) (*State, error) {
@@ -44,8 +48,8 @@ func Read(r io.ReaderAt, size, sectorSize disk.Bytes) (*State, error) {
 			return s, nil
 		case err == nil && found == nil:
 			found = s // a remnant of a table for other sectors can lie at the end
-		case err != nil && (damage == nil || errors.Is(damage, ErrNone) || errors.As(err, new(truncatedError))):
-			damage = err // of two reasons, the one that says more
+		case err != nil && saysMore(err, damage):
+			damage = err
 		}
 	}
 	if found != nil {
@@ -54,16 +58,21 @@ func Read(r io.ReaderAt, size, sectorSize disk.Bytes) (*State, error) {
 	return nil, damage
 }
 
+// saysMore reports whether, of two reasons why there is no usable table, a says more than b.
+func saysMore(a, b error) bool {
+	return b == nil || errors.Is(b, ErrNone) || errors.As(a, new(truncatedError)) || errors.Is(a, ErrUnsupported)
+}
+
 // readKnown reads the table of a disk whose sector size is known. A table made for
 // another sector size is not blank space.
 func readKnown(r io.ReaderAt, size, sectorSize disk.Bytes) (*State, error) {
 	s, err := readAs(r, size, sectorSize)
-	if !errors.Is(err, ErrDamaged) {
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNone) {
 		return s, err
 	}
 	for _, other := range sectorSizes {
 		if s, otherErr := readAs(r, size, other); other != sectorSize && otherErr == nil && s.primary != nil {
-			return nil, fmt.Errorf("%w: it was made for sectors of %d bytes, and the disk has sectors of %d", ErrDamaged, other, sectorSize)
+			return nil, fmt.Errorf("%w: %w", ErrUnsupported, otherSectors(other, sectorSize))
 		}
 	}
 	return nil, err
@@ -117,6 +126,8 @@ func readCopies(src source, size disk.Bytes, mbr []byte) (*State, error) {
 	case backup != nil:
 		s.base = backup
 		s.findPrimaryArray(src)
+	case errors.Is(primaryErr, ErrUnsupported):
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, primaryErr)
 	default:
 		return nil, fmt.Errorf("%w: primary copy at sector %d: %w; backup copy at sector %d: %w",
 			ErrDamaged, primaryLBA, primaryErr, src.lastLBA(), backupErr)
@@ -136,8 +147,11 @@ func (s source) withoutPrimary(primaryErr error) error {
 			return err
 		}
 	}
-	if errors.Is(primaryErr, errNoSignature) && errors.Is(backupErr, errNoSignature) {
+	switch {
+	case errors.Is(primaryErr, errNoSignature) && errors.Is(backupErr, errNoSignature):
 		return ErrNone
+	case errors.Is(primaryErr, ErrUnsupported) && backupErr != nil:
+		return fmt.Errorf("%w: %w", ErrUnsupported, primaryErr)
 	}
 	if backupErr == nil {
 		return fmt.Errorf("%w: there is a backup copy at sector %d, but the start of the disk has been overwritten: no protective MBR, and at sector %d: %w",
