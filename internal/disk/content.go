@@ -26,8 +26,14 @@ type Content struct {
 	LUKS *LUKS `json:"luks,omitempty"`
 	// Verity describes a dm-verity hash device, nil for anything else.
 	Verity *Verity `json:"verity,omitempty"`
-	// Problem says why what is there cannot be used, e.g. a damaged LUKS2 header.
+	// At is the byte of the device at which the signature lies, of kinds that have it at
+	// more than one place, such as members of arrays.
+	At Bytes `json:"at,omitempty"`
+	// Problem says why what is there cannot be used, e.g. a damaged LUKS2 header; Remedy
+	// what to do, where it is nothing that can be repaired: it is whole, and of a form that
+	// is not supported here.
 	Problem string `json:"problem,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
 }
 
 // Hibernated is the Kind of a swap area that holds the memory of a hibernated system.

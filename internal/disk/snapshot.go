@@ -20,6 +20,9 @@ type Snapshot struct {
 	Table      Table       `json:"table"`
 	Partitions []Partition `json:"partitions"` // in the order of their numbers
 	Content    Content     `json:"content"`    // of a disk without a table
+	// Member is what the disk as a whole is a part of, though it has a table: an array whose
+	// metadata lies behind it. The table is then that of the array. Nil for most disks.
+	Member *Content `json:"member,omitempty"`
 	// Unwritable says why the table must not be written, though it can be read: what
 	// lies in the place of its primary copy is something else. Empty where it may.
 	Unwritable string `json:"unwritable,omitempty"`

@@ -35,7 +35,7 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 		err = addMBR(&snapshot, dev)
 	case errors.Is(err, gpt.ErrNone):
 		err = addBare(&snapshot, dev, nil)
-	case errors.Is(err, gpt.ErrDamaged):
+	case errors.Is(err, gpt.ErrDamaged), errors.Is(err, gpt.ErrUnsupported):
 		err = addBare(&snapshot, dev, err)
 	}
 	if err != nil {
@@ -44,10 +44,14 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 	return snapshot, nil
 }
 
-// addPartitions looks into each partition. One that is not on the disk has that as
-// its Problem: the disk may have been cut, and the others are still to be seen.
-func addPartitions(s *disk.Snapshot, dev blockdev.Device, entries []disk.Entry) error {
+// addPartitions looks at the disk as a whole, and into each partition. One that is not on
+// the disk has that as its Problem: the disk may have been cut, and the others are still
+// to be seen.
+func addPartitions(s *disk.Snapshot, dev blockdev.Device, entries []disk.Entry) (err error) {
 	var m image // one for all: a table may have hundreds of partitions
+	if s.Member, err = m.member(dev, dev.Size(), entries); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		p := disk.Partition{Entry: e}
 		section, err := blockdev.NewSection(dev, e.Extent)
@@ -71,23 +75,37 @@ func addMBR(s *disk.Snapshot, dev blockdev.Device) error {
 	return addPartitions(s, dev, entries)
 }
 
-// addBare looks at the disk as a whole, which has no table, or a damaged one.
-func addBare(s *disk.Snapshot, dev blockdev.Device, damage error) error {
-	content, err := Content(dev, dev.Size())
+// addBare looks at the disk as a whole, which has no table, or one that cannot be used. It
+// is empty only where nothing is known to be on it and it reads as nothing: what nobody
+// knows may be encrypted as a whole.
+func addBare(s *disk.Snapshot, dev blockdev.Device, unusable error) error {
+	var m image
+	content, err := m.look(dev, dev.Size())
+	if err == nil && content.Kind == "" && unusable == nil {
+		content, err = m.unknown()
+	}
 	if err != nil {
 		return err
 	}
-	if damage != nil {
-		if content.Kind == "" {
-			content.Kind = "gpt"
-		}
-		if content.Kind != "gpt" && !slices.Contains(content.Ambiguous, "gpt") {
-			content.Ambiguous = append(content.Ambiguous, "gpt")
-		}
-		content.Problem = text([]byte(damage.Error()))
+	if unusable != nil {
+		addUnusable(&content, unusable)
 	}
-	if s.Content = content; content.Kind != "" {
+	if s.Content = content; content.Kind != "" || content.Problem != "" {
 		s.Table.Kind = disk.Bare
 	}
 	return nil
+}
+
+// addUnusable says of a disk what is wrong with its GPT.
+func addUnusable(c *disk.Content, err error) {
+	if c.Kind == "" {
+		c.Kind = "gpt"
+	}
+	if c.Kind != "gpt" && !slices.Contains(c.Ambiguous, "gpt") {
+		c.Ambiguous = append(c.Ambiguous, "gpt")
+	}
+	c.Problem = text([]byte(err.Error()))
+	if hinted := interface{ Hint() string }(nil); errors.As(err, &hinted) {
+		c.Remedy = hinted.Hint()
+	}
 }

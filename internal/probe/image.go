@@ -21,6 +21,8 @@ const (
 	// headSize is read at once, at the front, where nearly all superblocks begin;
 	// the last of them is that of btrfs, 4 KiB at 64 KiB.
 	headSize = 68 << 10
+	// tailSize is read at once, at the end, where arrays have their metadata.
+	tailSize = 16 << 10
 )
 
 // image is the bytes that are looked at. The first failed read is kept in err and
@@ -29,6 +31,7 @@ type image struct {
 	r    io.ReaderAt
 	size int64
 	head []byte // the first headSize bytes, or all where there are fewer
+	tail []byte // the last tailSize bytes, nil until one of them is asked for
 	err  error
 }
 
@@ -48,8 +51,22 @@ func (m *image) at(off, n int64) []byte {
 		return nil
 	case off+n <= int64(len(m.head)):
 		return m.head[off : off+n]
+	case off >= m.size-tailSize:
+		return m.inTail(off, n)
 	}
 	return m.read(make([]byte, n), off)
+}
+
+// inTail returns n of the last tailSize bytes, from off on.
+func (m *image) inTail(off, n int64) []byte {
+	start := max(0, m.size-tailSize)
+	if m.tail == nil {
+		m.tail = m.read(make([]byte, m.size-start), start)
+	}
+	if m.tail == nil {
+		return m.read(make([]byte, n), off) // some of it may be readable
+	}
+	return m.tail[off-start : off-start+n]
 }
 
 // read fills buf and returns it, or nil where that is not possible.

@@ -8,8 +8,11 @@ import (
 )
 
 // findISO9660 finds a CD image (ECMA-119, section 8): its volume descriptors, one
-// each 2048 bytes, begin at 32 KiB.
+// each 2048 bytes, begin at 32 KiB. One that is a UDF as well is called that.
 func findISO9660(m *image) (disk.Content, bool) {
+	if _, bridge := findUDF(m); bridge {
+		return disk.Content{}, false
+	}
 	c, found := disk.Content{Kind: "iso9660"}, false
 	for n := range int64(16) {
 		d := m.at(32<<10+n*2048, 2048)

@@ -112,7 +112,7 @@ func findF2FS(m *image) (disk.Content, bool) {
 	}, true
 }
 
-// findSquashfs finds squashfs 4. It reads through the page cache and works on any
+// findSquashfs finds squashfs 4, and names an older one. It reads through the page cache and works on any
 // sector size, so it has no BlockSize.
 func findSquashfs(m *image) (disk.Content, bool) {
 	sb := m.at(0, 96)
@@ -121,6 +121,9 @@ func findSquashfs(m *image) (disk.Content, bool) {
 	}
 	le := binary.LittleEndian
 	version := fmt.Sprintf("%d.%d", le.Uint16(sb[28:]), le.Uint16(sb[30:]))
+	if le.Uint16(sb[28:]) < 4 { // no kernel of today reads it, and its size stands elsewhere
+		return disk.Content{Kind: "squashfs3", Version: version}, true
+	}
 	return disk.Content{Kind: "squashfs", Version: version, Size: product(le.Uint64(sb[40:]), 1)}, true
 }
 

@@ -22,7 +22,7 @@ func findRAID(m *image) (disk.Content, bool) {
 		if binary.LittleEndian.Uint64(sb[144:]) != uint64(place.offset>>9) { // super_offset: a copy of it elsewhere
 			continue
 		}
-		return disk.Content{Kind: "linux_raid_member", Version: place.version, UUID: uuidText(sb[16:32]), Label: text(sb[32:64])}, true
+		return disk.Content{Kind: "linux_raid_member", Version: place.version, UUID: uuidText(sb[16:32]), Label: text(sb[32:64]), At: disk.Bytes(place.offset)}, true
 	}
 	return m.raid090()
 }
@@ -32,7 +32,8 @@ const raidMagic = 0xA92B4EFC
 // raid090 finds a superblock of version 0.90, in the last whole 64 KiB of the
 // device but one and in the byte order of the machine that wrote it.
 func (m *image) raid090() (disk.Content, bool) {
-	sb := m.at(m.size&^0xFFFF-0x10000, 64)
+	at := m.size&^0xFFFF - 0x10000
+	sb := m.at(at, 64)
 	if sb == nil {
 		return disk.Content{}, false
 	}
@@ -44,11 +45,11 @@ func (m *image) raid090() (disk.Content, bool) {
 		return disk.Content{}, false
 	}
 	var id []byte
-	for _, at := range []int{20, 52, 56, 60} { // set_uuid0 to set_uuid3
-		id = binary.BigEndian.AppendUint32(id, order.Uint32(sb[at:]))
+	for _, word := range []int{20, 52, 56, 60} { // set_uuid0 to set_uuid3
+		id = binary.BigEndian.AppendUint32(id, order.Uint32(sb[word:]))
 	}
 	version := fmt.Sprintf("%d.%d.%d", order.Uint32(sb[4:]), order.Uint32(sb[8:]), order.Uint32(sb[12:]))
-	return disk.Content{Kind: "linux_raid_member", Version: version, UUID: uuidText(id)}, true
+	return disk.Content{Kind: "linux_raid_member", Version: version, UUID: uuidText(id), At: disk.Bytes(at)}, true
 }
 
 // findLVM2 finds the label of an LVM2 physical volume in one of the first four

@@ -80,6 +80,7 @@ func (m *image) swap(kind, version string, page int64) (disk.Content, bool) {
 	}
 	if order.Uint32(header) != 1 {
 		c.Problem = "swap header has an unknown version"
+		c.Remedy = "nothing is damaged, as far as can be told; \"mkswap\" makes it anew, unless a hibernated machine is in it"
 		return c, true
 	}
 	c.Size = product(uint64(order.Uint32(header[4:]))+1, uint64(page))

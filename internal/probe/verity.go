@@ -3,6 +3,7 @@ package probe
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 
 	"github.com/sealpart/sealpart/internal/disk"
@@ -18,8 +19,11 @@ func findVerity(m *image) (disk.Content, bool) {
 	le := binary.LittleEndian
 	c := disk.Content{Kind: "DM_verity_hash", Version: "1", UUID: uuidText(sb[16:32])}
 	saltSize, dataBlocks := le.Uint16(sb[80:]), le.Uint64(sb[72:])
-	if le.Uint32(sb[8:]) != 1 || saltSize > 256 || dataBlocks > math.MaxInt64 {
-		return disk.Content{Kind: "DM_verity_hash", Problem: "verity superblock is damaged, or of an unknown version"}, true
+	switch version := le.Uint32(sb[8:]); {
+	case version != 1:
+		return disk.Content{Kind: "DM_verity_hash", Problem: fmt.Sprintf("verity superblock has the unknown version %d", version)}, true
+	case saltSize > 256 || dataBlocks > math.MaxInt64:
+		return disk.Content{Kind: "DM_verity_hash", Problem: "verity superblock is damaged"}, true
 	}
 	c.Verity = &disk.Verity{
 		HashType:      int(le.Uint32(sb[12:])),

@@ -24,6 +24,9 @@ func findZFS(m *image) (disk.Content, bool) {
 	for _, at := range labels {
 		blocks := m.at(at+ring, ring)
 		if n, version := countUberblocks(blocks); n > 0 {
+			if uberblocks == 0 {
+				c.At = disk.Bytes(at)
+			}
 			uberblocks, c.Version = uberblocks+n, strconv.FormatUint(version, 10)
 			if c.UUID == "" {
 				c.Label, c.UUID = zfsNames(m.at(at+pairs, ring-pairs))
