@@ -18,6 +18,9 @@ func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
 	snap.Table = p.Table
 	snap.Content = disk.Content{}
 	snap.Warnings = nil
+	if p.NewTable {
+		snap.Member = nil
+	}
 	made := contentsMade(p, snap)
 	partitions := make([]disk.Partition, 0, len(p.Rows))
 	for _, r := range p.Rows {

@@ -24,7 +24,7 @@ var builders = []func(*layout, *part) (Action, error){
 //
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, with a *TableError where the
-// table that is there could not be written, with a *HibernatedError where a system is
+// table that is there could not be written, or is that of an array, with a *HibernatedError where a system is
 // hibernated on the disk and there is something to do, and otherwise where the
 // definitions or the snapshot contradict themselves.
 func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
@@ -110,7 +110,7 @@ func (l *layout) plan() (*Plan, error) {
 	if err := inTurn(func() error { return l.act(p) }, func() error { return l.settleKeys(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
 	}
-	if err := inTurn(func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {
+	if err := inTurn(func() error { return l.checkMember(p) }, func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {
 		return nil, err
 	}
 	if err := l.checkNamed(p); err != nil {

@@ -60,15 +60,15 @@ func (l *layout) checkLabel() error {
 		return nil
 	case EmptyRefuse, "":
 		if kind != disk.GPT {
-			return fmt.Errorf("%w: %s holds %s, and --empty=refuse wants a GPT", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+			return fmt.Errorf("%w: %s holds %s, and --empty=refuse wants a GPT", ErrLabelRefused, l.snap.Path, describeLabel(l.snap))
 		}
 	case EmptyAllow:
 		if kind != disk.GPT && kind != disk.NoTable {
-			return fmt.Errorf("%w: %s holds %s, which only --empty=force replaces", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+			return fmt.Errorf("%w: %s holds %s, which only --empty=force replaces", ErrLabelRefused, l.snap.Path, describeLabel(l.snap))
 		}
 	case EmptyRequire:
 		if kind != disk.NoTable {
-			return fmt.Errorf("%w: %s holds %s, and --empty=require wants an empty disk", ErrLabelRefused, l.snap.Path, describeLabel(kind))
+			return fmt.Errorf("%w: %s holds %s, and --empty=require wants an empty disk", ErrLabelRefused, l.snap.Path, describeLabel(l.snap))
 		}
 	default:
 		return fmt.Errorf("unknown mode %q for empty disks", l.opts.Empty)
@@ -100,13 +100,17 @@ func (l *layout) checkWritable(p *Plan) error {
 	return nil
 }
 
-func describeLabel(kind disk.TableKind) string {
-	switch kind {
+// describeLabel says what begins a disk, and of what nobody knows, where it lies.
+func describeLabel(snap disk.Snapshot) string {
+	switch snap.Table.Kind {
 	case disk.GPT:
 		return "a GPT"
 	case disk.MBR:
 		return "an MBR partition table"
 	case disk.Bare:
+		if snap.Content.Kind == "" {
+			return snap.Content.Problem
+		}
 		return "data without a partition table"
 	}
 	return "no partition table"

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,7 +68,7 @@ func workOn(d definitions.Definition, p disk.Partition, o Options) (work, error)
 	case e.Existing == definitions.ExistingConvert && e.SecureKey != nil:
 		return workNone, refuseSecure(d, p, "it is plain and would be encrypted under")
 	case e.Existing == definitions.ExistingConvert:
-		return workConvert, checkConvertible(d, p)
+		return workConvert, cmp.Or(checkNotForBoot(d, p), checkConvertible(d, p))
 	}
 	holds := "nothing that is known"
 	if p.Content.Kind != "" {
@@ -203,6 +204,8 @@ func checkConvertible(d definitions.Definition, p disk.Partition) error {
 		return refuse(d, p, "it holds signatures of more than one kind: "+kinds, "remove the wrong one with \"wipefs\"")
 	case !slices.Contains(convertible, c.Kind):
 		return refuse(d, p, fmt.Sprintf("it holds %s, which cannot be converted in place", c.Kind), "set existing = \"keep\"")
+	case c.Problem != "" && c.Remedy != "":
+		return refuse(d, p, fmt.Sprintf("its %s is not supported: %s", c.Kind, c.Problem), c.Remedy)
 	case c.Problem != "":
 		// A damaged superblock may count fewer blocks than there are, and what lies
 		// behind the last it counts would be overwritten.

@@ -63,6 +63,9 @@ func showSnapshot(w io.Writer, s disk.Snapshot) error {
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(out, "note: %s\n", printable(warning))
 	}
+	if array := planner.MemberOf(s); array != "" {
+		fmt.Fprintf(out, "note: %s\n", printable(array))
+	}
 	fmt.Fprintf(out, "%s: %s, sectors of %d bytes, %s\n", s.Path, s.Size, int64(s.SectorSize), spokenTable(s))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range s.Partitions {
@@ -81,6 +84,9 @@ func spokenTable(s disk.Snapshot) string {
 	case disk.MBR:
 		return "MBR"
 	case disk.Bare:
+		if s.Content.Kind == "" {
+			return "no partition table, unknown data"
+		}
 		return "no partition table, " + spokenContent(s.Content)
 	default:
 		return "no partition table"
