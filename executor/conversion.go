@@ -81,7 +81,8 @@ type dataKeys struct {
 	unsettled bool
 }
 
-// convert rewrites hot zone after hot zone and finishes the header.
+// convert rewrites hot zone after hot zone and finishes the header. It takes the keys: while
+// zones are written they are in the ciphers alone, and only the new one comes back from there.
 func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	state, err := c.state()
 	if err != nil {
@@ -100,11 +101,16 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if err := c.zones(ctx, state, recode.to); err != nil {
 		return err
 	}
-	if err := c.finish(keys.new); err != nil {
+	key, err := recode.release()
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	if err := c.finish(key); err != nil {
 		return err
 	}
 	if shrunk, _ := c.way.leaves(); shrunk > 0 {
-		c.growBack(ctx, keys.new)
+		c.growBack(ctx, key)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (c *creation) fillVolume(ctx context.Context, v *volume) error {
 }
 
 // encryptInto writes the header of v to part and makes the content go, encrypted,
-// behind it.
+// behind it. It takes the key of v.
 func (c *creation) encryptInto(part *blockdev.Section, v *volume) error {
 	offset := c.action.Encryption.DataOffset
 	data, err := blockdev.NewSection(part, disk.Extent{Offset: offset, Size: part.Size() - offset})
@@ -88,7 +88,7 @@ func (c *creation) encryptInto(part *blockdev.Section, v *volume) error {
 	if _, err := part.WriteAt(v.front.bytes, 0); err != nil {
 		return err
 	}
-	cipher, err := xts.New(v.key.Bytes())
+	cipher, err := xts.Take(v.key)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 	if _, err := a.Verify(ctx, nil, key.Bytes()); err != nil {
 		return err
 	}
-	cipher, err := xts.New(key.Bytes())
+	cipher, err := xts.Take(key)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +98,7 @@ func (x *run) whileOpen(ctx context.Context, e disk.Extent, v *volume, readOnly 
 func newOpening(h *luks2.Header, part blockdev.Device, on blockdev.Node, key *secret.Buffer) *opening {
 	v := &opening{header: h, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}}
 	v.unlock = func(context.Context, luks2.Holds) (*secret.Buffer, error) {
-		return secret.Take(bytes.Clone(key.Bytes()))
+		return key.Clone()
 	}
 	return v
 }

@@ -2,9 +2,7 @@ package executor
 
 import (
 	"bytes"
-	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -95,19 +93,13 @@ func sumOfNote(h *luks2.Header, key *secret.Buffer, members map[string]any) ([]b
 	if err != nil {
 		return nil, err
 	}
-	macKey, err := hkdf.Key(sha256.New, key.Bytes(), []byte(h.UUID), noteInfo, sha256.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer secret.Wipe(macKey)
-	mac := hmac.New(sha256.New, macKey)
+	var covered []byte
 	for _, part := range append([][]byte{[]byte(h.UUID), content}, keyslotParts(h, members)...) {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write(part)
+		covered = append(binary.BigEndian.AppendUint64(covered, uint64(len(part))), part...)
 	}
-	return mac.Sum(nil), nil
+	macKey := secret.HKDF256(key.Bytes(), []byte(h.UUID), noteInfo)
+	defer secret.Wipe(macKey)
+	return secret.HMAC256(macKey, covered), nil
 }
 
 // keyslotParts returns what tells the keyslots of a note from others, in their order in the

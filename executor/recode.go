@@ -32,12 +32,13 @@ func checkCiphers(names ...string) error {
 	return nil
 }
 
-// newEncrypter returns the encrypter of a segment under key.
+// newEncrypter returns the encrypter of a segment under key, which it takes: while it works,
+// the key is in memory once.
 func newEncrypter(s luks2.Segment, key *secret.Buffer) (*encrypter, error) {
 	if err := checkCiphers(s.Encryption); err != nil {
 		return nil, err
 	}
-	cipher, err := xts.New(key.Bytes())
+	cipher, err := xts.Take(key)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ type recoder struct {
 	to   *encrypter
 }
 
-// newRecoder returns the recoder of a conversion.
+// newRecoder returns the recoder of a conversion, which takes the keys.
 func newRecoder(state *luks2.Reencryption, keys dataKeys) (r recoder, err error) {
 	if r.to, err = newEncrypter(state.Final, keys.new); err != nil {
 		return r, err
@@ -101,6 +102,12 @@ func (r recoder) recodeOnDisk(dst, src []byte, off disk.Bytes) {
 		src = plain
 	}
 	r.to.stream(dst, src, off)
+}
+
+// release gives the key of the new bytes back, and forgets all others.
+func (r recoder) release() (*secret.Buffer, error) {
+	defer r.wipe()
+	return r.to.cipher.Release()
 }
 
 // wipe forgets the keys.

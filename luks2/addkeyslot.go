@@ -119,10 +119,11 @@ func (s Keyslot) store(ctx context.Context, d Device, key, passphrase []byte, rn
 		return err
 	}
 	defer clear(areaKey)
-	c, err := areaCipher(s.AreaEncryption, areaKey)
+	c, wipe, err := areaCipher(s.AreaEncryption, areaKey)
 	if err != nil {
 		return err
 	}
+	defer wipe()
 	material, err := split(key, s.AFHash, rnd)
 	if err != nil {
 		return err

@@ -2,8 +2,10 @@ package luks2
 
 import (
 	"crypto/aes"
+	"crypto/cipher"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 
 	"golang.org/x/crypto/xts"
@@ -24,15 +26,26 @@ func materialSize(keySize int) int64 { return roundUp(int64(keySize)*stripes, ar
 // roundUp rounds n up to a multiple of unit.
 func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
 
-// areaCipher returns the cipher of a keyslot area.
-func areaCipher(encryption string, key []byte) (*xts.Cipher, error) {
+// areaCipher returns the cipher of a keyslot area, and what wipes it: its schedules begin with
+// the key, and neither package offers a way to clear them.
+func areaCipher(encryption string, key []byte) (c *xts.Cipher, wipe func(), err error) {
 	if encryption != areaEncryption {
-		return nil, fmt.Errorf("keyslot area cipher %.40q is not supported, only %s is", encryption, areaEncryption)
+		return nil, nil, fmt.Errorf("keyslot area cipher %.40q is not supported, only %s is", encryption, areaEncryption)
 	}
 	if len(key) != 32 && len(key) != 64 {
-		return nil, fmt.Errorf("keyslot area key has %d bytes, not 32 or 64", len(key))
+		return nil, nil, fmt.Errorf("keyslot area key has %d bytes, not 32 or 64", len(key))
 	}
-	return xts.NewCipher(aes.NewCipher, key)
+	var schedules []cipher.Block
+	c, err = xts.NewCipher(func(half []byte) (cipher.Block, error) {
+		block, err := aes.NewCipher(half)
+		schedules = append(schedules, block)
+		return block, err
+	}, key)
+	return c, func() {
+		for _, block := range schedules {
+			reflect.ValueOf(block).Elem().SetZero()
+		}
+	}, err
 }
 
 // encryptArea encrypts in place; the first sector has the number 0.

@@ -52,10 +52,11 @@ func (s Keyslot) load(ctx context.Context, r io.ReaderAt, passphrase []byte) ([]
 		return nil, err
 	}
 	defer clear(areaKey)
-	c, err := areaCipher(s.AreaEncryption, areaKey)
+	c, wipe, err := areaCipher(s.AreaEncryption, areaKey)
 	if err != nil {
 		return nil, err
 	}
+	defer wipe()
 	material := make([]byte, size)
 	defer clear(material)
 	if err := readFull(r, material, s.AreaOffset); err != nil {

@@ -59,6 +59,15 @@ func Take(plain []byte) (*Buffer, error) {
 	return b, nil
 }
 
+// Clone returns a copy of b. Each is wiped by itself.
+func (b *Buffer) Clone() (*Buffer, error) {
+	other, err := New(b.length)
+	if err == nil {
+		copy(other.Bytes(), b.Bytes())
+	}
+	return other, err
+}
+
 // Base64 returns the standard base64 text of b, padded, as a new secret.
 func (b *Buffer) Base64() (*Buffer, error) {
 	text, err := New(base64.StdEncoding.EncodedLen(b.length))

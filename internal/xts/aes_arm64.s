@@ -6,7 +6,9 @@
 //
 //	V0-V7    8 blocks in flight
 //	V8-V15   their tweaks
-//	V16-V30  the round keys; AES-128 has none in V17-V20
+//	V16, V17 the round keys of odd and of even rounds: never more, and not in the order of
+//	         the schedule, for what a signal interrupts is saved in memory that nobody locks
+//	         or wipes
 //
 // An instruction here adds the round key before its round, not after it: the key
 // of the last round is added by hand, with the tweak. The next tweaks are computed
@@ -17,15 +19,9 @@
 //	R8, R9 the tweak of the next block, low and high half  R10, R13 scratch
 //	R11 the next tweaks, on the stack  R12 polynomial
 
-#define KEYS \
-	MOVD   R0, R13;                                        \
-	VLD1.P 64(R13), [V16.B16, V17.B16, V18.B16, V19.B16];  \
-	VLD1.P 64(R13), [V20.B16, V21.B16, V22.B16, V23.B16];  \
-	VLD1.P 64(R13), [V24.B16, V25.B16, V26.B16, V27.B16];  \
-	VLD1.P 48(R13), [V28.B16, V29.B16, V30.B16];           \
-	MOVD   (R13), R7
-
-#define ROUND(OP, MIX, KEY) \
+// A round with KEY, while the key after it, at OFFSET, is loaded.
+#define ROUND(OP, MIX, KEY, NEXT, OFFSET) \
+	FMOVQ OFFSET(R0), NEXT; \
 	OP  KEY.B16, V0.B16; \
 	MIX V0.B16, V0.B16;  \
 	OP  KEY.B16, V1.B16; \
@@ -43,43 +39,45 @@
 	OP  KEY.B16, V7.B16; \
 	MIX V7.B16, V7.B16
 
-#define LAST_ROUND(OP) \
-	OP V29.B16, V0.B16; \
-	OP V29.B16, V1.B16; \
-	OP V29.B16, V2.B16; \
-	OP V29.B16, V3.B16; \
-	OP V29.B16, V4.B16; \
-	OP V29.B16, V5.B16; \
-	OP V29.B16, V6.B16; \
-	OP V29.B16, V7.B16
+#define LAST_ROUND(OP, LAST_KEY) \
+	FMOVQ LAST_KEY(R0), F17; \
+	OP V16.B16, V0.B16; \
+	OP V16.B16, V1.B16; \
+	OP V16.B16, V2.B16; \
+	OP V16.B16, V3.B16; \
+	OP V16.B16, V4.B16; \
+	OP V16.B16, V5.B16; \
+	OP V16.B16, V6.B16; \
+	OP V16.B16, V7.B16
 
 // All rounds, with one thing done after each of eight.
-#define ROUNDS(OP, MIX, DO) \
-	ROUND(OP, MIX, V16); \
-	CMP $10, R7;         \
-	BEQ short;           \
-	ROUND(OP, MIX, V17); \
-	ROUND(OP, MIX, V18); \
-	ROUND(OP, MIX, V19); \
-	ROUND(OP, MIX, V20); \
-short:                   \
-	ROUND(OP, MIX, V21); \
-	DO(0);               \
-	ROUND(OP, MIX, V22); \
-	DO(16);              \
-	ROUND(OP, MIX, V23); \
-	DO(32);              \
-	ROUND(OP, MIX, V24); \
-	DO(48);              \
-	ROUND(OP, MIX, V25); \
-	DO(64);              \
-	ROUND(OP, MIX, V26); \
-	DO(80);              \
-	ROUND(OP, MIX, V27); \
-	DO(96);              \
-	ROUND(OP, MIX, V28); \
-	DO(112);             \
-	LAST_ROUND(OP)
+#define ROUNDS(OP, MIX, LAST_KEY, DO) \
+	FMOVQ (R0), F17;              \
+	CMP $10, R7;                  \
+	BEQ short;                    \
+	ROUND(OP, MIX, V17, F16, 16); \
+	ROUND(OP, MIX, V16, F17, 32); \
+	ROUND(OP, MIX, V17, F16, 48); \
+	ROUND(OP, MIX, V16, F17, 64); \
+short:                            \
+	ROUND(OP, MIX, V17, F16, 80);  \
+	ROUND(OP, MIX, V16, F17, 96);  \
+	DO(0);                         \
+	ROUND(OP, MIX, V17, F16, 112); \
+	DO(16);                        \
+	ROUND(OP, MIX, V16, F17, 128); \
+	DO(32);                        \
+	ROUND(OP, MIX, V17, F16, 144); \
+	DO(48);                        \
+	ROUND(OP, MIX, V16, F17, 160); \
+	DO(64);                        \
+	ROUND(OP, MIX, V17, F16, 176); \
+	DO(80);                        \
+	ROUND(OP, MIX, V16, F17, 192); \
+	DO(96);                        \
+	ROUND(OP, MIX, V17, F16, 208); \
+	DO(112);                       \
+	LAST_ROUND(OP, LAST_KEY)
 
 #define NOTHING(OFFSET)
 
@@ -105,17 +103,17 @@ short:                   \
 	XOR(V7, V15)
 
 #define XOR_LAST_KEY \
-	XOR(V0, V30); \
-	XOR(V1, V30); \
-	XOR(V2, V30); \
-	XOR(V3, V30); \
-	XOR(V4, V30); \
-	XOR(V5, V30); \
-	XOR(V6, V30); \
-	XOR(V7, V30)
+	XOR(V0, V17); \
+	XOR(V1, V17); \
+	XOR(V2, V17); \
+	XOR(V3, V17); \
+	XOR(V4, V17); \
+	XOR(V5, V17); \
+	XOR(V6, V17); \
+	XOR(V7, V17)
 
-#define CRYPT(OP, MIX) \
-	KEYS;                                                        \
+#define CRYPT(OP, MIX, LAST_KEY) \
+	MOVD   240(R0), R7;                                          \
 	MOVD   $0x87, R12;                                           \
 	LDP    (R3), (R8, R9);                                       \
 	MOVD   R5, R6;                                               \
@@ -142,7 +140,7 @@ blocks:                                                          \
 	LDP    (R3), (R8, R9);                                       \
 	MOVD   R5, R6;                                               \
 inside:                                                          \
-	ROUNDS(OP, MIX, TWEAK);                                      \
+	ROUNDS(OP, MIX, LAST_KEY, TWEAK);                            \
 	XOR_LAST_KEY;                                                \
 	XOR_TWEAKS;                                                  \
 	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R1);             \
@@ -150,26 +148,10 @@ inside:                                                          \
 	CBNZ   R6, blocks;                                           \
 	WIPE
 
-#define WIPE_KEY(KEY) \
-	VEOR KEY.B16, KEY.B16, KEY.B16
-
 // No register may keep a round key.
 #define WIPE \
-	WIPE_KEY(V16); \
-	WIPE_KEY(V17); \
-	WIPE_KEY(V18); \
-	WIPE_KEY(V19); \
-	WIPE_KEY(V20); \
-	WIPE_KEY(V21); \
-	WIPE_KEY(V22); \
-	WIPE_KEY(V23); \
-	WIPE_KEY(V24); \
-	WIPE_KEY(V25); \
-	WIPE_KEY(V26); \
-	WIPE_KEY(V27); \
-	WIPE_KEY(V28); \
-	WIPE_KEY(V29); \
-	WIPE_KEY(V30)
+	VEOR V16.B16, V16.B16, V16.B16; \
+	VEOR V17.B16, V17.B16, V17.B16
 
 // func encryptAES(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
 TEXT ·encryptAES(SB), NOSPLIT, $128-48
@@ -180,10 +162,12 @@ TEXT ·encryptAES(SB), NOSPLIT, $128-48
 	MOVD sectors+32(FP), R4
 	MOVD sectorSize+40(FP), R5
 	MOVD $next-128(SP), R11
-	CRYPT(AESE, AESMC)
+	CRYPT(AESE, AESMC, 224)
 	RET
 
 // func decryptAES(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// The last round key is the first of the schedule before, that for encryption.
 TEXT ·decryptAES(SB), NOSPLIT, $128-48
 	MOVD s+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -192,7 +176,7 @@ TEXT ·decryptAES(SB), NOSPLIT, $128-48
 	MOVD sectors+32(FP), R4
 	MOVD sectorSize+40(FP), R5
 	MOVD $next-128(SP), R11
-	CRYPT(AESD, AESIMC)
+	CRYPT(AESD, AESIMC, -248)
 	RET
 
 // func encryptBlocksAES(s *schedule, blocks *tweaks, n int)
@@ -202,13 +186,13 @@ TEXT ·encryptBlocksAES(SB), NOSPLIT, $0-24
 	MOVD s+0(FP), R0
 	MOVD blocks+8(FP), R1
 	MOVD n+16(FP), R4
-	KEYS
+	MOVD 240(R0), R7
 
 loop:
 	MOVD   R1, R2
 	VLD1.P 64(R2), [V0.B16, V1.B16, V2.B16, V3.B16]
 	VLD1   (R2), [V4.B16, V5.B16, V6.B16, V7.B16]
-	ROUNDS(AESE, AESMC, NOTHING)
+	ROUNDS(AESE, AESMC, 224, NOTHING)
 	XOR_LAST_KEY
 	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R1)
 	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R1)

@@ -102,7 +102,7 @@ short:               \
 	PXOR X9, X9;   \
 	PXOR X11, X11
 
-#define CRYPT(OP, OPLAST, STORE) \
+#define CRYPT(OP, OPLAST, LAST_KEY, STORE) \
 	MOVQ  240(AX), R10;            \
 	MOVOU carry<>(SB), X10;        \
 	MOVOU (DX), X8;                \
@@ -134,7 +134,7 @@ blocks:                         \
 	MOVQ  R8, R9;                  \
 inside:                         \
 	ROUNDS(OP, TWEAK);             \
-	MOVOU 224(AX), X11;            \
+	MOVOU LAST_KEY(AX), X11;       \
 	LAST(OPLAST, STORE, 0, X0);    \
 	LAST(OPLAST, STORE, 16, X1);   \
 	LAST(OPLAST, STORE, 32, X2);   \
@@ -157,7 +157,7 @@ TEXT ·encryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(AESENC, AESENCLAST, MOVOU)
+	CRYPT(AESENC, AESENCLAST, 224, MOVOU)
 	RET
 
 // func streamAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -170,11 +170,13 @@ TEXT ·streamAESNI(SB), NOSPLIT, $256-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(AESENC, AESENCLAST, MOVNTO)
+	CRYPT(AESENC, AESENCLAST, 224, MOVNTO)
 	SFENCE
 	RET
 
 // func decryptAESNI(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// The last round key is the first of the schedule before, that for encryption.
 TEXT ·decryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
@@ -182,7 +184,7 @@ TEXT ·decryptAESNI(SB), NOSPLIT, $256-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(AESDEC, AESDECLAST, MOVOU)
+	CRYPT(AESDEC, AESDECLAST, -248, MOVOU)
 	RET
 
 // A block ^ first round key, and its last round.

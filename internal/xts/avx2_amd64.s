@@ -98,7 +98,7 @@ short:               \
 	SPREAD(96, Y11);          \
 	MOVQ R8, R9
 
-#define CRYPT(OP, OPLAST, STORE) \
+#define CRYPT(OP, OPLAST, LAST_KEY, STORE) \
 	MOVQ 240(AX), R10;           \
 	BEGIN_SECTOR;                \
 	TWEAK(256, Y8);              \
@@ -127,7 +127,7 @@ blocks:                          \
 	BEGIN_SECTOR;                \
 inside:                          \
 	ROUNDS(OP, TWEAK);           \
-	VBROADCASTI128 224(AX), Y12; \
+	VBROADCASTI128 LAST_KEY(AX), Y12; \
 	LAST(OPLAST, STORE, 0, Y0);    \
 	LAST(OPLAST, STORE, 32, Y1);   \
 	LAST(OPLAST, STORE, 64, Y2);   \
@@ -150,7 +150,7 @@ TEXT ·encryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST, VMOVDQU)
+	CRYPT(VAESENC, VAESENCLAST, 224, VMOVDQU)
 	RET
 
 // func streamAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -163,11 +163,13 @@ TEXT ·streamAVX2(SB), NOSPLIT, $512-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST, VMOVNTDQ)
+	CRYPT(VAESENC, VAESENCLAST, 224, VMOVNTDQ)
 	SFENCE
 	RET
 
 // func decryptAVX2(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// The last round key is the first of the schedule before, that for encryption.
 TEXT ·decryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
@@ -175,7 +177,7 @@ TEXT ·decryptAVX2(SB), NOSPLIT, $512-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESDEC, VAESDECLAST, VMOVDQU)
+	CRYPT(VAESDEC, VAESDECLAST, -248, VMOVDQU)
 	RET
 
 // Two blocks ^ first round key, and their last round.

@@ -6,7 +6,8 @@
 //
 //	Z0-Z7    32 blocks, 512 bytes: the smallest sector
 //	Z8-Z15   their tweaks
-//	Z16-Z30  the round keys, each four times; AES-128 has none in Z17-Z20
+//	Z16      a round key, four times: never two, for what a signal interrupts is saved in
+//	         memory that nobody locks or wipes
 //	Z31      scratch
 //
 // Intel's CPUs begin one AES round on one such register a cycle, all on the same
@@ -18,48 +19,32 @@
 //	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
 //	R8 bytes of a sector  R9 bytes left of this one  R10 rounds
 
-#define KEYS \
-	VBROADCASTI32X4 0(AX), Z16;   \
-	VBROADCASTI32X4 16(AX), Z17;  \
-	VBROADCASTI32X4 32(AX), Z18;  \
-	VBROADCASTI32X4 48(AX), Z19;  \
-	VBROADCASTI32X4 64(AX), Z20;  \
-	VBROADCASTI32X4 80(AX), Z21;  \
-	VBROADCASTI32X4 96(AX), Z22;  \
-	VBROADCASTI32X4 112(AX), Z23; \
-	VBROADCASTI32X4 128(AX), Z24; \
-	VBROADCASTI32X4 144(AX), Z25; \
-	VBROADCASTI32X4 160(AX), Z26; \
-	VBROADCASTI32X4 176(AX), Z27; \
-	VBROADCASTI32X4 192(AX), Z28; \
-	VBROADCASTI32X4 208(AX), Z29; \
-	VBROADCASTI32X4 224(AX), Z30; \
-	MOVQ 240(AX), R10
-
-#define ROUND(OP, KEY, A, B, C, D) \
-	OP KEY, A, A; \
-	OP KEY, B, B; \
-	OP KEY, C, C; \
-	OP KEY, D, D
+// A round of 16 blocks, with the round key at OFFSET.
+#define ROUND(OP, OFFSET, A, B, C, D) \
+	VBROADCASTI32X4 OFFSET(AX), Z16; \
+	OP Z16, A, A; \
+	OP Z16, B, B; \
+	OP Z16, C, C; \
+	OP Z16, D, D
 
 // All rounds but the last, of 16 blocks. SHORT is a label.
 #define ROUNDS(OP, SHORT, A, B, C, D) \
 	CMPQ R10, $10;               \
 	JEQ  SHORT;                  \
-	ROUND(OP, Z17, A, B, C, D);  \
-	ROUND(OP, Z18, A, B, C, D);  \
-	ROUND(OP, Z19, A, B, C, D);  \
-	ROUND(OP, Z20, A, B, C, D);  \
+	ROUND(OP, 16, A, B, C, D);   \
+	ROUND(OP, 32, A, B, C, D);   \
+	ROUND(OP, 48, A, B, C, D);   \
+	ROUND(OP, 64, A, B, C, D);   \
 SHORT:                           \
-	ROUND(OP, Z21, A, B, C, D);  \
-	ROUND(OP, Z22, A, B, C, D);  \
-	ROUND(OP, Z23, A, B, C, D);  \
-	ROUND(OP, Z24, A, B, C, D);  \
-	ROUND(OP, Z25, A, B, C, D);  \
-	ROUND(OP, Z26, A, B, C, D);  \
-	ROUND(OP, Z27, A, B, C, D);  \
-	ROUND(OP, Z28, A, B, C, D);  \
-	ROUND(OP, Z29, A, B, C, D)
+	ROUND(OP, 80, A, B, C, D);   \
+	ROUND(OP, 96, A, B, C, D);   \
+	ROUND(OP, 112, A, B, C, D);  \
+	ROUND(OP, 128, A, B, C, D);  \
+	ROUND(OP, 144, A, B, C, D);  \
+	ROUND(OP, 160, A, B, C, D);  \
+	ROUND(OP, 176, A, B, C, D);  \
+	ROUND(OP, 192, A, B, C, D);  \
+	ROUND(OP, 208, A, B, C, D)
 
 // DATA = four blocks ^ TWEAK ^ first round key.
 #define FIRST(OFFSET, DATA, TWEAK); \
@@ -68,7 +53,7 @@ SHORT:                           \
 
 // The last round, with the last round key ^ TWEAK.
 #define LAST(OP, STORE, OFFSET, DATA, TWEAK) \
-	VPXORQ Z30, TWEAK, Z31;  \
+	VPXORQ Z16, TWEAK, Z31;  \
 	OP     Z31, DATA, DATA;  \
 	STORE  DATA, OFFSET(DI)
 
@@ -108,27 +93,31 @@ SHORT:                           \
 	TIMES(4, C, C); \
 	TIMES(4, D, D)
 
-#define CRYPT(OP, OPLAST, STORE) \
-	KEYS;                                \
+#define CRYPT(OP, OPLAST, LAST_KEY, STORE) \
+	MOVQ 240(AX), R10;                   \
 sector:                                  \
 	BEGIN_SECTOR;                        \
 	MOVQ R8, R9;                         \
 blocks:                                  \
+	VBROADCASTI32X4 (AX), Z16;           \
 	FIRST(0, Z0, Z8);                    \
 	FIRST(64, Z1, Z9);                   \
 	FIRST(128, Z2, Z10);                 \
 	FIRST(192, Z3, Z11);                 \
 	ROUNDS(OP, short1, Z0, Z1, Z2, Z3);  \
+	VBROADCASTI32X4 LAST_KEY(AX), Z16;   \
 	LAST(OPLAST, STORE, 0, Z0, Z8);        \
 	LAST(OPLAST, STORE, 64, Z1, Z9);       \
 	LAST(OPLAST, STORE, 128, Z2, Z10);     \
 	LAST(OPLAST, STORE, 192, Z3, Z11);     \
 	NEXT_TWEAKS(Z8, Z9, Z10, Z11);       \
+	VBROADCASTI32X4 (AX), Z16;           \
 	FIRST(256, Z4, Z12);                 \
 	FIRST(320, Z5, Z13);                 \
 	FIRST(384, Z6, Z14);                 \
 	FIRST(448, Z7, Z15);                 \
 	ROUNDS(OP, short2, Z4, Z5, Z6, Z7);  \
+	VBROADCASTI32X4 LAST_KEY(AX), Z16;   \
 	LAST(OPLAST, STORE, 256, Z4, Z12);     \
 	LAST(OPLAST, STORE, 320, Z5, Z13);     \
 	LAST(OPLAST, STORE, 384, Z6, Z14);     \
@@ -146,20 +135,6 @@ blocks:                                  \
 // No register may keep a round key.
 #define WIPE \
 	VPXORQ Z16, Z16, Z16; \
-	VPXORQ Z17, Z17, Z17; \
-	VPXORQ Z18, Z18, Z18; \
-	VPXORQ Z19, Z19, Z19; \
-	VPXORQ Z20, Z20, Z20; \
-	VPXORQ Z21, Z21, Z21; \
-	VPXORQ Z22, Z22, Z22; \
-	VPXORQ Z23, Z23, Z23; \
-	VPXORQ Z24, Z24, Z24; \
-	VPXORQ Z25, Z25, Z25; \
-	VPXORQ Z26, Z26, Z26; \
-	VPXORQ Z27, Z27, Z27; \
-	VPXORQ Z28, Z28, Z28; \
-	VPXORQ Z29, Z29, Z29; \
-	VPXORQ Z30, Z30, Z30; \
 	VPXORQ Z31, Z31, Z31; \
 	VZEROALL
 
@@ -171,7 +146,7 @@ TEXT ·encryptAVX512(SB), NOSPLIT, $0-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST, VMOVDQU64)
+	CRYPT(VAESENC, VAESENCLAST, 224, VMOVDQU64)
 	RET
 
 // func streamAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
@@ -184,11 +159,13 @@ TEXT ·streamAVX512(SB), NOSPLIT, $0-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESENC, VAESENCLAST, VMOVNTDQ)
+	CRYPT(VAESENC, VAESENCLAST, 224, VMOVNTDQ)
 	SFENCE
 	RET
 
 // func decryptAVX512(s *schedule, dst, src *byte, first *tweaks, sectors, sectorSize int)
+//
+// The last round key is the first of the schedule before, that for encryption.
 TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 	MOVQ s+0(FP), AX
 	MOVQ dst+8(FP), DI
@@ -196,7 +173,7 @@ TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 	MOVQ first+24(FP), DX
 	MOVQ sectors+32(FP), CX
 	MOVQ sectorSize+40(FP), R8
-	CRYPT(VAESDEC, VAESDECLAST, VMOVDQU64)
+	CRYPT(VAESDEC, VAESDECLAST, -248, VMOVDQU64)
 	RET
 
 // Four blocks ^ first round key, and their last round.
@@ -204,7 +181,7 @@ TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 	VPXORQ OFFSET(DI), Z16, DATA
 
 #define LAST_BLOCKS(OFFSET, DATA) \
-	VAESENCLAST Z30, DATA, DATA; \
+	VAESENCLAST Z16, DATA, DATA; \
 	VMOVDQU64   DATA, OFFSET(DI)
 
 // func encryptBlocksAVX512(s *schedule, blocks *tweaks, n int)
@@ -214,14 +191,16 @@ TEXT ·encryptBlocksAVX512(SB), NOSPLIT, $0-24
 	MOVQ s+0(FP), AX
 	MOVQ blocks+8(FP), DI
 	MOVQ n+16(FP), CX
-	KEYS
+	MOVQ 240(AX), R10
 
 loop:
+	VBROADCASTI32X4 (AX), Z16
 	FIRST_BLOCKS(0, Z0)
 	FIRST_BLOCKS(64, Z1)
 	FIRST_BLOCKS(128, Z2)
 	FIRST_BLOCKS(192, Z3)
 	ROUNDS(VAESENC, short, Z0, Z1, Z2, Z3)
+	VBROADCASTI32X4 224(AX), Z16
 	LAST_BLOCKS(0, Z0)
 	LAST_BLOCKS(64, Z1)
 	LAST_BLOCKS(128, Z2)

@@ -8,7 +8,8 @@ type implementation struct {
 	// supported tells whether this CPU, and the operating system under it,
 	// can run it.
 	supported bool
-	// newKernel expands the two AES keys, which have equal and valid lengths.
+	// newKernel expands the two AES keys, which have equal and valid lengths, into locked
+	// memory.
 	newKernel func(dataKey, tweakKey []byte) (kernel, error)
 }
 

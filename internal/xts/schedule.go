@@ -5,6 +5,7 @@ package xts
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // maxRounds is the number of rounds of AES-256; AES-128 has four less.
@@ -57,14 +58,18 @@ func (s *schedule) expand(key []byte) {
 	}
 }
 
+// key returns the key that was expanded: encryption begins with it.
+func (s *schedule) key() []byte { return unsafe.Slice(&s.keys[0][0], 4*(s.rounds-6)) }
+
 // invert computes the schedule of the equivalent inverse cipher (FIPS 197,
-// section 5.3.5) from that for encryption.
+// section 5.3.5) from that for encryption. It leaves the last round key away, which is the
+// first of that for encryption and the key itself, or the half of it: see schedules.
 func (s *schedule) invert(encryption *schedule) {
 	s.rounds = encryption.rounds
-	for round := range s.rounds + 1 {
+	for round := range s.rounds {
 		key := s.place(round)
 		*key = *encryption.place(s.rounds - round)
-		if round != 0 && round != s.rounds {
+		if round != 0 {
 			invMixColumns(key)
 		}
 	}

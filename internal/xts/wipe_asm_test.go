@@ -2,14 +2,12 @@
 
 package xts
 
-import "unsafe"
+import "github.com/sealpart/sealpart/internal/secret"
 
-// schedulesOf returns the memory of the key schedules of a kernel.
-func schedulesOf(k kernel) [][]byte {
-	a, ok := k.(*assembled)
-	if !ok {
-		return portableSchedules(k.(*portable))
+// memoryOf returns where a kernel has its keys.
+func memoryOf(k kernel) *secret.Buffer {
+	if a, ok := k.(*assembled); ok {
+		return a.memory
 	}
-	keys := func(s *schedule) []byte { return memory(unsafe.Pointer(&s.keys), unsafe.Sizeof(s.keys)) }
-	return [][]byte{keys(&a.encryption), keys(&a.decryption), keys(&a.tweak)}
+	return k.(*portable).memory
 }

@@ -3,6 +3,8 @@ package xts
 import (
 	"fmt"
 	"unsafe"
+
+	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // blockSize is the size of an AES block in bytes.
@@ -23,15 +25,41 @@ type kernel interface {
 	encrypt(dst, src []byte, sectorSize int, tweak uint64)
 	stream(dst, src []byte, sectorSize int, tweak uint64)
 	decrypt(dst, src []byte, sectorSize int, tweak uint64)
+	// keys returns the two keys, where they lie in the kernel's own memory.
+	keys() (dataKey, tweakKey []byte)
 	wipe()
 }
 
 // New returns the cipher of a key of 32 bytes (AES-128) or 64 bytes (AES-256):
 // the data key followed by the tweak key. The caller keeps the key and may wipe
-// it at once. Equal halves are accepted, as cryptsetup and the kernel outside
-// FIPS mode accept them: whoever generates keys must refuse them.
+// it at once: where it must be in memory only once, see Take. Equal halves are accepted,
+// as cryptsetup and the kernel outside FIPS mode accept them: whoever generates keys must
+// refuse them.
+//
+// The expanded keys lie in one run of locked memory, and begin with the keys themselves.
+// New fails where no memory can be locked.
 func New(key []byte) (*Cipher, error) {
 	return newWith(fastest(), key)
+}
+
+// Take is New, and wipes the key, also where it fails: from then on it is in the Cipher
+// alone. Release gives it back.
+func Take(key *secret.Buffer) (*Cipher, error) {
+	defer key.Wipe()
+	return New(key.Bytes())
+}
+
+// Release returns the key, and wipes the Cipher, also where it fails.
+func (c *Cipher) Release() (*secret.Buffer, error) {
+	defer c.Wipe()
+	data, tweak := c.kernel.keys()
+	key, err := secret.New(len(data) + len(tweak))
+	if err != nil {
+		return nil, err
+	}
+	copy(key.Bytes(), data)
+	copy(key.Bytes()[len(data):], tweak)
+	return key, nil
 }
 
 // Implementation names the implementation that New takes on this CPU:
@@ -121,4 +149,5 @@ type wiped struct{}
 func (wiped) encrypt(_, _ []byte, _ int, _ uint64) { panic("xts: cipher used after it was wiped") }
 func (wiped) stream(_, _ []byte, _ int, _ uint64)  { panic("xts: cipher used after it was wiped") }
 func (wiped) decrypt(_, _ []byte, _ int, _ uint64) { panic("xts: cipher used after it was wiped") }
+func (wiped) keys() (_, _ []byte)                  { panic("xts: cipher used after it was wiped") }
 func (wiped) wipe()                                {}

@@ -5,6 +5,8 @@ package xts
 import (
 	"encoding/binary"
 	"unsafe"
+
+	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // batchSectors is how many sectors one call into assembly takes. Their numbers
@@ -28,9 +30,16 @@ const streamAlignment = 64
 //     stream encrypts past the caches, to a multiple of streamAlignment.
 type assembled struct {
 	isa isa
-	// Schedules for encrypting and decrypting data, and for encrypting tweaks.
-	encryption, decryption, tweak schedule
+	*schedules
+	memory *secret.Buffer // of the schedules
 }
+
+// schedules are those for encrypting and decrypting data, and for encrypting tweaks. They
+// hold no pointers: they are not in memory that the garbage collector knows.
+//
+// Assembly finds the last round key of decryption in encryption, right before it, so that
+// the key is there once.
+type schedules struct{ encryption, decryption, tweak schedule }
 
 // operation is what is done to sectors.
 type operation int
@@ -43,7 +52,11 @@ const (
 
 func assembledWith(i isa) func(dataKey, tweakKey []byte) (kernel, error) {
 	return func(dataKey, tweakKey []byte) (kernel, error) {
-		k := &assembled{isa: i}
+		memory, err := secret.New(int(unsafe.Sizeof(schedules{})))
+		if err != nil {
+			return nil, err
+		}
+		k := &assembled{isa: i, memory: memory, schedules: (*schedules)(unsafe.Pointer(unsafe.SliceData(memory.Bytes())))}
 		k.encryption.expand(dataKey)
 		k.decryption.invert(&k.encryption)
 		k.tweak.expand(tweakKey)
@@ -88,8 +101,6 @@ func (k *assembled) sectors(do operation, dst, src []byte, sectorSize int, tweak
 	}
 }
 
-func (k *assembled) wipe() {
-	clear(k.encryption.keys[:])
-	clear(k.decryption.keys[:])
-	clear(k.tweak.keys[:])
-}
+func (k *assembled) keys() (dataKey, tweakKey []byte) { return k.encryption.key(), k.tweak.key() }
+
+func (k *assembled) wipe() { k.memory.Wipe() }
