@@ -70,7 +70,8 @@ func argon2Start(mode int, secret, salt []byte, time, memory, threads uint32, si
 	input = append(binary.LittleEndian.AppendUint32(input, uint32(len(secret))), secret...)
 	input = append(binary.LittleEndian.AppendUint32(input, uint32(len(salt))), salt...)
 	input = binary.LittleEndian.AppendUint64(input, 0) // neither key nor associated data
-	wipeStack() // so that it has grown: a stack that must grow is left behind as it was
+	// Before, so that the stack has grown: one that must grow is left behind as it was.
+	wipeStack()
 	defer wipeStack()
 	defer clear(input)
 	return blake2b.Sum512(input)

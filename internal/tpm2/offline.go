@@ -2,8 +2,12 @@ package tpm2
 
 import (
 	"context"
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,31 +111,72 @@ func wrap(parent storageKey, plain, policy, auth []byte) ([]byte, error) {
 	}
 	seed := make([]byte, sha256.Size)
 	rand.Read(seed)
-	seeded := slices.Concat(seed, plain)
-	defer secret.Wipe(seeded)
-	unique := sha256.Sum256(seeded)
+	defer secret.Wipe(seed)
+	unique := secret.Sum256(seed, plain)
 	public := tpm2.TPMTPublic{
 		Type: tpm2.TPMAlgKeyedHash, NameAlg: tpm2.TPMAlgSHA256, AuthPolicy: tpm2.TPM2BDigest{Buffer: policy},
-		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{Buffer: unique[:]}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BDigest{Buffer: unique}),
 	}
 	name, err := tpm2.ObjectName(&public)
 	if err != nil {
 		return nil, err
 	}
-	sensitive := tpm2.Marshal(tpm2.TPMTSensitive{
-		SensitiveType: tpm2.TPMAlgKeyedHash, AuthValue: tpm2.TPM2BAuth{Buffer: auth}, SeedValue: tpm2.TPM2BDigest{Buffer: seed},
-		Sensitive: tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgKeyedHash, &tpm2.TPM2BSensitiveData{Buffer: plain}),
-	})
-	defer secret.Wipe(sensitive)
-	key, err := tpm2.ImportEncapsulationKey(&parent.public)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	duplicate, encrypted, err := tpm2.CreateDuplicate(rand.Reader, key, name.Buffer, sensitive)
+	private := sensitive(auth, seed, plain)
+	defer secret.Wipe(private) // where it could not be encrypted
+	encrypted, outer, err := protect(parent, name.Buffer, private)
 	if err != nil {
 		return nil, fmt.Errorf("seal to the device key: %w", err)
 	}
+	duplicate := slices.Concat(sized(outer), private)
 	return sealedObject{private: duplicate, public: tpm2.Marshal(public), seed: encrypted}.marshal(), nil
+}
+
+// sensitive is a TPM2B_SENSITIVE: of the type, authorization, seed and secret. It is made by
+// hand, for go-tpm makes more copies than anybody could wipe. TPM 2.0 Library Part 2, 12.3.2.4.
+func sensitive(auth, seed, plain []byte) []byte {
+	const size, kind = 2, 2
+	private := make([]byte, 0, size+kind+3*size+len(auth)+len(seed)+len(plain)) // room for all
+	private = binary.BigEndian.AppendUint16(private, uint16(cap(private)-size))
+	private = binary.BigEndian.AppendUint16(private, uint16(tpm2.TPMAlgKeyedHash))
+	for _, part := range [][]byte{auth, seed, plain} {
+		private = append(binary.BigEndian.AppendUint16(private, uint16(len(part))), part...)
+	}
+	return private
+}
+
+// protect encrypts what is private of an object in place, so that only the TPM with the
+// storage key can take it in, and returns the seed of that for the TPM and the HMAC over it. TPM
+// 2.0 Library Part 1, 23.3.2.3.
+func protect(parent storageKey, name, private []byte) (encrypted, outer []byte, err error) {
+	key, err := tpm2.ImportEncapsulationKey(&parent.public)
+	if err != nil {
+		return nil, nil, err
+	}
+	seed, encrypted, err := key.Encapsulate(rand.Reader, "DUPLICATE")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer secret.Wipe(seed)
+	bits, err := key.SymmetricParameters().KeyBits.AES()
+	if err != nil {
+		return nil, nil, err
+	}
+	encryption := tpm2.KDFa(crypto.SHA256, seed, "STORAGE", name, nil, int(*bits))
+	defer secret.Wipe(encryption)
+	block, err := aes.NewCipher(encryption)
+	if err != nil {
+		return nil, nil, err
+	}
+	//nolint:staticcheck // CFB is what TPMs have, and the HMAC authenticates it
+	cipher.NewCFBEncrypter(block, make([]byte, block.BlockSize())).XORKeyStream(private, private)
+	integrity := tpm2.KDFa(crypto.SHA256, seed, "INTEGRITY", nil, nil, 8*sha256.Size)
+	defer secret.Wipe(integrity)
+	return encrypted, secret.HMAC256(integrity, private, name), nil
+}
+
+// sized is a TPM2B: bytes behind their number.
+func sized(p []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(p))), p...)
 }
 
 // takeIn makes of an object that was sealed offline one that this TPM can load.

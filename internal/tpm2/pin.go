@@ -3,7 +3,6 @@ package tpm2
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -66,12 +65,12 @@ func (k pinKey) wipe() {
 }
 
 // finish makes of what the TPM holds the secret that the passphrase is the base64 of. The
-// caller wipes both, which may be one.
-func (k pinKey) finish(plain []byte) ([]byte, error) {
+// caller wipes both.
+func (k pinKey) finish(plain []byte) []byte {
 	if k.mix == nil {
-		return plain, nil
+		return bytes.Clone(plain)
 	}
-	return hkdf.Key(sha256.New, k.mix, plain, lockLabel, sha256.Size)
+	return secret.HKDF256(k.mix, plain, lockLabel)
 }
 
 // pinKey is what a PIN gives for this token. The caller wipes it. What it costs the token
@@ -116,8 +115,7 @@ func authValue(ctx context.Context, pin, salt []byte) ([]byte, error) {
 		defer secret.Wipe(derived)
 		defer secret.Wipe(hashed)
 	}
-	sum := sha256.Sum256(hashed)
-	return bytes.TrimRight(sum[:], "\x00"), nil
+	return bytes.TrimRight(secret.Sum256(hashed), "\x00"), nil
 }
 
 // refusedPIN marks what the TPM says to a wrong PIN. It is not tried again: each try is

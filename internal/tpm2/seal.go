@@ -221,11 +221,12 @@ func (t *TPM) create(parent storageKey, plain, policy, auth []byte) ([]byte, err
 		return nil, err
 	}
 	defer done()
+	handle.Auth = filled{handle.Auth, auth, plain}
 	rsp, err := tpm2.Create{
 		ParentHandle: handle,
 		InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{
-			UserAuth: tpm2.TPM2BAuth{Buffer: auth},
-			Data:     tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: plain}),
+			UserAuth: tpm2.TPM2BAuth{Buffer: make([]byte, len(auth))},
+			Data:     tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: make([]byte, len(plain))}),
 		}},
 		InPublic: tpm2.New2B(tpm2.TPMTPublic{
 			Type:             tpm2.TPMAlgKeyedHash,

@@ -166,13 +166,8 @@ func (tok Token) passphrase(ctx context.Context, plain, pin []byte) (*secret.Buf
 		return nil, err
 	}
 	defer key.wipe()
-	whole, err := key.finish(plain)
-	if err != nil {
-		return nil, err
-	}
-	if key.mix != nil {
-		defer secret.Wipe(whole)
-	}
+	whole := key.finish(plain)
+	defer secret.Wipe(whole)
 	return secret.Take(Passphrase(whole))
 }
 

@@ -1,7 +1,6 @@
 package tpm2
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -29,9 +28,10 @@ const aesKeySize = 16
 // Library Part 1, 19.6 and 21.
 type policySession struct {
 	handle     tpm2.TPMHandle
-	key        []byte // sessionKey || authorization
-	ours       []byte // nonceCaller
-	theirs     []byte // nonceTPM
+	key        []byte         // sessionKey || authorization
+	taken      *secret.Buffer // the first parameter of the last response: see Decrypt
+	ours       []byte         // nonceCaller
+	theirs     []byte         // nonceTPM
 	attributes tpm2.TPMASession
 }
 
@@ -68,8 +68,11 @@ func (t *TPM) startSession(parent storageKey, auth []byte) (*policySession, erro
 	return s, nil
 }
 
-// wipe forgets the key.
-func (s *policySession) wipe() { secret.Wipe(s.key) }
+// wipe forgets the key, and what was taken out of a response.
+func (s *policySession) wipe() {
+	secret.Wipe(s.key)
+	s.taken.Wipe()
+}
 
 // Init does nothing: the session was started.
 func (s *policySession) Init(transport.TPM) error { return nil }
@@ -113,9 +116,7 @@ func (s *policySession) Validate(rc tpm2.TPMRC, cc tpm2.TPMCC, parms []byte, _ [
 
 // mac is the HMAC over a command or a response.
 func (s *policySession) mac(digest, newer, older, addNonces []byte, attributes tpm2.TPMASession) []byte {
-	h := hmac.New(sha256.New, s.key)
-	h.Write(bytes.Join([][]byte{digest, newer, older, addNonces, tpm2.Marshal(attributes)}, nil))
-	return h.Sum(nil)
+	return secret.HMAC256(s.key, digest, newer, older, addNonces, tpm2.Marshal(attributes))
 }
 
 // IsEncryption says that responses come encrypted.
@@ -127,16 +128,47 @@ func (s *policySession) IsDecryption() bool { return false }
 // Encrypt does nothing, as IsDecryption says.
 func (s *policySession) Encrypt([]byte) error { return nil }
 
-// Decrypt decrypts the first parameter of a response, in place. Part 1, 21.3.
+// Decrypt decrypts the first parameter of a response, and takes it away: zeros are left in its
+// place, for go-tpm makes more copies of a response than anybody could wipe. Part 1, 21.3.
 func (s *policySession) Decrypt(parameter []byte) error {
-	keyIV := tpm2.KDFa(crypto.SHA256, s.key, "CFB", s.theirs, s.ours, 8*(aesKeySize+aes.BlockSize))
+	keyIV := s.responseKey()
+	defer secret.Wipe(keyIV)
 	block, err := aes.NewCipher(keyIV[:aesKeySize])
 	if err != nil {
 		return fmt.Errorf("decrypt the TPM's answer: %w", err)
 	}
 	//nolint:staticcheck // CFB is what TPMs have, and Validate has authenticated the answer
 	cipher.NewCFBDecrypter(block, keyIV[aesKeySize:]).XORKeyStream(parameter, parameter)
-	return nil
+	s.taken.Wipe()
+	s.taken, err = secret.Take(parameter)
+	return err
+}
+
+// responseKey is KDFa(key, "CFB", nonceTPM, nonceCaller), an AES key and an IV: as long as one
+// HMAC. Part 1, 11.4.10.2.
+func (s *policySession) responseKey() []byte {
+	const bits = 8 * (aesKeySize + aes.BlockSize)
+	return secret.HMAC256(s.key, []byte{0, 0, 0, 1}, []byte("CFB\x00"), s.theirs, s.ours, binary.BigEndian.AppendUint32(nil, bits))
+}
+
+// filled is a session that encrypts the first parameter of TPM2_Create, and puts into it what
+// go-tpm was given zeros for, right before: go-tpm makes more copies of a command than anybody
+// could wipe.
+type filled struct {
+	tpm2.Session
+	auth, plain []byte
+}
+
+// Encrypt fills in a TPMS_SENSITIVE_CREATE, and encrypts it in place. TPM 2.0 Library Part 2,
+// 11.1.15.
+func (s filled) Encrypt(parameter []byte) error {
+	const size = 2 // of the length of each
+	if len(parameter) != size+len(s.auth)+size+len(s.plain) {
+		return fmt.Errorf("seal the secret: it takes %d bytes of a command, and there are %d", 2*size+len(s.auth)+len(s.plain), len(parameter))
+	}
+	copy(parameter[size:], s.auth)
+	copy(parameter[size+len(s.auth)+size:], s.plain)
+	return s.Session.Encrypt(parameter)
 }
 
 // Handle returns the session's.

@@ -50,16 +50,14 @@ func (t *TPM) unseal(tok Token, pin []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		plain = append(plain, part...)
-		secret.Wipe(part)
+		plain = append(plain, part.Bytes()...)
+		part.Wipe()
 	}
-	whole, err := key.finish(plain)
-	defer secret.Wipe(whole)
-	return bytes.Clone(whole), err
+	return key.finish(plain), nil
 }
 
 // unsealShard unseals one part of a secret.
-func (t *TPM) unsealShard(parent storageKey, s shard, tok Token) ([]byte, error) {
+func (t *TPM) unsealShard(parent storageKey, s shard, tok Token) (*secret.Buffer, error) {
 	item, err := t.load(parent, s.object)
 	if err != nil {
 		return nil, err
@@ -121,7 +119,7 @@ func (t *TPM) load(parent storageKey, object sealedObject) (tpm2.NamedHandle, er
 
 // openItem walks the policy and unseals. TPM_RC_PCR_CHANGED is returned as it is:
 // the same can be tried again with a new session.
-func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok Token) ([]byte, error) {
+func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok Token) (*secret.Buffer, error) {
 	session, digest, err := t.walkPolicy(parent, s.terms)
 	if err != nil {
 		return nil, err
@@ -134,7 +132,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok To
 		return nil, t.explainMismatch(s, tok, digest)
 	}
 	t.link.counts = t.link.counts || s.auth != nil
-	rsp, err := tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
+	_, err = tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
 		Handle: item.Handle, Name: item.Name, Auth: session,
 	}}.Execute(t.link)
 	if errors.Is(err, tpm2.TPMRCPolicyFail) {
@@ -143,7 +141,7 @@ func (t *TPM) openItem(parent storageKey, item tpm2.NamedHandle, s shard, tok To
 	if err != nil {
 		return nil, t.refusedPIN(err)
 	}
-	return rsp.OutData.Buffer, nil
+	return session.taken.Clone()
 }
 
 // tokenBank is the bank that the token names; systemd before 250 named none, and
