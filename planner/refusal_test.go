@@ -63,6 +63,16 @@ func TestRefusals(t *testing.T) {
 			"the blocks of its ext4 have 1024 bytes, and it could not be mounted from encryption sectors of 4096", "leave sector_size out"},
 		{"header lost", detached, root(func(c *disk.Content) { *c = disk.Content{} }),
 			"nothing that is known was found in it, and its header /boot/root.header is not there", "if it was encrypted, bring the header back, or nothing will ever open it"},
+		{"not believed", rekey, root(func(c *disk.Content) {
+			*c = disk.Content{Kind: cryptoLUKS, Version: "2", Problem: `segment 0 is under the cipher "cipher_null-ecb", which encrypts nothing`}
+		}), `it holds a LUKS volume that cannot be read: segment 0 is under the cipher "cipher_null-ecb", which encrypts nothing`,
+			`look at it with "cryptsetup luksDump"; restore the header from a backup`},
+		{"requires what is not known", rekey, asLUKS(plain, func(l *disk.LUKS) {
+			l.ReadOnly = `the header requires "new-thing", which is not known here, so it must not be changed`
+		}), `its volume is left as it is: the header requires "new-thing", which is not known here, so it must not be changed`,
+			`a newer sealpart or cryptsetup may know it; set existing = "keep" to leave the partition alone`},
+		{"not done here", rekey, asLUKS(plain, func(l *disk.LUKS) { l.Unsupported = "segment 0 has integrity tags, which are not supported" }),
+			"its volume cannot be worked on: segment 0 has integrity tags, which are not supported", `set existing = "keep" to leave the partition alone`},
 		{"LUKS1", shrink, root(func(c *disk.Content) { *c = disk.Content{Kind: cryptoLUKS, Version: "1"} }),
 			"it holds a LUKS1 volume, and only LUKS2 can be worked on", `"cryptsetup convert --type luks2" makes LUKS2 of it, where its header has room; back the header up first`},
 		{"damaged LUKS2", rekey, root(func(c *disk.Content) { *c = disk.Content{Kind: cryptoLUKS, Version: "2", Problem: "no valid copy"} }),
@@ -291,4 +301,11 @@ func TestMissingPrograms(t *testing.T) {
 			t.Errorf("%v, want %s", err, c.reason)
 		}
 	}
+}
+
+// asLUKS is a vendor's volume in place of what a partition holds.
+func asLUKS(p disk.Partition, edit func(*disk.LUKS)) disk.Partition {
+	p = luks(p, 1)
+	edit(p.Content.LUKS)
+	return p
 }
