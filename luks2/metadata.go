@@ -29,6 +29,9 @@ func parseTree(text []byte) (*tree, error) {
 	if d := depth(text); d > maxDepth {
 		return nil, fmt.Errorf("the JSON area nests %d levels deep, more than %d", d, maxDepth)
 	}
+	if holdsNUL(text) {
+		return nil, fmt.Errorf("a text of the JSON area holds a NUL, where readers in C take it to end")
+	}
 	top, err := parseObject(text)
 	if err != nil {
 		return nil, fmt.Errorf("the JSON area: %w", err)

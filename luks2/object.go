@@ -83,6 +83,20 @@ func depth(text []byte) int {
 	return deepest
 }
 
+// holdsNUL reports whether a string of a JSON text has the escape of a NUL. A name or a text
+// would be another to a reader that takes it to end there, as json-c and so cryptsetup does.
+func holdsNUL(text []byte) bool {
+	for i := 0; i+1 < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if i++; bytes.HasPrefix(text[i:], []byte("u0000")) {
+			return true
+		}
+	}
+	return false
+}
+
 // is tells whether both are the very same object, not only an equal one.
 func (o object) is(other object) bool {
 	return len(o) > 0 && len(o) == len(other) && &o[0] == &other[0]
