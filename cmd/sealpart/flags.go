@@ -139,6 +139,28 @@ func (f *keyFlags) register(cmd *cobra.Command) {
 // registerPIN adds the flag for a PIN, which not every command with keys may try.
 func (f *keyFlags) registerPIN(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "the PIN of TPM keys and PKCS#11 tokens, or with tpm2= or pkcs11= in front of one kind: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := f.checkPINs(); err != nil {
+			return err
+		}
+		return run(cmd, args)
+	}
+}
+
+// checkPINs refuses what is no key source before anything is done. It may be a PIN, and is
+// said nowhere.
+func (f *keyFlags) checkPINs() error {
+	for _, given := range f.pins {
+		of, rest, found := strings.Cut(given, "=")
+		if !found || of != definitions.KeyTPM2 && of != definitions.KeyPKCS11 {
+			rest = given
+		}
+		if _, _, err := definitions.ParseKeySource(rest); err != nil {
+			return usageError{fmt.Errorf("--pin %w", err)}
+		}
+	}
+	return nil
 }
 
 // pin returns the key source of the PIN of one kind of key, "" for none. What is for the

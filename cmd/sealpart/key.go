@@ -29,7 +29,7 @@ func keyCommand() *cobra.Command {
 		Args:  noSubcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(keyListCommand(), keyTestCommand(), keyAddCommand(), keyRemoveCommand(), keyRotateCommand())
+	cmd.AddCommand(readOnly(keyListCommand()), readOnly(keyTestCommand()), keyAddCommand(), keyRemoveCommand(), keyRotateCommand())
 	return cmd
 }
 

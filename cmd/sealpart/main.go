@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,9 +57,19 @@ func rootCommand() *cobra.Command {
 		Args:          noSubcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(planCommand(), applyCommand(), inspectCommand(), openCommand(), closeCommand(), exportCommand(), headerCommand(), keyCommand(), verityCommand(), doctorCommand(), benchmarkCommand(), versionCommand())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{withoutValue(err)} })
+	root.AddCommand(readOnly(planCommand()), applyCommand(), readOnly(inspectCommand()), openCommand(), closeCommand(), exportCommand(), headerCommand(), keyCommand(), verityCommand(), readOnly(doctorCommand()), readOnly(benchmarkCommand()), versionCommand())
 	return root
+}
+
+// withoutValue leaves out of an error what a flag that is not there was given, as that may be
+// a PIN: "-p1234".
+func withoutValue(err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
+		return fmt.Errorf("unknown flag: -%s", unknown.GetSpecifiedName())
+	}
+	return err
 }
 
 // noSubcommand refuses a word that is no sub-command.

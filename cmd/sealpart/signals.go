@@ -8,7 +8,9 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,4 +75,19 @@ func asStopped(ctx context.Context, err error) error {
 		return err
 	}
 	return stoppedError{err}
+}
+
+// readOnly makes of a command one that a signal ends wherever it is. It is for those that
+// write nothing: there is nothing that had to be brought to an end.
+func readOnly(cmd *cobra.Command) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		_, err := abandon.Call(ctx, func() (struct{}, error) { return struct{}{}, run(cmd, args) }, func(struct{}) {})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return cmd
 }

@@ -24,7 +24,8 @@ import (
 // CheckExt make the new one of without starting a program. Memory: what resize2fs
 // writes, the blocks that it moves above all.
 //
-// It is not interrupted: ctx counts only at the start.
+// The end of ctx ends the programs, before anything was written; the commit is not
+// interrupted.
 func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) (err error) {
 	s, err := w.superblock()
 	if err != nil {
@@ -54,7 +55,6 @@ func (o *overlay) shrink(ctx context.Context, size disk.Bytes) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
 	// resize2fs counts in sectors of 512 bytes when told "s". Without "-f" it refuses what
 	// it believes too small, which of blocks of 1 KiB is often all but the present size; here
 	// it may try, and e2fsck says whether it went well.

@@ -23,8 +23,8 @@ type Window struct {
 // CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
 // loss (e2fsck -f -p), after it has finished a shrink that a power cut interrupted: also
 // what a journal holds that was not replayed. It fails where a human must decide, and
-// leaves that as it is. A power cut leaves a file system to be checked again. It is not
-// interrupted: ctx counts only at the start.
+// leaves that as it is. A power cut leaves a file system to be checked again. The end of
+// ctx ends the program, before anything was written; what is written then is not interrupted.
 //
 // The program gets a copy in memory of the file system and nothing else: on the whole
 // disk's node it would want the disk for itself, and could write outside the file system.
@@ -62,7 +62,7 @@ func (w Window) check(ctx context.Context, flags int, then func(*overlay, device
 	defer func() { err = errors.Join(err, o.close()) }()
 	// Exit code 1 says that errors were found and mended.
 	check := command{name: "e2fsck", args: []string{"-f", "-p", given(0)}, good: []int{1}, files: []*os.File{o.file}, overlay: o}
-	err = run(context.WithoutCancel(ctx), check)
+	err = run(ctx, check)
 	if err == nil {
 		err = then(o, p, s)
 	}
