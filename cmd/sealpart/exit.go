@@ -97,6 +97,8 @@ func hintFor(err error) string {
 		return "something else changed the volume's header, and going on could destroy or reveal data; restore the header from a backup"
 	case errors.Is(err, tpm2.ErrForeignTPM):
 		return "open it by another key (--key-file), or name the TPM it was sealed to (--tpm2-device); \"sealpart key add\" seals to this one, \"key remove\" takes the old keyslot away"
+	case errors.Is(err, tpm2.ErrPIN):
+		return "each wrong PIN costs a try of the TPM's; where several of its keys have one, say of which keyslot N yours is: --pin=N=SOURCE"
 	case errors.Is(err, tpm2.ErrPolicy):
 		return "boot what was booted then, or open it by another key (--key-file) and seal anew with \"sealpart key rotate\""
 	case errors.Is(err, executor.ErrNoKey):

@@ -138,7 +138,7 @@ func (f *keyFlags) register(cmd *cobra.Command) {
 
 // registerPIN adds the flag for a PIN, which not every command with keys may try.
 func (f *keyFlags) registerPIN(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "the PIN of TPM keys and PKCS#11 tokens, or with tpm2= or pkcs11= in front of one kind: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
+	cmd.Flags().StringArrayVar(&f.pins, "pin", nil, "the PIN of TPM keys and PKCS#11 tokens, or with tpm2= or pkcs11= in front of one kind, or N= of the TPM key of keyslot N: `SOURCE` is ask, file:PATH, credential:NAME, fd:N or socket:PATH; a wrong one costs one of their tries")
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.checkPINs(); err != nil {
@@ -152,30 +152,49 @@ func (f *keyFlags) registerPIN(cmd *cobra.Command) {
 // said nowhere.
 func (f *keyFlags) checkPINs() error {
 	for _, given := range f.pins {
-		of, rest, found := strings.Cut(given, "=")
-		if !found || of != definitions.KeyTPM2 && of != definitions.KeyPKCS11 {
-			rest = given
-		}
-		if _, _, err := definitions.ParseKeySource(rest); err != nil {
+		_, source := splitPIN(given)
+		if _, _, err := definitions.ParseKeySource(source); err != nil {
 			return usageError{fmt.Errorf("--pin %w", err)}
 		}
 	}
 	return nil
 }
 
+// splitPIN returns whose PIN a --pin gives, a kind of key or a keyslot, "" for all, and its key
+// source.
+func splitPIN(given string) (of, source string) {
+	of, source, found := strings.Cut(given, "=")
+	_, err := strconv.ParseUint(of, 10, 8)
+	if !found || of != definitions.KeyTPM2 && of != definitions.KeyPKCS11 && err != nil {
+		return "", given
+	}
+	return of, source
+}
+
 // pin returns the key source of the PIN of one kind of key, "" for none. What is for the
-// other kind is not tried: that would cost a try.
+// other kind, or for one keyslot, is not tried: that would cost a try.
 func (f *keyFlags) pin(kind string) (source string) {
 	for _, given := range f.pins {
-		of, rest, found := strings.Cut(given, "=")
-		switch {
-		case found && of == kind:
+		switch of, rest := splitPIN(given); of {
+		case kind:
 			return rest
-		case !found || of != definitions.KeyTPM2 && of != definitions.KeyPKCS11:
-			source = given // for all
+		case "":
+			source = rest // for all
 		}
 	}
 	return source
+}
+
+// slotPINs returns the key sources of PINs that are for one keyslot.
+func (f *keyFlags) slotPINs() map[int]string {
+	sources := map[int]string{}
+	for _, given := range f.pins {
+		of, source := splitPIN(given)
+		if slot, err := strconv.Atoi(of); err == nil {
+			sources[slot] = source
+		}
+	}
+	return sources
 }
 
 // parsePart splits DISK#PART.

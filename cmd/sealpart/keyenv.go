@@ -79,7 +79,7 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 		}
 	}
 	sealer := tpm2.Sealer{
-		Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), ReadPIN: new(keyfile.PINs).Read,
+		Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), SlotPINs: f.slotPINs(), ReadPIN: new(keyfile.PINs).Read,
 		Refused: new(tpm2.Refusals), Warn: once(warn),
 	}
 	if sealer.PIN == "" && len(sources) == 1 {

@@ -30,6 +30,9 @@ type Sealer struct {
 	// PIN is the key source of the PIN of tokens that are there already; "": those that
 	// want one are not tried.
 	PIN string
+	// SlotPINs are those of the tokens of one keyslot each, by its number. What PIN names is
+	// not tried on these.
+	SlotPINs map[int]string
 	// Warn is told what somebody should know about a key that is made; nil: nobody.
 	Warn func(string)
 	// ReadPIN returns what a key source holds; fresh says that it is the PIN of a key in
@@ -211,7 +214,13 @@ func (s Sealer) pinFor(ctx context.Context, token Token, key definitions.Key) (*
 	if key.PIN != "" {
 		return s.readPIN(ctx, key.PIN, true)
 	}
-	return s.readPIN(ctx, s.PIN, false)
+	source := s.PIN
+	for _, slot := range token.Keyslots {
+		if own := s.SlotPINs[slot]; own != "" {
+			source = own
+		}
+	}
+	return s.readPIN(ctx, source, false)
 }
 
 // readPIN returns the PIN of a key source, nil for none.
