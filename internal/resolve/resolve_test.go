@@ -293,3 +293,25 @@ func TestFS(t *testing.T) {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }
+
+// TestFIFO: one that has a name is refused at once, though nobody ever writes to it.
+func TestFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tree := range []Tree{{}, {Trusted: true}, {Root: filepath.Dir(path)}} {
+		name := path
+		if tree.Root != "" {
+			name = "/fifo"
+		}
+		if _, err := tree.Open(name, os.O_RDONLY); !errors.Is(err, ErrFIFO) {
+			t.Errorf("%+v: %v", tree, err)
+		}
+	}
+	file, err := Trusted(path, os.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+}

@@ -26,7 +26,8 @@ func Trusted(path string, flags int) (*os.File, error) { return Tree{Trusted: tr
 // O_NOFOLLOW a link at the end of path is an error (ELOOP). The file has the name path.
 //
 // It never waits: a FIFO, whose other end may never come, is refused with ErrFIFO. Only with
-// O_NONBLOCK it is opened; who reads it sees to it that this ends.
+// O_NONBLOCK it is opened; who reads it sees to it that this ends. A pipe that this process
+// was given is open at both ends.
 func (t Tree) Open(path string, flags int) (*os.File, error) {
 	at, err := t.find("open", path, flags&unix.O_NOFOLLOW == 0)
 	if err != nil {
@@ -36,7 +37,7 @@ func (t Tree) Open(path string, flags int) (*os.File, error) {
 	if flags&unix.O_NOFOLLOW != 0 && hasType(at, unix.S_IFLNK) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ELOOP}
 	}
-	if flags&(unix.O_NONBLOCK|unix.O_PATH) == 0 && hasType(at, unix.S_IFIFO) {
+	if flags&(unix.O_NONBLOCK|unix.O_PATH) == 0 && hasType(at, unix.S_IFIFO) && !isPipe(at) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrFIFO}
 	}
 	return reopen(at, path, flags)
@@ -44,6 +45,12 @@ func (t Tree) Open(path string, flags int) (*os.File, error) {
 
 // ErrFIFO says that a FIFO is where a file is wanted.
 var ErrFIFO = errors.New("it is a FIFO, and not a file")
+
+// isPipe reports whether a FIFO has no name: it is one of pipe(2).
+func isPipe(fd int) bool {
+	var stat unix.Statfs_t
+	return unix.Fstatfs(fd, &stat) == nil && stat.Type == unix.PIPEFS_MAGIC
+}
 
 // hasType reports whether what an open descriptor (O_PATH) stands for is of a type, such as
 // S_IFLNK: a symbolic link itself.
