@@ -136,6 +136,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.mendTable(); err != nil {
 		return err
 	}
+	if err := x.eraseOld(); err != nil {
+		return err
+	}
 	if err := x.each(ctx, x.prepare); err != nil {
 		return err
 	}
@@ -205,6 +208,8 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 		return x.create(ctx, a)
 	case planner.Verity:
 		return x.verity(ctx, a)
+	case planner.Grow:
+		return x.cleanGained(a)
 	case planner.Reencrypt:
 		if a.Room == planner.RoomGap && !a.Resume && !x.left[a.Number] {
 			return x.prepareGap(a, x.volumes[a.Number])

@@ -4,16 +4,21 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
 
-// checkHolders refuses to convert or replace what is in use.
+// checkHolders refuses to convert or replace what is in use, and to write anything to a disk
+// that is in use as a whole: its table is not what its user goes by.
 func checkHolders(dev *blockdev.File, plan *planner.Plan) error {
 	holders, err := dev.Holders()
 	if err != nil {
 		return err
 	}
 	for _, holder := range holders {
+		if holder.Kind != blockdev.Looped && holder.Extent == (disk.Extent{Size: dev.Size()}) {
+			return &inUseError{plan, holder}
+		}
 		for _, e := range plan.Rewrites() {
 			if holder.Extent.Overlaps(e) {
 				return &inUseError{plan, holder}

@@ -52,8 +52,11 @@ func (t *target) TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) e
 	if !t.IsBlockDevice() {
 		return nil
 	}
+	// What the kernel has of an older table goes, also where it begins at the same place.
 	stay := func(e disk.Extent) bool {
-		return slices.ContainsFunc(after, func(a disk.Entry) bool { return a.Offset == e.Offset })
+		same := func(t disk.Entry) bool { return t.Extent == e }
+		return (slices.ContainsFunc(before, same) || slices.ContainsFunc(after, same)) &&
+			slices.ContainsFunc(after, func(a disk.Entry) bool { return a.Offset == e.Offset })
 	}
 	return t.claim.Follow(stay, converted(t.plan), func() error { return gpt.TellKernel(t.Fd(), before, after, sectorSize) })
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -15,15 +17,27 @@ import (
 // TellKernel makes the kernel's partitions on the block device fd follow a change of
 // the table from before to after, one by one with BLKPG (linux/blkpg.h): unlike a
 // re-read of the whole table this leaves partitions in use alone, and lets one that
-// is mounted grow. For an image file, and a device on which the kernel keeps no
-// partitions (a loop device without partition scanning), nothing is to be done.
+// is mounted grow. What else the kernel has there, of an older table or of another image
+// that was attached to the same loop device, goes first where nobody uses it.
+//
+// For an image file nothing is to be done. A loop device without partition scanning is told
+// of no partition: the kernel would keep it when the image is detached, and show it to
+// the next one.
 //
 // It goes on after a partition that the kernel refuses (most often: in use), and
 // returns all refusals; the table on the disk is not affected by them.
 func TellKernel(fd int, before, after []disk.Entry, sectorSize disk.Bytes) error {
-	has, err := hasPartitions(fd)
-	if err != nil || !has {
+	sysfs, err := partitioned(fd)
+	if err != nil || sysfs == "" {
 		return err
+	}
+	stale, err := stalePartitions(sysfs, before, after)
+	if err != nil {
+		return err
+	}
+	gone := removeUnused(fd, stale)
+	if !scanned(sysfs) {
+		return nil
 	}
 	n, err := unix.IoctlGetUint32(fd, unix.BLKSSZGET)
 	if err != nil {
@@ -32,6 +46,8 @@ func TellKernel(fd int, before, after []disk.Entry, sectorSize disk.Bytes) error
 	if disk.Bytes(n) != sectorSize {
 		return fmt.Errorf("the table is for sectors of %d bytes, and the kernel uses %d on this disk", sectorSize, n)
 	}
+	// What is gone and unchanged in the table is new to the kernel.
+	before = slices.DeleteFunc(slices.Clone(before), func(e disk.Entry) bool { return gone[e.Number] })
 	var failures []error
 	for _, c := range changes(before, after) {
 		if err := c.tell(fd); err != nil {
@@ -41,22 +57,87 @@ func TellKernel(fd int, before, after []disk.Entry, sectorSize disk.Bytes) error
 	return errors.Join(failures...)
 }
 
-// hasPartitions tells whether the kernel keeps partitions for the file.
-func hasPartitions(fd int) (bool, error) {
+// partitioned returns the sysfs directory of the block device fd, "" for what can have no
+// partitions: a file, a partition, a device of which the kernel keeps none.
+func partitioned(fd int) (string, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
-		return false, fmt.Errorf("fstat: %w", err)
+		return "", fmt.Errorf("fstat: %w", err)
 	}
 	if stat.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return false, nil
+		return "", nil
 	}
 	sysfs := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(uint64(stat.Rdev)), unix.Minor(uint64(stat.Rdev)))
+	_, err := os.Stat(filepath.Join(sysfs, "ext_range")) // a partition has none
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return sysfs, err
+}
+
+// scanned reports whether the kernel reads partition tables of the device at sysfs. Where it
+// does not, it may take partitions by BLKPG all the same.
+func scanned(sysfs string) bool {
 	// ext_range is how many minors the disk may use, itself included.
 	limit, err := os.ReadFile(filepath.Join(sysfs, "ext_range"))
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil // a partition has no partitions
+	if err != nil || strings.TrimSpace(string(limit)) == "1" {
+		return false
 	}
-	return err == nil && strings.TrimSpace(string(limit)) != "1", err
+	scan, err := os.ReadFile(filepath.Join(sysfs, "loop", "partscan"))
+	return err != nil || strings.TrimSpace(string(scan)) != "0"
+}
+
+// stalePartitions returns what the kernel has on a device that is neither in the old table
+// nor in the new one as it is; of a device that is not scanned, all that it has.
+func stalePartitions(sysfs string, before, after []disk.Entry) ([]disk.Entry, error) {
+	dirs, err := filepath.Glob(filepath.Join(sysfs, "*", "partition"))
+	if err != nil {
+		return nil, err
+	}
+	var stale []disk.Entry
+	for _, dir := range dirs {
+		e, err := kernelPartition(filepath.Dir(dir))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		same := func(t disk.Entry) bool { return t.Number == e.Number && t.Extent == e.Extent }
+		if !scanned(sysfs) || !slices.ContainsFunc(before, same) && !slices.ContainsFunc(after, same) {
+			stale = append(stale, e)
+		}
+	}
+	return stale, nil
+}
+
+// kernelPartition reads one of the kernel's partitions; sysfs counts in 512 bytes whatever
+// the sector size is.
+func kernelPartition(sysfs string) (disk.Entry, error) {
+	var values [3]int64
+	for i, name := range []string{"partition", "start", "size"} {
+		text, err := os.ReadFile(filepath.Join(sysfs, name))
+		if err != nil {
+			return disk.Entry{}, err
+		}
+		if values[i], err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err != nil {
+			return disk.Entry{}, fmt.Errorf("%s/%s: %w", sysfs, name, err)
+		}
+	}
+	extent := disk.Extent{Offset: disk.Bytes(values[1]) * 512, Size: disk.Bytes(values[2]) * 512}
+	return disk.Entry{Number: int(values[0]), Extent: extent}, nil
+}
+
+// removeUnused takes partitions from the kernel, and returns the numbers of those that went.
+// One that is in use stays, and is in the way of nothing but what overlaps it.
+func removeUnused(fd int, stale []disk.Entry) map[int]bool {
+	gone := map[int]bool{}
+	for _, e := range stale {
+		if blkpg(fd, unix.BLKPG_DEL_PARTITION, e) == nil {
+			gone[e.Number] = true
+		}
+	}
+	return gone
 }
 
 // change is one step that brings the kernel to the new table.

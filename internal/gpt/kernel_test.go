@@ -131,12 +131,13 @@ func TestTellKernel(t *testing.T) {
 	stale.Offset += 4096 // the table says so, and the kernel never heard of it
 	grown := stale
 	grown.Size += 4096
-	err = tell([]disk.Entry{stale}, []disk.Entry{grown}, "1:2048+4096 3:18432+2048")
+	err = tell([]disk.Entry{stale, moved}, []disk.Entry{grown, moved}, "1:2048+4096 3:18432+2048")
 	if err == nil || err.Error() != "resize partition 1: device or resource busy" {
 		t.Errorf("a partition in use that the kernel has elsewhere: %v", err)
 	}
 	must(held.Close())
-	must(tell([]disk.Entry{stale}, []disk.Entry{grown}, "1:2056+2056 3:18432+2048"))
+	must(tell([]disk.Entry{stale, moved}, []disk.Entry{grown, moved}, "1:2056+2056 3:18432+2048"))
+	must(tell([]disk.Entry{one}, []disk.Entry{one, two}, "1:2048+2048 2:8192+2048")) // of another image: what it left goes
 	if err := gpt.TellKernel(dev.Fd(), nil, []disk.Entry{two}, 4096); err == nil || err.Error() != "the table is for sectors of 4096 bytes, and the kernel uses 512 on this disk" {
 		t.Errorf("other sectors: %v", err)
 	}
@@ -154,8 +155,17 @@ func TestTellKernelNothing(t *testing.T) {
 	if parts := kernelParts(t, loop); parts != "" {
 		t.Skipf("this kernel scans loop devices always: %s", parts)
 	}
-	if err := gpt.TellKernel(open(t, loop).Fd(), nil, entries, 512); err != nil {
-		t.Errorf("loop device without partitions: %v", err)
+	dev = open(t, loop)
+	for _, left := range []string{"", "1", "2"} { // by a program that told the kernel of them
+		if left != "" {
+			run(t, "", "addpart", loop, left, "40", "8")
+		}
+		if err := gpt.TellKernel(dev.Fd(), nil, entries, 512); err != nil {
+			t.Errorf("loop device without partitions: %v", err)
+		}
+		if parts := kernelParts(t, loop); parts != "" {
+			t.Errorf("a loop device without partition scanning has %q", parts)
+		}
 	}
 }
 

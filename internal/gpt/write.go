@@ -101,6 +101,8 @@ func (s *State) placeMBR(l layout, copies []Write) []Write {
 	write := Write{Data: mbr, Sync: true, What: "protective MBR"}
 	switch {
 	case s.fresh:
+		// All of sector 0: a table for smaller sectors had its header in there.
+		write.Data = append(write.Data, make([]byte, s.SectorSize-mbrSize)...)
 		return append(copies, write)
 	case bytes.Equal(mbr, s.mbr):
 		return copies

@@ -8,28 +8,40 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
+// Of a label: its size, where its pairs begin, and where its ring does, which takes as much
+// again, in bytes.
+const (
+	zfsLabel = 256 << 10
+	zfsPairs = 16 << 10
+	zfsRing  = 128 << 10
+)
+
+// zfsLabels returns where the labels of a member are.
+func (m *image) zfsLabels() []int64 {
+	end := m.size &^ (zfsLabel - 1)
+	return []int64{0, zfsLabel, end - 2*zfsLabel, end - zfsLabel}
+}
+
 // findZFS finds a member of a ZFS pool (ZFS On-Disk Specification, sections 1.2 and
 // 1.3): four labels of 256 KiB, two at either end, each with name-value pairs and a
 // ring of uberblocks. Four uberblocks are asked for, as one may be left over.
 func findZFS(m *image) (disk.Content, bool) {
-	const label, pairs, ring = 256 << 10, 16 << 10, 128 << 10
-	end := m.size &^ (label - 1)
-	labels := []int64{0, label, end - 2*label, end - label}
+	labels := m.zfsLabels()
 	// The rings are 512 KiB, too much to read from everything that is no member.
 	// ZFS itself knows a member by the pairs; one that has none anywhere is lost.
-	if !slices.ContainsFunc(labels, func(at int64) bool { return isXDR(m.at(at+pairs, 4)) }) {
+	if !slices.ContainsFunc(labels, func(at int64) bool { return isXDR(m.at(at+zfsPairs, 4)) }) {
 		return disk.Content{}, false
 	}
 	uberblocks, c := 0, disk.Content{Kind: "zfs_member"}
 	for _, at := range labels {
-		blocks := m.at(at+ring, ring)
+		blocks := m.at(at+zfsRing, zfsRing)
 		if n, version := countUberblocks(blocks); n > 0 {
 			if uberblocks == 0 {
 				c.At = disk.Bytes(at)
 			}
 			uberblocks, c.Version = uberblocks+n, strconv.FormatUint(version, 10)
 			if c.UUID == "" {
-				c.Label, c.UUID = zfsNames(m.at(at+pairs, ring-pairs))
+				c.Label, c.UUID = zfsNames(m.at(at+zfsPairs, zfsRing-zfsPairs))
 			}
 		}
 	}
