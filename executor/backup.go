@@ -125,7 +125,7 @@ func (x *run) backupCreated(_ context.Context, action planner.Action) error {
 }
 
 // backup writes the copy of a finished header, now without what its commit wiped.
-func (x *run) backup(_ context.Context, action planner.Action) error {
+func (x *run) backup(ctx context.Context, action planner.Action) error {
 	b, v := backupOf(action), x.volumes[action.Partition()]
 	if b.path == "" || x.left[action.Partition()] || v != nil && v.same {
 		return nil
@@ -135,7 +135,7 @@ func (x *run) backup(_ context.Context, action planner.Action) error {
 		return err
 	}
 	defer closeHome()
-	if err := x.writeBackup(b, func(file io.Writer) error { return BackupHeader(home, file) }); err != nil {
+	if err := x.writeBackup(b, func(file io.Writer) error { return BackupHeader(ctx, home, file) }); err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Committed, Action: action.Kind(), Partition: action.Partition(), Step: "header backup"})

@@ -28,7 +28,7 @@ func (c *conversion) detached(ctx context.Context, fresh *volume) error {
 		return fmt.Errorf("header file: %w", err)
 	}
 	defer file.Close()
-	if err := c.settle(file); err != nil {
+	if err := c.settle(ctx, file); err != nil {
 		return err
 	}
 	if fresh != nil {
@@ -61,7 +61,7 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 		return fmt.Errorf("header file: %w", err)
 	}
 	defer file.Close()
-	if err := c.settle(file); err != nil {
+	if err := c.settle(ctx, file); err != nil {
 		return err
 	}
 	c.report(Committed, "header", 0)
@@ -69,7 +69,7 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 }
 
 // settle makes file the place of the header, and locks it with an image file.
-func (c *conversion) settle(file *os.File) error {
+func (c *conversion) settle(ctx context.Context, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (c *conversion) settle(file *os.File) error {
 		return nil
 	}
 	c.home = lockedFile{file}
-	_, err = claim.HeaderFile(file, claim.Write) // closing the file gives it back
+	_, err = claim.HeaderFile(ctx, file, claim.Write) // closing the file gives it back
 	return err
 }
 

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,8 @@ func (e *headerError) Hint() string { return e.hint }
 // BackupHeader writes the LUKS2 header and keyslots of a volume to w, in the form of
 // cryptsetup luksHeaderBackup. A volume whose conversion is not finished is refused:
 // such a backup could never be restored.
-func BackupHeader(part blockdev.Device, w io.Writer) error {
-	return Locked(part, claim.Read, func() error {
+func BackupHeader(ctx context.Context, part blockdev.Device, w io.Writer) error {
+	return Locked(ctx, part, claim.Read, func() error {
 		header, err := luks2.Read(part, int64(part.Size()))
 		if err != nil {
 			return err
@@ -49,7 +50,7 @@ func BackupHeader(part blockdev.Device, w io.Writer) error {
 // again, whatever they were removed for. For that, too, force must be set.
 //
 // What a power cut leaves is told at luks2.Header.RestoreTo. It may be called again.
-func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64, force bool) ([]Returning, error) {
+func RestoreHeader(ctx context.Context, env Env, part blockdev.Device, backup io.ReaderAt, size int64, force bool) ([]Returning, error) {
 	header, err := readBackup(backup, size)
 	if err == nil {
 		err = changeable(header, part)
@@ -58,7 +59,7 @@ func RestoreHeader(env Env, part blockdev.Device, backup io.ReaderAt, size int64
 		return nil, fmt.Errorf("the backup: %w", err)
 	}
 	var returning []Returning
-	err = Locked(part, claim.Write, func() (err error) {
+	err = Locked(ctx, part, claim.Write, func() (err error) {
 		returning, err = restoreHeader(env, part, header, backup, force)
 		return err
 	})

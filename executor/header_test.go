@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"os"
@@ -79,14 +80,14 @@ func (v luksVolume) bytes() []byte {
 func (v luksVolume) backup() []byte {
 	v.t.Helper()
 	var backup bytes.Buffer
-	if err := BackupHeader(simdev.New(v.bytes()), &backup); err != nil {
+	if err := BackupHeader(context.Background(), simdev.New(v.bytes()), &backup); err != nil {
 		v.t.Fatal(err)
 	}
 	return backup.Bytes()
 }
 
 func restoreOn(dev blockdev.Device, backup []byte, force bool) error {
-	_, err := RestoreHeader(Env{Random: rand.Reader}, dev, bytes.NewReader(backup), int64(len(backup)), force)
+	_, err := RestoreHeader(context.Background(), Env{Random: rand.Reader}, dev, bytes.NewReader(backup), int64(len(backup)), force)
 	return err
 }
 
@@ -180,7 +181,7 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Errorf("%s: something was written", name)
 		}
 	}
-	if err := BackupHeader(simdev.New(pending.bytes()), &none); err == nil || err.Error() != "back up the header: a conversion of the volume was not finished" || none.Len() > 0 {
+	if err := BackupHeader(context.Background(), simdev.New(pending.bytes()), &none); err == nil || err.Error() != "back up the header: a conversion of the volume was not finished" || none.Len() > 0 {
 		t.Errorf("a backup in the middle of a conversion: %v", err)
 	}
 	dev := simdev.New(gone)

@@ -125,7 +125,7 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 		fails("enroll", err)
 		backup := forged(t, good, c.pattern, c.with)
 		whole := simdev.New(good)
-		if _, err := RestoreHeader(env, whole, bytes.NewReader(backup), 4<<20, true); err == nil || !strings.Contains(err.Error(), c.want) || len(whole.Log()) > 0 {
+		if _, err := RestoreHeader(t.Context(), env, whole, bytes.NewReader(backup), 4<<20, true); err == nil || !strings.Contains(err.Error(), c.want) || len(whole.Log()) > 0 {
 			t.Errorf("%s: restore from it: %v, %d operations", c.name, err, len(whole.Log()))
 		}
 	}
@@ -179,7 +179,7 @@ func TestRestoreNamesWhatComesBack(t *testing.T) {
 	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "--force") {
 		t.Errorf("the hint of %v", err)
 	}
-	back, err := RestoreHeader(testEnv(t), dev, bytes.NewReader(backup), int64(len(backup)), true)
+	back, err := RestoreHeader(t.Context(), testEnv(t), dev, bytes.NewReader(backup), int64(len(backup)), true)
 	if err != nil || len(back) != 1 || back[0].Keyslot != 1 {
 		t.Errorf("forced: %v, %v", back, err)
 	}

@@ -16,9 +16,9 @@ import (
 // Locked calls do under the lock of the header that lies in home, which the programs of
 // libcryptsetup take too: while do reads a header nobody changes it, and while it changes
 // one nobody reads it. What lies in an image file is locked with the image, by who opened
-// it, and what is only in memory is nobody else's.
-func Locked(home io.ReaderAt, mode claim.Mode, do func() error) (err error) {
-	lock, err := lockHeader(home, mode)
+// it, and what is only in memory is nobody else's. The end of ctx ends the wait for the lock.
+func Locked(ctx context.Context, home io.ReaderAt, mode claim.Mode, do func() error) (err error) {
+	lock, err := lockHeader(ctx, home, mode)
 	if err != nil {
 		return err
 	}
@@ -29,15 +29,15 @@ func Locked(home io.ReaderAt, mode claim.Mode, do func() error) (err error) {
 }
 
 // lockHeader takes the lock of a header, nil where there is none to take.
-func lockHeader(home io.ReaderAt, mode claim.Mode) (*claim.Lock, error) {
+func lockHeader(ctx context.Context, home io.ReaderAt, mode claim.Mode) (*claim.Lock, error) {
 	if file, ok := home.(*os.File); ok {
-		return claim.HeaderFile(file, mode)
+		return claim.HeaderFile(ctx, file, mode)
 	}
 	number, err := numberOf(home)
 	if err != nil || number == "" {
 		return nil, err
 	}
-	return claim.Header(number, mode)
+	return claim.Header(ctx, number, mode)
 }
 
 // numberOf returns the number of the block device that is the place of a header, "" where
@@ -51,9 +51,10 @@ func numberOf(home io.ReaderAt) (string, error) {
 
 // changing calls do under the lock for writing, if the header on home is still the one
 // that h was made from. Between reading and changing it keys may have been added by others,
-// and what do would write into free space of then may be theirs now.
+// and what do would write into free space of then may be theirs now. A wait for the lock is
+// not cut short: what was done is to be brought to the disk.
 func changing(h *luks2.Header, home luks2.Device, do func() error) error {
-	err := Locked(home, claim.Write, func() error {
+	err := Locked(context.Background(), home, claim.Write, func() error {
 		if err := h.Unchanged(home); err != nil {
 			return err
 		}
@@ -88,13 +89,13 @@ func (c *conversion) commit() error {
 
 // holdVolume takes the lock of a volume that an action re-encrypts, before anything is made
 // of what its header says.
-func (x *run) holdVolume(_ context.Context, action planner.Action) error {
+func (x *run) holdVolume(ctx context.Context, action planner.Action) error {
 	a, ok := action.(planner.Reencrypt)
 	if !ok {
 		return nil
 	}
 	if !a.Resume && a.Mode != planner.ModeRekey {
-		return x.hold(a.Encryption.UUID.String())
+		return x.hold(ctx, a.Encryption.UUID.String())
 	}
 	c, err := x.conversion(a)
 	if err != nil {
@@ -106,7 +107,7 @@ func (x *run) holdVolume(_ context.Context, action planner.Action) error {
 			return fmt.Errorf("header file: %w", err)
 		}
 		defer file.Close()
-		if err := c.settle(file); err != nil {
+		if err := c.settle(ctx, file); err != nil {
 			return err
 		}
 	}
@@ -114,19 +115,19 @@ func (x *run) holdVolume(_ context.Context, action planner.Action) error {
 	if err != nil {
 		return err
 	}
-	return x.hold(header.UUID)
+	return x.hold(ctx, header.UUID)
 }
 
 // hold takes the lock of the volume's re-encryption, by its UUID, and keeps it until the
 // run ends: cryptsetup opens, repairs or continues the volume only under it. It is for
 // block devices. An image file is locked as a whole, and images that are made the same have
 // volumes of the same UUID.
-func (x *run) hold(uuid string) error {
+func (x *run) hold(ctx context.Context, uuid string) error {
 	dev, ok := x.dev.(onMachine)
 	if !ok || !dev.IsBlockDevice() || x.held[uuid] != nil {
 		return nil
 	}
-	lock, err := claim.Reencryption(uuid)
+	lock, err := claim.Reencryption(ctx, uuid)
 	if err == nil {
 		x.held[uuid] = lock
 	}

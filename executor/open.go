@@ -26,7 +26,7 @@ import (
 // is what it says still when the device is made: who would begin to rewrite the data
 // changes it first.
 func Open(ctx context.Context, env Env, name string, part blockdev.Device, on blockdev.Node) (string, error) {
-	header, done, err := readToOpen(part)
+	header, done, err := readToOpen(ctx, part)
 	if err != nil {
 		return "", err
 	}
@@ -40,23 +40,23 @@ func Open(ctx context.Context, env Env, name string, part blockdev.Device, on bl
 
 // readToOpen reads the header of a volume. One in conversion is kept from whoever would go
 // on with that, until done is called.
-func readToOpen(part blockdev.Device) (header *luks2.Header, done func(), err error) {
+func readToOpen(ctx context.Context, part blockdev.Device) (header *luks2.Header, done func(), err error) {
 	read := func() error {
 		header, err = luks2.Read(part, int64(part.Size()))
 		return err
 	}
-	if err := Locked(part, claim.Read, read); err != nil {
+	if err := Locked(ctx, part, claim.Read, read); err != nil {
 		return nil, nil, err
 	}
 	pending := slices.ContainsFunc(header.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
 	if number, err := numberOf(part); !pending || err != nil || number == "" {
 		return header, func() {}, err
 	}
-	lock, err := claim.Reencryption(header.UUID)
+	lock, err := claim.Reencryption(ctx, header.UUID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := Locked(part, claim.Read, read); err != nil { // as whoever had it left it
+	if err := Locked(ctx, part, claim.Read, read); err != nil { // as whoever had it left it
 		return nil, nil, errors.Join(err, lock.Release())
 	}
 	return header, func() { _ = lock.Release() }, nil
@@ -143,7 +143,7 @@ func (v *opening) create(ctx context.Context, name string, targets []dm.Target) 
 		err = create()
 		return device, err
 	}
-	err = Locked(v.part, claim.Read, func() error {
+	err = Locked(ctx, v.part, claim.Read, func() error {
 		if err := v.header.Unchanged(v.part); err != nil {
 			return &overtakenError{err}
 		}

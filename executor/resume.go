@@ -27,7 +27,7 @@ func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, er
 			return dataKeys{}, fmt.Errorf("header file: %w", err)
 		}
 		defer file.Close()
-		if err := c.settle(file); err != nil {
+		if err := c.settle(ctx, file); err != nil {
 			return dataKeys{}, err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func headerCommand() *cobra.Command {
 		Short: "Put a header with its keyslots back from FILE",
 		Args:  exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return restoreHeader(args[0], args[1], force, cmd.OutOrStdout())
+			return restoreHeader(cmd.Context(), args[0], args[1], force, cmd.OutOrStdout())
 		},
 	}
 	restore.Flags().BoolVar(&force, "force", false, "restore also where no header can be read to compare with, or where keyslots come back that were removed")
@@ -37,14 +38,14 @@ func headerCommand() *cobra.Command {
 		Use:   "backup DISK#PART FILE",
 		Short: "Write the header with its keyslots to the new FILE, as cryptsetup luksHeaderBackup does",
 		Args:  exactly(2),
-		RunE:  func(_ *cobra.Command, args []string) error { return backupHeader(args[0], args[1]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return backupHeader(cmd.Context(), args[0], args[1]) },
 	}, restore)
 	return cmd
 }
 
 // backupHeader writes a file that only its owner can read: who has it can open the
 // volume by every key of that day. It is durable, name and all, or is not there.
-func backupHeader(arg, name string) error {
+func backupHeader(ctx context.Context, arg, name string) error {
 	path, part, err := parsePart(arg)
 	if err != nil {
 		return err
@@ -56,12 +57,12 @@ func backupHeader(arg, name string) error {
 	defer closer.Close()
 	return wholefile.Create(name, 0o600, func(file *os.File) error {
 		buffered := bufio.NewWriterSize(file, 1<<20)
-		return errors.Join(executor.BackupHeader(section, buffered), buffered.Flush())
+		return errors.Join(executor.BackupHeader(ctx, section, buffered), buffered.Flush())
 	})
 }
 
 // restoreHeader puts a backup back, and names the keyslots that come back with it.
-func restoreHeader(arg, name string, force bool, out io.Writer) (err error) {
+func restoreHeader(ctx context.Context, arg, name string, force bool, out io.Writer) (err error) {
 	path, part, err := parsePart(arg)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func restoreHeader(arg, name string, force bool, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	back, err := executor.RestoreHeader(executor.Env{Random: rand.Reader}, section, file, int64(size), force)
+	back, err := executor.RestoreHeader(ctx, executor.Env{Random: rand.Reader}, section, file, int64(size), force)
 	for _, keyslot := range back {
 		fmt.Fprintf(out, "keyslot %s is back\n", printable(keyslot.String()))
 	}

@@ -4,6 +4,7 @@
 package claim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,14 +46,14 @@ type Lock struct {
 }
 
 // Header takes libcryptsetup's lock on the header that lies on a block device, by its
-// number, "8:2". It waits for a moment for whoever holds it.
-func Header(device string, mode Mode) (*Lock, error) {
-	return named("L_"+device, mode, headerPatience, "the header of device "+device)
+// number, "8:2". It waits for a moment for whoever holds it, until ctx ends at most.
+func Header(ctx context.Context, device string, mode Mode) (*Lock, error) {
+	return named(ctx, "L_"+device, mode, headerPatience, "the header of device "+device)
 }
 
 // HeaderFile takes that lock on a header which is a file: that file's own.
-func HeaderFile(file *os.File, mode Mode) (*Lock, error) {
-	if err := flock(file, mode, headerPatience); err != nil {
+func HeaderFile(ctx context.Context, file *os.File, mode Mode) (*Lock, error) {
+	if err := flock(ctx, file, mode, headerPatience); err != nil {
 		return nil, busy(err, file, "the header file "+file.Name())
 	}
 	return &Lock{file: file}, nil
@@ -60,11 +61,11 @@ func HeaderFile(file *os.File, mode Mode) (*Lock, error) {
 
 // Reencryption takes the lock that whoever re-encrypts the volume with a UUID holds from
 // begin to end.
-func Reencryption(uuid string) (*Lock, error) {
+func Reencryption(ctx context.Context, uuid string) (*Lock, error) {
 	if strings.Trim(uuid, "0123456789abcdefABCDEF-") != "" || uuid == "" {
 		return nil, fmt.Errorf("%.60q is no UUID of a volume", uuid)
 	}
-	return named("LN_LUKS2-reencryption-"+uuid, Write, reencryptionPatience, "the volume "+uuid)
+	return named(ctx, "LN_LUKS2-reencryption-"+uuid, Write, reencryptionPatience, "the volume "+uuid)
 }
 
 // Release gives the lock back. Whoever is last takes the lock file away.
@@ -101,14 +102,14 @@ func busy(err error, file *os.File, what string) error {
 // named takes the lock of a file in the lock directory. The one before may have taken the
 // file away between our opening and locking it: then the lock is worth nothing, and the
 // next file is tried.
-func named(name string, mode Mode, patience time.Duration, what string) (*Lock, error) {
+func named(ctx context.Context, name string, mode Mode, patience time.Duration, what string) (*Lock, error) {
 	path := filepath.Join(lockDir, name)
 	for {
 		file, err := openLock(path)
 		if err != nil {
 			return nil, &unlockableError{what, err}
 		}
-		if err := flock(file, mode, patience); err != nil {
+		if err := flock(ctx, file, mode, patience); err != nil {
 			return nil, errors.Join(busy(err, file, what), file.Close())
 		}
 		if isAt(file, path) {
@@ -157,13 +158,16 @@ func openLock(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// flock takes a lock, and waits for it as long as that.
-func flock(file *os.File, mode Mode, patience time.Duration) error {
+// flock takes a lock, and waits for it as long as that, until ctx ends at most.
+func flock(ctx context.Context, file *os.File, mode Mode, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(lockPause) {
 		err := unix.Flock(int(file.Fd()), int(mode)|unix.LOCK_NB)
 		wait := errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(end) || errors.Is(err, unix.EINTR)
 		if !wait {
 			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
 }
