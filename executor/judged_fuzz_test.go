@@ -387,7 +387,7 @@ func (j *judgment) try(t *testing.T, which int) (wrote bool, err error) {
 			t.Fatalf("a key was asked for, of a header that must not be changed: %v", err)
 		}
 	case 7:
-		_, err = RestoreHeader(context.Background(), j.env, j.part, bytes.NewReader(j.dev.Bytes()[j.extent.Offset:][:2*disk.MiB]), int64(2*disk.MiB), true)
+		_, err = RestoreHeader(t.Context(), j.env, j.part, bytes.NewReader(j.dev.Bytes()[j.extent.Offset:][:2*disk.MiB]), int64(2*disk.MiB), true)
 	case 8:
 		err = j.goOn(t)
 	default:
