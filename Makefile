@@ -22,10 +22,12 @@ build:
 install: build
 	install -D -m 755 -t $(DESTDIR)/usr/bin $(BUILD)/sealpart
 	install -D -m 644 -t $(LIBDIR)/systemd/system initramfs/systemd/sealpart.service
+	install -D -m 644 initramfs/systemd/cryptsetup-settle.conf $(LIBDIR)/systemd/system/systemd-cryptsetup@.service.d/sealpart.conf
 	install -D -m 755 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/module-setup.sh
 	install -m 644 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/device-timeout.conf
 	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/hooks initramfs/initramfs-tools/hooks/sealpart
 	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/scripts/local-top initramfs/initramfs-tools/scripts/local-top/sealpart
+	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/scripts/local-bottom initramfs/initramfs-tools/scripts/local-bottom/sealpart
 	install -D -m 755 -t $(LIBDIR)/cryptsetup/scripts initramfs/initramfs-tools/cryptsetup/sealpart
 	install -D -m 644 -t $(LIBDIR)/initcpio/install initramfs/mkinitcpio/install/sealpart
 	install -D -m 644 -t $(LIBDIR)/initcpio/hooks initramfs/mkinitcpio/hooks/sealpart

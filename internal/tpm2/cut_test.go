@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/testenv"
@@ -99,5 +100,36 @@ func TestWrongPINCountsOnce(t *testing.T) {
 	device, _ = testenv.StartSWTPMPersistent(t, dir)
 	if n := failures(t, device); n != "0x1" {
 		t.Errorf("the TPM has counted %s wrong tries", n)
+	}
+}
+
+// systemd-cryptsetup 252 says nothing to the TPM when it is done, and cuts after it count: the
+// fourth boot would find the TPM locked. With Settle behind it, as the drop-in of its unit has
+// it, ten do not.
+func TestSettleAfterSystemd(t *testing.T) {
+	dir := t.TempDir()
+	device, cut := testenv.StartSWTPMPersistent(t, dir)
+	image := sealedVolume(t, device, Binding{PCRs: []int{7}})
+	for i := range 11 {
+		cut()
+		device, cut = testenv.StartSWTPMPersistent(t, dir)
+		_, port, _ := strings.Cut(device, ",")
+		if log := attachTo(t, "swtpm:"+port, image, ""); !bytes.Contains(log, []byte("[keyslot 1] using passphrase")) {
+			t.Fatalf("opening %d:\n%s", i+1, log)
+		}
+		if i == 0 {
+			continue // one that counts
+		}
+		if err := Settle(t.Context(), device); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut()
+	device, _ = testenv.StartSWTPMPersistent(t, dir)
+	if n := failures(t, device); n != "0x1" {
+		t.Errorf("the TPM has counted %s wrong tries, want the one after which nobody settled it", n)
+	}
+	if err := Settle(t.Context(), "swtpm:path="+dir+"/none"); !errors.Is(err, ErrNoTPM) {
+		t.Errorf("without a TPM: %v", err)
 	}
 }

@@ -53,5 +53,5 @@
 //
 // A TPM that lost its power after a guarded authorization was used counts that as a wrong
 // try. So Close ends with TPM2_Shutdown where one was used (link.settle): a TPM is opened,
-// used and closed, never held open for long.
+// used and closed, never held open for long. Settle does it for other programs.
 package tpm2

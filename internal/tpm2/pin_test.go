@@ -225,10 +225,7 @@ func sealedVolume(t *testing.T, device string, b Binding) (image string) {
 	t.Helper()
 	image, keyFile := volume(t)
 	secret := newSecret(t)
-	tok, err := open(t, device).Seal(secret, b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tok := sealOnce(t, device, secret, b)
 	passphrase := filepath.Join(t.TempDir(), "passphrase")
 	if err := os.WriteFile(passphrase, Passphrase(secret), 0o600); err != nil {
 		t.Fatal(err)
@@ -259,11 +256,17 @@ func attach(t *testing.T, image string, environment ...string) []byte {
 // attachWith is attach with more options, each behind a comma.
 func attachWith(t *testing.T, image, options string, environment ...string) []byte {
 	t.Helper()
+	return attachTo(t, "swtpm:host=127.0.0.1", image, options, environment...)
+}
+
+// attachTo is attachWith for a TPM whose name has no comma.
+func attachTo(t *testing.T, device, image, options string, environment ...string) []byte {
+	t.Helper()
 	program := testenv.Need(t, "systemd-cryptsetup")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	const name = "sealpart-tpm2-test"
-	attach := exec.CommandContext(ctx, program, "attach", name, image, "-", "tpm2-device=swtpm:host=127.0.0.1,headless=true"+options)
+	attach := exec.CommandContext(ctx, program, "attach", name, image, "-", "tpm2-device="+device+",headless=true"+options)
 	attach.Env = append(append(attach.Environ(), "SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console"), environment...)
 	log, err := attach.CombinedOutput()
 	if err == nil {

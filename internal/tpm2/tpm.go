@@ -63,3 +63,15 @@ func (t *TPM) release() { _ = t.link.flush() }
 func (t *TPM) Close() error {
 	return errors.Join(t.link.flush(), t.link.settle(), t.link.Close())
 }
+
+// Settle sees to it that a power cut from now on is no wrong try, whatever other programs
+// have done with the TPM since it was started: systemd-cryptsetup uses guarded keys, and
+// never says that all is told. The errors are those of Open, and the TPM's own.
+func Settle(ctx context.Context, device string) error {
+	t, err := Open(ctx, device)
+	if err != nil {
+		return err
+	}
+	t.link.counts = true
+	return t.Close()
+}

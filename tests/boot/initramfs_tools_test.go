@@ -29,12 +29,11 @@ wait_for_udev 10
 `
 )
 
-// TestInitramfsTools is the first boot and the second of a Debian whose initramfs has no
-// systemd.
-func TestInitramfsTools(t *testing.T) {
-	needAll(t)
-	m := newMachine(t)
-	tree := install(t, m.dir, convertRoot)
+// initramfsToolsInitrd makes Debian's initramfs without systemd, in which a script of
+// local-top opens the root.
+func (m *machine) initramfsToolsInitrd(t *testing.T, definition string) string {
+	t.Helper()
+	tree := install(t, m.dir, definition)
 	put(t, tree, "etc/sealpart.d/spare.key", "a key file of the tests")
 	put(t, tree, "etc/initramfs-tools/conf.d/test", "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n")
 	put(t, tree, "etc/initramfs-tools/modules", "virtio_pci\nvirtio_blk\ndm_mod\ndm_crypt\n")
@@ -42,9 +41,17 @@ func TestInitramfsTools(t *testing.T) {
 	put(t, tree, "etc/initramfs-tools/scripts/local-top/unlock", unlockScript)
 	rig.Run(t, "chmod", "755", filepath.Join(tree, "etc/initramfs-tools/hooks/unlock"), filepath.Join(tree, "etc/initramfs-tools/scripts/local-top/unlock"))
 	testenv.Need(t, "mkinitramfs")
-	m.initrd = filepath.Join(m.dir, "initrd.img")
-	generate(t, tree, "mkinitramfs -o "+m.initrd+" "+kernelVersion(t))
+	path := filepath.Join(m.dir, "initrd.img")
+	generate(t, tree, "mkinitramfs -o "+path+" "+kernelVersion(t))
+	return path
+}
 
+// TestInitramfsTools is the first boot and the second of a Debian whose initramfs has no
+// systemd.
+func TestInitramfsTools(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	m.initrd = m.initramfsToolsInitrd(t, convertRoot)
 	m.cmdline = "root=/dev/mapper/root sealpart.device=/dev/vda"
 	m.mustMount(t, "/dev/mapper/root")
 	m.plain.CheckFiles(t, m.disk)

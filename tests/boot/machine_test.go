@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,11 +16,13 @@ import (
 	"github.com/sealpart/sealpart/tests/rig"
 )
 
-// bootTime is how long a boot may take. It takes 20 seconds where nothing else runs.
-const bootTime = 3 * time.Minute
+// bootTime is how long a boot may take. It takes 20 seconds where nothing else runs, and minutes
+// beside other tests.
+const bootTime = 10 * time.Minute
 
-// consoleOptions are what every kernel gets. A root that is mounted must not change by it.
-const consoleOptions = "panic=-1 quiet ro fsck.mode=skip systemd.show_status=1"
+// consoleOptions are what every kernel gets. A root that is mounted must not change by it. On a
+// busy machine the kernel would take an emulated timer for a broken one.
+const consoleOptions = "panic=-1 quiet no_timer_check ro fsck.mode=skip systemd.show_status=1"
 
 // machine is a computer with one disk and a TPM.
 type machine struct {
@@ -32,6 +35,7 @@ type machine struct {
 	cmdline string
 	options []string // further options of qemu
 	log     string   // file that takes every write and flush of the disk, "" for none
+	cutTPM  func()   // takes the power from the TPM of a machine that runs
 	board
 }
 
@@ -69,6 +73,7 @@ echo "CHECK root $($b awk '$2 == "/" { print $1, $3 }' /proc/mounts | $b tail -n
 for d in /sys/block/dm-*; do echo "CHECK mapping $($b cat $d/dm/uuid) over" $($b ls $d/slaves); done
 echo "CHECK the table was read $($b dmesg | $b grep -c '\] *vda: vda1') times"
 (cd /deep && $b sha256sum -c ../sums >/dev/null) && echo "CHECK files are whole"
+$b grep -q stay-up /proc/cmdline && exec $b sleep 1000
 $b poweroff -f
 `
 
@@ -149,24 +154,43 @@ func (m *machine) boot(t *testing.T) (log string) {
 }
 
 // start starts the machine with its TPM, which goes with it.
-func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *bytes.Buffer) {
+func (m *machine) start(ctx context.Context, t *testing.T) (*exec.Cmd, *screen) {
 	t.Helper()
 	args := slices.Concat(m.board.options, m.drive(), m.options)
 	if m.tpm != "" {
-		socket := startTPM(ctx, t, m.tpm)
+		var socket string
+		socket, m.cutTPM = startTPM(ctx, t, m.tpm)
 		args = append(args, "-chardev", "socket,id=c,path="+socket, "-tpmdev", "emulator,id=t,chardev=c", "-device", m.board.tpm+",tpmdev=t")
 	}
 	if m.initrd != "" {
 		args = append(args, "-kernel", filepath.Join(m.root, "boot/vmlinuz-"+m.version), "-initrd", m.initrd,
 			"-append", "console="+m.console+" "+consoleOptions+" rootfstype=ext4 rootflags=noload "+m.cmdline)
 	}
-	console := &bytes.Buffer{}
+	console := &screen{}
 	cmd := exec.CommandContext(ctx, m.qemu, args...)
 	cmd.Stdout, cmd.Stderr = console, console
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return cmd, console
+}
+
+// screen has what a machine wrote to its console, and can be read meanwhile.
+type screen struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.text.String()
 }
 
 // drive returns the options for the disk.
@@ -182,8 +206,8 @@ func (m *machine) drive() []string {
 }
 
 // startTPM starts a TPM for one boot and returns its control socket. It ends when qemu
-// closes that, or with the test.
-func startTPM(ctx context.Context, t *testing.T, state string) (socket string) {
+// closes that, with the test, or when its power is cut.
+func startTPM(ctx context.Context, t *testing.T, state string) (socket string, cut func()) {
 	t.Helper()
 	dir := t.TempDir()
 	socket = filepath.Join(dir, "socket")
@@ -194,15 +218,16 @@ func startTPM(ctx context.Context, t *testing.T, state string) (socket string) {
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	cut = func() { _ = cmd.Process.Kill(); <-ended }
+	t.Cleanup(cut)
 	for range 500 {
 		if _, err := os.Stat(filepath.Join(dir, "pid")); err == nil {
-			return socket
+			return socket, cut
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("swtpm does not start")
-	return ""
+	return "", nil
 }
 
 // kernelVersion returns the version of the cloud kernel that is installed.

@@ -36,5 +36,6 @@ install() {
 	done
 	inst_simple "$systemdsystemunitdir/sealpart.service"
 	inst_simple "$moddir/device-timeout.conf" "$systemdsystemunitdir/device.d/sealpart.conf"
+	inst_simple "$systemdsystemunitdir/systemd-cryptsetup@.service.d/sealpart.conf"
 	$SYSTEMCTL -q --root "$initdir" add-wants initrd-root-device.target sealpart.service
 }

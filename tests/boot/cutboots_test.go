@@ -1,0 +1,106 @@
+package boot
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealpart/sealpart/internal/testenv"
+	"github.com/sealpart/sealpart/tests/rig"
+)
+
+// TestCutBoots: the power of a machine and of its TPM goes again and again after the root was
+// opened by the TPM, as it does on machines that are switched off at the wall. The TPM, which
+// three wrong tries lock, takes none for one, and the machine boots. Format "auto" is the widest
+// for systemd 252, and the newest for "sealpart open"; in initramfs-tools the plugin opens it.
+func TestCutBoots(t *testing.T) {
+	needAll(t)
+	for _, c := range []struct {
+		name, form string
+		cuts       int
+		prepare    func(*testing.T, *machine)
+	}{
+		{"systemd", "widest", 10, func(t *testing.T, m *machine) {
+			m.patient(t)
+			m.initrd, m.cmdline = systemdInitrd(t, m.dir, convertRoot), m.unlock()
+		}},
+		{"initramfs-tools", "widest", 4, func(t *testing.T, m *machine) {
+			m.initrd, m.cmdline = m.initramfsToolsInitrd(t, convertRoot), "root=/dev/mapper/root sealpart.device=/dev/vda"
+		}},
+		{"sealpart open", "newest", 10, func(t *testing.T, m *machine) {
+			m.initrd, m.cmdline = m.busyboxInitrd(t, convertRoot), "sealpart.device=/dev/vda"
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t)
+			c.prepare(t, m)
+			m.mustMount(t, "/dev/mapper/root")
+			if form := m.tokenForm(t); form != c.form {
+				t.Errorf("the key has the %s form, want the %s", form, c.form)
+			}
+			cmdline := m.cmdline
+			m.cmdline += " stay-up"
+			for range c.cuts {
+				m.cutWhenUp(t)
+			}
+			if counted := m.wrongTries(t); counted != "0x0" {
+				t.Errorf("the TPM has counted %s wrong tries", counted)
+			}
+			m.cmdline = cmdline
+			m.mustMount(t, "/dev/mapper/root")
+			m.plain.CheckFiles(t, m.disk)
+		})
+	}
+}
+
+// tokenForm is "newest" where the root's TPM key lies under a persistent storage key.
+func (m *machine) tokenForm(t *testing.T) string {
+	t.Helper()
+	dump := rig.Run(t, "cryptsetup", "luksDump", "--dump-json-metadata", rig.Extract(t, m.disk, "root", m.disk+".root"))
+	switch {
+	case strings.Contains(dump, `"tpm2_srk"`):
+		return "newest"
+	case strings.Contains(dump, `"systemd-tpm2"`):
+		return "widest"
+	}
+	return "no"
+}
+
+// cutWhenUp boots, and takes the power from the TPM and the machine once the root file system
+// is mounted and in use.
+func (m *machine) cutWhenUp(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	cmd, console := m.start(ctx, t)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !strings.Contains(console.String(), "CHECK files are whole") {
+		select {
+		case err := <-ended:
+			t.Fatalf("the machine does not come up: %v\n%s", err, console)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	m.cutTPM() // first, or it would see its machine go
+	_ = cmd.Process.Kill()
+	<-ended
+}
+
+// wrongTries asks the machine's TPM, which is started for that, how many it has counted.
+func (m *machine) wrongTries(t *testing.T) string {
+	t.Helper()
+	device, _ := testenv.StartSWTPMPersistent(t, m.tpm)
+	cmd := exec.Command(testenv.Need(t, "tpm2_getcap"), "properties-variable")
+	cmd.Env = append(os.Environ(), "TPM2TOOLS_TCTI="+device)
+	out, err := cmd.CombinedOutput()
+	found := regexp.MustCompile(`TPM2_PT_LOCKOUT_COUNTER: (0x[0-9A-F]+)`).FindSubmatch(out)
+	if err != nil || found == nil {
+		t.Fatalf("tpm2_getcap: %v\n%s", err, out)
+	}
+	return string(found[1])
+}
