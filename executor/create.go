@@ -146,7 +146,7 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 
 // blocks copies an image or a block device.
 func (c *creation) blocks(ctx context.Context) error {
-	file, err := resolve.Tree{Root: c.env.Root}.Open(c.action.CopyBlocks, os.O_RDONLY)
+	file, err := resolve.Sources(c.env.Root).Open(c.action.CopyBlocks, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/claim"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -102,7 +103,7 @@ func (x *run) holdVolume(ctx context.Context, action planner.Action) error {
 		return err
 	}
 	if a.Room == planner.RoomDetached {
-		file, err := os.Open(a.HeaderPath)
+		file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
 		if err != nil {
 			return fmt.Errorf("header file: %w", err)
 		}

@@ -12,9 +12,13 @@ import (
 	"github.com/sealpart/sealpart/planner"
 )
 
-// plainWindow is where the plain file system of a conversion lies on the disk.
+// plainWindow is where the plain file system of a conversion lies on the disk. It is opened
+// by the descriptor that we have: somebody may have put another file under the name.
 func (x *run) plainWindow(a planner.Reencrypt) mkfs.Window {
-	w := mkfs.Window{Path: x.dev.Name(), Offset: a.Extent.Offset, Size: a.Extent.Size}
+	w := mkfs.Window{Path: x.dev.Name(), Name: x.dev.Name(), Offset: a.Extent.Offset, Size: a.Extent.Size}
+	if dev, ok := x.dev.(interface{ Fd() int }); ok {
+		w.Path = fmt.Sprintf("/proc/self/fd/%d", dev.Fd())
+	}
 	if a.Room == planner.RoomGap {
 		w.Offset, w.Size = w.Offset+a.Shift, w.Size-a.Shift
 	}

@@ -67,7 +67,7 @@ func restoreHeader(ctx context.Context, arg, name string, force bool, out io.Wri
 	if err != nil {
 		return err
 	}
-	file, err := resolve.Tree{}.Open(name, os.O_RDONLY)
+	file, err := resolve.Trusted(name, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

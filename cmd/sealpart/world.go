@@ -151,7 +151,7 @@ func sourceSizes(root string, defs []definitions.Definition) (map[string]disk.By
 		if path == "" {
 			continue
 		}
-		size, err := sourceSize(resolve.Tree{Root: root}, path)
+		size, err := sourceSize(resolve.Sources(root), path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: copy_blocks: %w", d.File, err)
 		}

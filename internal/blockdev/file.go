@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,9 +36,11 @@ var _ Device = (*File)(nil)
 // Open opens the image file or block device at path and locks the whole disk it
 // belongs to with flock(2): udev, systemd-repart and sfdisk look for that lock and
 // stay away while it is held. Anything that is not a disk (a directory, a FIFO, a
-// character device) is refused. Close gives the lock back.
+// character device) is refused, and so is a path that leads over links of other people's
+// (resolve.UntrustedError): they would choose the disk. Close gives the lock back.
 func Open(path string, o OpenOptions) (*File, error) {
-	if info, err := os.Stat(path); err != nil {
+	tree := resolve.Tree{NoForeignLinks: true}
+	if info, err := tree.Stat(path); err != nil {
 		return nil, err
 	} else if err := refuse(path, info); err != nil {
 		return nil, err // before the open: that of a FIFO would wait for its other end
@@ -46,7 +49,7 @@ func Open(path string, o OpenOptions) (*File, error) {
 	if o.Write {
 		flags = os.O_RDWR
 	}
-	file, err := os.OpenFile(path, flags, 0)
+	file, err := tree.Open(path, flags)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package blockdev
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -30,7 +31,7 @@ func (f *File) keep() *os.File {
 	if !f.block || !f.write || f.disk != nil || !present(udevControl) {
 		return nil
 	}
-	file, err := os.Open(f.Name())
+	file, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
 	if err != nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,6 +22,19 @@ type entry struct {
 	info   fs.FileInfo
 }
 
+// openFile opens the regular file that e is. What it has become since it was seen may be a
+// pipe, which would be waited for, or another file of its tree, and none outside.
+func (e entry) openFile() (*os.File, error) {
+	file, err := e.in.OpenFile(e.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s has changed while it was copied", e.source), err, file.Close())
+	}
+	return file, nil
+}
+
 // checkCopies refuses sources that are not there and targets that are not absolute,
 // before anything is written.
 func checkCopies(copies []Copy) error {
@@ -35,22 +49,27 @@ func checkCopies(copies []Copy) error {
 	return nil
 }
 
-// tree is where the source is, and what its links do not lead out of.
-func (c Copy) tree() resolve.Tree { return resolve.Tree{Root: c.Root} }
+// tree is where the source is, and what its links do not lead out of. Where that is all of
+// this machine, others' links would lead to what only we can read.
+func (c Copy) tree() resolve.Tree { return resolve.Sources(c.Root) }
 
-// open opens the directory that the source is, with the name ".", or the one that the file
-// lies in, with that of the file. The source itself may be a link.
-func (c Copy) open() (in *os.Root, name string, err error) {
+// openDirectory opens the directory that the source is, with the name ".", or the one that
+// the file lies in, with that of the file. The source itself may be a link.
+func (c Copy) openDirectory() (dir *os.File, name string, err error) {
 	info, err := c.tree().Stat(c.Source)
 	if err != nil {
 		return nil, "", err
 	}
-	var dir *os.File
-	if name = "."; info.IsDir() {
+	if info.IsDir() {
 		dir, err = c.tree().Open(c.Source, unix.O_PATH|unix.O_DIRECTORY)
-	} else {
-		dir, name, err = c.tree().Locate(c.Source)
+		return dir, ".", err
 	}
+	return c.tree().Locate(c.Source)
+}
+
+// open is openDirectory for what does not lead out of the directory.
+func (c Copy) open() (in *os.Root, name string, err error) {
+	dir, name, err := c.openDirectory()
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,6 +106,48 @@ func (c Copy) walk(visit func(entry) error) error {
 		return err
 	})
 }
+
+// exposed reports whether others could change which files a path below the source leads to
+// while they are copied. Programs, which go by paths, then must not have it. What is closed
+// to all but us is not exposed, whatever its directories allow.
+func (c Copy) exposed() bool {
+	dir, name, err := c.openDirectory()
+	if err != nil {
+		return true // which the copying says better
+	}
+	defer dir.Close()
+	if resolve.Closed(dir) {
+		return false
+	}
+	if _, err := (resolve.Tree{Root: c.Root, Trusted: true}).Stat(c.Source); err != nil || name != "." && resolve.Shared(dir) {
+		return true
+	}
+	if name != "." {
+		return false
+	}
+	in, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()))
+	if err != nil {
+		return true
+	}
+	defer in.Close()
+	return fs.WalkDir(in.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		dir, err := in.Open(name)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		if resolve.Shared(dir) {
+			return errShared
+		}
+		return nil
+	}) != nil
+}
+
+// errShared ends a walk at a directory that others can change.
+var errShared = errors.New("others can change this directory")
 
 // whole tells whether walk leaves out nothing of c.
 func (c Copy) whole() bool {

@@ -225,7 +225,7 @@ func forNobody(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	output(t, "chmod", "777", dir)
+	output(t, "chmod", "1777", dir)
 	output(t, "cp", "/proc/"+strconv.Itoa(os.Getpid())+"/exe", filepath.Join(dir, "test"))
 	output(t, "truncate", "-s", "16M", filepath.Join(dir, "image"))
 	output(t, "chown", "65534:65534", filepath.Join(dir, "image"))

@@ -1,16 +1,15 @@
 package mkfs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // Filesystem is what Make makes.
@@ -52,7 +51,7 @@ type Copy struct {
 // returned. It fails where a program is missing or fails, where a source cannot be
 // read, and where the files do not fit. When ctx is done the programs are killed.
 func Make(ctx context.Context, path string, fs Filesystem) (err error) {
-	if fs.TempDir, err = filepath.Abs(cmp.Or(fs.TempDir, os.TempDir())); err != nil {
+	if fs.TempDir, err = resolve.Temp(fs.TempDir); err != nil {
 		return err
 	}
 	if fs.SectorSize == 0 {

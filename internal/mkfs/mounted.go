@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sealpart/sealpart/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +23,11 @@ func whileMounted(ctx context.Context, node, kind string, flags uintptr, do func
 			return fmt.Errorf("check the %s before it is mounted: %w", kind, err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "sealpart-*.mount")
+	temp, err := resolve.Temp("")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(temp, "sealpart-*.mount")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // systemPath is where programs are looked for behind the caller's own PATH, which
@@ -84,15 +86,21 @@ func (c command) judge(ctx context.Context, err error, output *tail) error {
 	}
 }
 
-// find returns the path of a program.
+// find returns the path of a program. The first that PATH has must be one that nobody else
+// can change: it works on the disk, as root.
 func find(name string) (string, error) {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + systemPath) {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
-		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return path, nil
+		path, err := exec.LookPath(filepath.Join(dir, name))
+		if err != nil {
+			continue
 		}
+		if _, err := (resolve.Tree{Trusted: true}).Stat(path); err != nil {
+			return "", fmt.Errorf("%s, which PATH leads to: %w", name, err)
+		}
+		return path, nil
 	}
 	return "", fmt.Errorf("%s is not installed (looked in PATH and %s)", name, systemPath)
 }

@@ -45,7 +45,7 @@ func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) (err error) {
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
 	if err := o.shrink(ctx, size); err != nil {
-		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
 	}
 	return w.commit(p, o, s, size)
 }
@@ -85,7 +85,7 @@ func (w Window) commit(p *place, o *overlay, before superblock, size disk.Bytes)
 		err = c.commit(p, int64(w.Size), o)
 	}
 	if err != nil {
-		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func FinishShrink(ctx context.Context, w Window) (finished bool, err error) {
 	}
 	finished, err = finish(p, int64(w.Size))
 	if err = errors.Join(err, p.Close()); err != nil {
-		err = fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+		err = fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
 	}
 	return finished, err
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // staged is a directory whose content becomes that of a file system.
@@ -30,12 +32,12 @@ type owner struct {
 }
 
 // stage brings all of fs.CopyFiles under one directory. A single source for "/" is
-// used where it lies, unless something of it is to be left out.
+// used where it lies, unless something of it is to be left out or others can change it.
 func stage(ctx context.Context, fs Filesystem) (*staged, error) {
 	if len(fs.CopyFiles) == 0 {
 		return &staged{remove: func() {}}, nil
 	}
-	if c := fs.CopyFiles[0]; len(fs.CopyFiles) == 1 && path.Clean(c.Target) == "/" && c.whole() {
+	if c := fs.CopyFiles[0]; len(fs.CopyFiles) == 1 && path.Clean(c.Target) == "/" && c.whole() && !c.exposed() {
 		tree, err := c.tree().Open(c.Source, os.O_RDONLY|syscall.O_NONBLOCK)
 		if err != nil {
 			return nil, err
@@ -211,13 +213,30 @@ func (s *stager) copyContent(e entry) error {
 		}
 		return s.dir.Symlink(to, local(e.target))
 	default:
-		return fmt.Errorf("%s is neither file, directory nor symbolic link; only a single source for / may hold such", e.source)
+		return s.copySpecial(e)
 	}
+}
+
+// copySpecial makes a device, a pipe or a socket like e.
+func (s *stager) copySpecial(e entry) error {
+	stat, ok := e.info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s: no kind of file known", e.source)
+	}
+	parent, err := s.dir.Open(local(path.Dir(e.target)))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	if err := unix.Mknodat(int(parent.Fd()), path.Base(e.target), stat.Mode, int(stat.Rdev)); err != nil {
+		return fmt.Errorf("%s is neither file, directory nor symbolic link, and cannot be made here: %w", e.source, err)
+	}
+	return nil
 }
 
 // copyFile copies the bytes of a regular file.
 func (s *stager) copyFile(e entry) error {
-	from, err := e.in.Open(e.name)
+	from, err := e.openFile()
 	if err != nil {
 		return err
 	}

@@ -18,25 +18,25 @@ type superblock struct {
 	freeInodes uint32
 }
 
-// readSuperblock reads the superblock of the ext file system that starts at offset.
-func readSuperblock(path string, offset disk.Bytes) (superblock, error) {
-	file, err := os.Open(path)
+// readSuperblock reads the superblock of the ext file system in w.
+func (w Window) readSuperblock() (superblock, error) {
+	file, err := os.Open(w.Path)
 	if err != nil {
 		return superblock{}, err
 	}
 	defer file.Close()
-	return readSuperblockOf(file, offset)
+	return readSuperblockOf(file, w.name(), w.Offset)
 }
 
-// readSuperblockOf is like readSuperblock, of an open file.
-func readSuperblockOf(file *os.File, offset disk.Bytes) (superblock, error) {
+// readSuperblockOf is like readSuperblock, of an open file that errors show by a name.
+func readSuperblockOf(file *os.File, name string, offset disk.Bytes) (superblock, error) {
 	raw := make([]byte, 1024)
 	if _, err := io.ReadFull(io.NewSectionReader(file, int64(offset)+1024, 1024), raw); err != nil {
-		return superblock{}, fmt.Errorf("read the ext superblock of %s at %d: %w", file.Name(), offset, err)
+		return superblock{}, fmt.Errorf("read the ext superblock of %s at %d: %w", name, offset, err)
 	}
 	s, err := parseSuperblock(raw)
 	if err != nil {
-		return superblock{}, fmt.Errorf("%s at %d: %w", file.Name(), offset, err)
+		return superblock{}, fmt.Errorf("%s at %d: %w", name, offset, err)
 	}
 	return s, nil
 }
@@ -68,6 +68,6 @@ func parseSuperblock(raw []byte) (superblock, error) {
 
 // lastInode returns the number of the last inode in use in a fresh file system.
 func lastInode(image *os.File) (int, error) {
-	s, err := readSuperblockOf(image, 0)
+	s, err := readSuperblockOf(image, image.Name(), 0)
 	return int(s.inodes - s.freeInodes), err
 }

@@ -72,7 +72,7 @@ func (m *mtools) copyAll(c Copy) error {
 		return err
 	}
 	defer m.from.Close()
-	m.tree = c.tree()
+	m.tree, m.exposed = c.tree(), c.exposed()
 	if err := m.directories(path.Dir(path.Clean(c.Target))); err != nil {
 		return err
 	}
@@ -88,6 +88,7 @@ type mtools struct {
 	made    map[string]bool // directories, in lower case: FAT knows no other
 	waiting []string
 	into    string
+	exposed bool         // others can change it meanwhile
 	from    *os.File     // the directory that files are copied from
 	tree    resolve.Tree // where it is
 }
@@ -106,6 +107,8 @@ func (m *mtools) copy(e entry) error {
 		return m.directories(e.target)
 	case !e.info.Mode().IsRegular():
 		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
+	case m.exposed:
+		return m.copyOpen(e)
 	case path.Base(e.name) != path.Base(e.target):
 		return m.run("mcopy", "-Q", "-o", "-m", belowFrom(e), "::"+e.target)
 	}
@@ -138,10 +141,25 @@ func (m *mtools) copyBehind(e entry) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
 	}
+	return m.copyFrom(file, e)
+}
+
+// copyFrom copies an open file, after those that wait.
+func (m *mtools) copyFrom(file *os.File, e entry) error {
 	if err := m.flush(); err != nil {
 		return err
 	}
 	return m.runWith(file, "mcopy", "-Q", "-o", "-m", given(1), "::"+e.target)
+}
+
+// copyOpen takes a file by its descriptor.
+func (m *mtools) copyOpen(e entry) error {
+	file, err := e.openFile()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return m.copyFrom(file, e)
 }
 
 // notInFAT tells the characters that long names exclude (Microsoft's FAT

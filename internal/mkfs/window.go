@@ -1,6 +1,7 @@
 package mkfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +16,14 @@ import (
 // the partition's own: the kernel caches the two apart, and whoever reads the disk
 // afterwards would see what was there before.
 type Window struct {
-	Path   string
+	Path   string // by which it is opened; that of a descriptor where the name may be another's by now
+	Name   string // as errors show it, "" for Path
 	Offset disk.Bytes
 	Size   disk.Bytes
 }
+
+// name is that of the disk as errors show it.
+func (w Window) name() string { return cmp.Or(w.Name, w.Path) }
 
 // CheckExt checks the ext2, ext3 or ext4 in w and mends what can be mended without
 // loss (e2fsck -f -p), after it has finished a shrink that a power cut interrupted: also
@@ -67,7 +72,7 @@ func (w Window) check(ctx context.Context, flags int, then func(*overlay, device
 		err = then(o, p, s)
 	}
 	if err != nil {
-		return fmt.Errorf("%s at %d: %w", w.Path, w.Offset, err)
+		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
 	}
 	return nil
 }
@@ -78,11 +83,11 @@ func (w Window) superblock() (superblock, error) {
 	if info, err := os.Stat(w.Path); err != nil {
 		return superblock{}, err
 	} else if info.Mode().IsRegular() && int64(w.Offset+w.Size) > info.Size() {
-		return superblock{}, fmt.Errorf("%s has %d bytes, too few for %d at %d", w.Path, info.Size(), w.Size, w.Offset)
+		return superblock{}, fmt.Errorf("%s has %d bytes, too few for %d at %d", w.name(), info.Size(), w.Size, w.Offset)
 	}
-	s, err := readSuperblock(w.Path, w.Offset)
+	s, err := w.readSuperblock()
 	if err == nil && s.size > w.Size {
-		err = fmt.Errorf("%s at %d: the file system says it has %d bytes, more than the %d of its place", w.Path, w.Offset, s.size, w.Size)
+		err = fmt.Errorf("%s at %d: the file system says it has %d bytes, more than the %d of its place", w.name(), w.Offset, s.size, w.Size)
 	}
 	return s, err
 }

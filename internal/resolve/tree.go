@@ -17,6 +17,10 @@ type Tree struct {
 	Root string
 	// Trusted refuses what others can change: the error is an *UntrustedError.
 	Trusted bool
+	// NoForeignLinks refuses links that others have made, and nothing else. It is for what may
+	// lie in other people's folders: there they can put a disk of their own in its place, which
+	// is not believed anyhow, but not lead us to one of ours.
+	NoForeignLinks bool
 }
 
 // Trusted opens the file at a path of this machine that others cannot change.

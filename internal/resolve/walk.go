@@ -75,8 +75,9 @@ func (w *walk) begin() error {
 		return err
 	}
 	w.dirs = append(w.dirs, step{top, "/"})
-	if w.tree.Trusted {
+	if w.tree.Trusted || w.tree.NoForeignLinks {
 		w.judge = newJudge(w.path, top)
+		w.judge.links = !w.tree.Trusted
 		if err := w.judge.look(top, "/"); err != nil {
 			return err
 		}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"strings"
 	"syscall"
+
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // autoDevices are tried in this order: the resource manager first, which keeps
@@ -114,6 +115,11 @@ func (a address) open(ctx context.Context) (channel, error) {
 	if a.network == netMSSim {
 		return simulatorChannel(a.target).open(ctx)
 	}
+	if a.network == "unix" {
+		if _, err := (resolve.Tree{Trusted: true}).Stat(a.target); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := dial(ctx, a.network, a.target)
 	if err != nil {
 		return nil, err
@@ -122,7 +128,8 @@ func (a address) open(ctx context.Context) (channel, error) {
 }
 
 func openCharDevice(path string) (channel, error) {
-	info, err := os.Stat(path)
+	tree := resolve.Tree{Trusted: true} // a TPM of somebody else's would be given the keys
+	info, err := tree.Stat(path)
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +138,8 @@ func openCharDevice(path string) (channel, error) {
 	}
 	// Not os.OpenFile: that would make the descriptor non-blocking, and then the
 	// kernel answers a read that comes before the TPM has finished with "nothing".
-	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return deviceChannel{os.NewFile(uintptr(fd), path)}, nil
+	file, err := tree.Open(path, syscall.O_RDWR)
+	return deviceChannel{file}, err
 }
 
 // absent says that an error means "nothing is there" rather than "it is broken".

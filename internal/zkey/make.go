@@ -12,6 +12,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 )
 
@@ -33,7 +34,11 @@ func (m Maker) Make(ctx context.Context, k definitions.SecureKey, name string) (
 	}
 	repository := k.Repository
 	if repository == "" {
-		if repository, err = os.MkdirTemp("", "sealpart-zkey-*"); err != nil {
+		temp, err := resolve.Temp("")
+		if err != nil {
+			return made, err
+		}
+		if repository, err = os.MkdirTemp(temp, "sealpart-zkey-*"); err != nil {
 			return made, err
 		}
 		defer os.RemoveAll(repository)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // patience is how long zkey may take.
@@ -20,6 +22,9 @@ func run(ctx context.Context, repository string, args ...string) error {
 	path, err := exec.LookPath("zkey")
 	if err != nil {
 		return fmt.Errorf("zkey, of s390-tools, is not installed: %w", err)
+	}
+	if _, err := (resolve.Tree{Trusted: true}).Stat(path); err != nil {
+		return fmt.Errorf("zkey, which PATH leads to: %w", err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it did not end within %s", patience))
 	defer cancel()
