@@ -94,7 +94,8 @@ func (m *machine) cutWhenUp(t *testing.T) {
 // wrongTries asks the machine's TPM, which is started for that, how many it has counted.
 func (m *machine) wrongTries(t *testing.T) string {
 	t.Helper()
-	device, _ := testenv.StartSWTPMPersistent(t, m.tpm)
+	device, stop := testenv.StartSWTPMPersistent(t, m.tpm)
+	defer stop()
 	cmd := exec.Command(testenv.Need(t, "tpm2_getcap"), "properties-variable")
 	cmd.Env = append(os.Environ(), "TPM2TOOLS_TCTI="+device)
 	out, err := cmd.CombinedOutput()
