@@ -1,11 +1,13 @@
 package host
 
 import (
-	"path/filepath"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sealpart/sealpart/internal/resolve"
 )
 
 // Opener is what opens the volumes of a machine after they are made.
@@ -74,12 +76,18 @@ func (m machine) hasSystemdOpener() bool {
 		}
 	}
 	for _, place := range []string{"usr/lib", "usr/lib64", "usr/lib/*", "lib", "lib/*"} {
-		found, err := filepath.Glob(filepath.Join(string(m), place, "cryptsetup/libcryptsetup-token-systemd-tpm2.so"))
-		if err == nil && len(found) > 0 {
+		if len(m.glob(place+"/cryptsetup/libcryptsetup-token-systemd-tpm2.so")) > 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// glob lists the paths of the tree that fit a pattern; links in it are resolved in it, so that
+// an image's are not taken for this machine's.
+func (m machine) glob(pattern string) []string {
+	found, _ := fs.Glob(resolve.Tree{Root: string(m)}.FS("/"), pattern) // the pattern is a good one
+	return found
 }
 
 // isInitramfs reports whether this machine still runs its initramfs.
@@ -102,11 +110,7 @@ var sharedLibrary = regexp.MustCompile(`/libsystemd-shared-([0-9]+)[^/]*\.so$`)
 // oldest. It is 0 where there is none.
 func (m machine) systemdVersion() (oldest int) {
 	for _, pattern := range []string{"usr/lib/systemd", "usr/lib64/systemd", "usr/lib/*/systemd", "lib/systemd", "lib/*/systemd"} {
-		found, err := filepath.Glob(filepath.Join(string(m), pattern, "libsystemd-shared-*.so"))
-		if err != nil {
-			continue
-		}
-		for _, path := range found {
+		for _, path := range m.glob(pattern + "/libsystemd-shared-*.so") {
 			match := sharedLibrary.FindStringSubmatch(path)
 			if match == nil {
 				continue

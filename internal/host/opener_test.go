@@ -1,6 +1,9 @@
 package host
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 // Who opens volumes later is told by the tree that is started then; of what cannot be told
 // nothing is made up.
@@ -49,6 +52,29 @@ func TestOpener(t *testing.T) {
 		if got := here.opener(string(fake(t, c.files))); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// TestOpenerOfATree: links of an image lead to what is in the image. Its libraries are not
+// those that this machine happens to have at the same place.
+func TestOpenerOfATree(t *testing.T) {
+	outside := fake(t, map[string]string{"/systemd/libsystemd-shared-252.so": "", "/cryptsetup/libcryptsetup-token-systemd-tpm2.so": ""})
+	image := fake(t, map[string]string{"/usr/bin/sealpart": "", "/usr/lib/none": "", "/real/systemd/libsystemd-shared-257.so": ""})
+	here := fake(t, nil)
+	link := func(to string) {
+		t.Helper()
+		_ = os.Remove(image.path("/lib"))
+		if err := os.Symlink(to, image.path("/lib")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(string(outside))
+	if got, want := here.opener(string(image)), (Opener{Name: OpenerSealpart}); got != want {
+		t.Errorf("by a link out of the image: %+v, want %+v", got, want)
+	}
+	link("/real")
+	if got := image.systemdVersion(); got != 257 {
+		t.Errorf("by an absolute link in the image: version %d, want 257", got)
 	}
 }
 
