@@ -110,7 +110,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.holdVolume); err != nil {
 		return err
 	}
-	if err := x.keys(ctx); err != nil && slices.ContainsFunc(x.plan.Actions, unguarded) {
+	err := x.keys(ctx)
+	x.env.forget()
+	if err != nil && slices.ContainsFunc(x.plan.Actions, unguarded) {
 		return &UnavailableError{err}
 	} else if err != nil {
 		return err

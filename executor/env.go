@@ -23,9 +23,12 @@ type Env struct {
 	// SecureKey makes the volume key that a definition wants made by a cryptographic
 	// adapter, which knows it by the name; nil where nothing here can.
 	SecureKey func(ctx context.Context, k definitions.SecureKey, name string) (SecureKey, error)
-	Random    io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
-	TempDir   string    // for file systems in the making; "" is os.TempDir
-	Root      string    // copy_files and copy_blocks sources lie below it
+	// Forget is called when no key is asked for any more, before the work that takes hours: who
+	// keeps PINs or keys wipes them. Nil where nobody does.
+	Forget  func()
+	Random  io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
+	TempDir string    // for file systems in the making; "" is os.TempDir
+	Root    string    // copy_files and copy_blocks sources lie below it
 	// Mount lets the kernel mount file systems of an image file, which may be anybody's; those
 	// of block devices it mounts anyhow.
 	Mount bool
@@ -98,6 +101,13 @@ type Event struct {
 func (e Env) report(event Event) {
 	if e.Report != nil {
 		e.Report(event)
+	}
+}
+
+// forget has everybody wipe what was kept to open volumes.
+func (e Env) forget() {
+	if e.Forget != nil {
+		e.Forget()
 	}
 }
 

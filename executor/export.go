@@ -29,6 +29,7 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 		return err
 	}
 	key, err := Unlock(ctx, env, header, part)
+	env.forget()
 	if err != nil {
 		return err
 	}

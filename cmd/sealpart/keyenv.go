@@ -20,14 +20,20 @@ import (
 
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
+	pins, cards, files := new(keyfile.PINs), f.cards(defs), f.files()
 	env := executor.Env{
 		Sealers: []executor.Sealer{
-			f.tpm(defs), f.cards(defs), f.files(), recovery.Sealer{Terminal: "/dev/tty"},
+			f.tpm(defs, pins), cards, files, recovery.Sealer{Terminal: "/dev/tty"},
 			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
 		},
 		Random:    rand.Reader,
 		SecureKey: zkey.Maker{Devices: zkey.Devices}.Make,
 		KeySource: keyfile.Source,
+		Forget: func() {
+			pins.Forget()
+			cards.Forget()
+			files.Input.Forget()
+		},
 	}
 	if f.keyFile != "" {
 		env.Keys = append(env.Keys, definitions.Key{Type: definitions.KeyFile, Path: f.keyFile})
@@ -64,9 +70,9 @@ func (f *keyFlags) cards(defs []definitions.Definition) *pkcs11.Sealer {
 	return sealer
 }
 
-// tpm opens tokens with the PIN of --pin, or the one that all definitions name. Where
+// tpm opens tokens with the PIN, which pins keeps, of --pin, or the one that all definitions name. Where
 // they name several, nobody knows which is a token's, and to try costs.
-func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
+func (f *keyFlags) tpm(defs []definitions.Definition, pins *keyfile.PINs) tpm2.Sealer {
 	var sources []string
 	for _, d := range defs {
 		if d.Encryption == nil {
@@ -79,7 +85,7 @@ func (f *keyFlags) tpm(defs []definitions.Definition) tpm2.Sealer {
 		}
 	}
 	sealer := tpm2.Sealer{
-		Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), SlotPINs: f.slotPINs(), ReadPIN: new(keyfile.PINs).Read,
+		Device: f.tpm2, Search: f.policy, PIN: f.pin(definitions.KeyTPM2), SlotPINs: f.slotPINs(), ReadPIN: pins.Read,
 		Refused: new(tpm2.Refusals), Warn: once(warn),
 	}
 	if sealer.PIN == "" && len(sources) == 1 {

@@ -2,6 +2,7 @@ package keyfile
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -22,6 +23,15 @@ type Input struct {
 
 // NewInput returns a stream of which nothing has been read.
 func NewInput(from io.Reader) *Input { return &Input{from: from} }
+
+// Forget wipes what was kept. The stream cannot be read again.
+func (i *Input) Forget() {
+	i.once.Do(func() {})
+	i.key.Wipe()
+	if i.err == nil {
+		i.err = errors.New("the key on standard input was used before, and is not kept")
+	}
+}
 
 // read returns a part of what the stream holds.
 func (i *Input) read(ctx context.Context, part part) (*secret.Buffer, error) {

@@ -43,6 +43,16 @@ func (p *PINs) Read(ctx context.Context, source string, fresh bool) (*secret.Buf
 	return part{}.of(p.kept[from], source)
 }
 
+// Forget wipes what was kept. Who asks again is read to again.
+func (p *PINs) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pin := range p.kept {
+		pin.Wipe()
+	}
+	p.kept = nil
+}
+
 func readPIN(ctx context.Context, from pinFrom) (*secret.Buffer, error) {
 	if from.source != definitions.SourceAsk || !from.fresh {
 		return onePIN(ctx, from.source, "PIN: ")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"unsafe"
 
 	"github.com/miekg/pkcs11"
 )
@@ -19,7 +18,7 @@ const Built = true
 type card struct {
 	where   place
 	terms   terms
-	module  *pkcs11.Ctx
+	module  *module
 	slot    uint
 	session pkcs11.SessionHandle
 	key     any    // the public key that the terms choose, nil where none has been yet
@@ -205,7 +204,7 @@ func (c *card) login(what login, text []byte) error {
 	if what == forOperation {
 		as = pkcs11.CKU_CONTEXT_SPECIFIC
 	}
-	err := c.module.Login(c.session, as, shared(text))
+	err := c.module.Login(c.session, as, text)
 	switch {
 	case err == nil, errors.Is(err, pkcs11.Error(pkcs11.CKR_USER_ALREADY_LOGGED_IN)):
 		return nil
@@ -220,7 +219,3 @@ func (c *card) login(what login, text []byte) error {
 	}
 	return c.where.fail(ErrPIN, "%s", detail)
 }
-
-// shared is a secret as a string of the same memory, so that no copy is left to the
-// garbage collector.
-func shared(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }

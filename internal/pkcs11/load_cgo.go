@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/miekg/pkcs11"
 	"github.com/sealpart/sealpart/internal/resolve"
 )
 
@@ -23,7 +22,7 @@ var held struct {
 // load loads the module at path, nil where that is none. It runs in this process, so nobody
 // else may have put it there; it is loaded from the directory that was looked at, where it finds
 // what lies beside it.
-func load(path string) (*pkcs11.Ctx, error) {
+func load(path string) (*module, error) {
 	dir, name, err := resolve.Tree{Trusted: true}.Locate(path)
 	if err != nil {
 		return nil, err
@@ -31,7 +30,7 @@ func load(path string) (*pkcs11.Ctx, error) {
 	if dir, err = hold(dir); err != nil {
 		return nil, err
 	}
-	return pkcs11.New(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)), nil
+	return newModule(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)), nil
 }
 
 // hold returns the one open file that stands for a directory.

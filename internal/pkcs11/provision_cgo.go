@@ -85,7 +85,7 @@ func (c *card) initialise(slot *uint, pin func() ([]byte, error)) error {
 	if n := uint(len(text)); n < info.MinPinLen || info.MaxPinLen > 0 && n > info.MaxPinLen {
 		return c.where.fail(ErrMaking, "its PINs have from %d to %d characters, and this one has %d", info.MinPinLen, info.MaxPinLen, n)
 	}
-	if err := c.module.InitToken(blank, shared(text), c.where.token); err != nil {
+	if err := c.module.InitToken(blank, text, c.where.token); err != nil {
 		return c.where.fail(ErrMaking, "initialise it: %v", err)
 	}
 	return nil
@@ -157,7 +157,7 @@ func (c *card) setPIN(pin []byte) error {
 	case flags&(pkcs11.CKF_SO_PIN_LOCKED|pkcs11.CKF_SO_PIN_FINAL_TRY) != 0:
 		return c.where.fail(ErrLastTry, "that of its security officer")
 	}
-	if err := c.module.Login(c.session, pkcs11.CKU_SO, shared(pin)); err != nil {
+	if err := c.module.Login(c.session, pkcs11.CKU_SO, pin); err != nil {
 		return c.where.fail(ErrPIN, "as that of its security officer, who has the user's in a token that was made here: %v", err)
 	}
 	// The mark first: a user PIN without it would look like the token of somebody else.
@@ -166,7 +166,7 @@ func (c *card) setPIN(pin []byte) error {
 		_, err = c.module.CreateObject(c.session, append(c.mark(), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false)))
 	}
 	if err == nil {
-		err = c.module.InitPIN(c.session, shared(pin))
+		err = c.module.InitPIN(c.session, pin)
 	}
 	if err == nil {
 		err = c.module.Logout(c.session)

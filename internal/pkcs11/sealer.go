@@ -34,6 +34,14 @@ func NewSealer(known []definitions.Key, from string, source func(ctx context.Con
 	return &Sealer{known: known, pin: from, secret: source, refused: map[string]bool{}, kept: map[pinOf]pin{}}
 }
 
+// Forget wipes the PINs that were kept.
+func (s *Sealer) Forget() {
+	for _, kept := range s.kept {
+		kept.text.Wipe()
+	}
+	clear(s.kept)
+}
+
 // Kind returns "pkcs11".
 func (*Sealer) Kind() string { return definitions.KeyPKCS11 }
 
@@ -129,12 +137,8 @@ func (s *Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	taken, err := secret.Take(plain)
-	if err != nil {
-		return nil, err
-	}
-	defer taken.Wipe()
-	return taken.Base64()
+	defer plain.Wipe()
+	return plain.Base64()
 }
 
 // enter gives the token its PIN, where it wants one, and compares a key that it shows only

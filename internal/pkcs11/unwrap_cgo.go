@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // mechanisms are how an RSA token decrypts each padding.
@@ -33,7 +35,7 @@ func (c *card) padding() string {
 
 // unwrap returns the secret that a LUKS2 token guards, for the caller to wipe. login is
 // called for a key that wants the PIN for every use.
-func (c *card) unwrap(t token, login func() error) ([]byte, error) {
+func (c *card) unwrap(t token, login func() error) (*secret.Buffer, error) {
 	key, err := c.private()
 	if err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func number(raw []byte) uint64 {
 	return ^uint64(0)
 }
 
-func (c *card) decrypt(key pkcs11.ObjectHandle, t token, login func() error) ([]byte, error) {
+func (c *card) decrypt(key pkcs11.ObjectHandle, t token, login func() error) (*secret.Buffer, error) {
 	if err := c.module.DecryptInit(c.session, []*pkcs11.Mechanism{mechanisms[t.Padding]()}, key); err != nil {
 		return nil, c.where.fail(ErrKey, "decrypt: %v", err)
 	}
@@ -75,7 +77,8 @@ func (c *card) decrypt(key pkcs11.ObjectHandle, t token, login func() error) ([]
 		return nil, err
 	}
 	plain, err := c.module.Decrypt(c.session, t.Key)
-	if err != nil || len(plain) == 0 {
+	if err != nil || len(plain.Bytes()) == 0 {
+		plain.Wipe()
 		return nil, c.where.fail(ErrKey, "decrypt: the pkcs11-key is for another key, or damaged (%v)", err)
 	}
 	return plain, nil
@@ -83,7 +86,7 @@ func (c *card) decrypt(key pkcs11.ObjectHandle, t token, login func() error) ([]
 
 // derive agrees on the secret with the point of the LUKS2 token. What comes of it is an
 // object of this session only, and is destroyed at once.
-func (c *card) derive(key pkcs11.ObjectHandle, point []byte, login func() error) ([]byte, error) {
+func (c *card) derive(key pkcs11.ObjectHandle, point []byte, login func() error) (*secret.Buffer, error) {
 	size, err := sharedSize(point)
 	if err != nil {
 		return nil, c.where.fail(ErrKey, "%v", err)
@@ -104,5 +107,9 @@ func (c *card) derive(key pkcs11.ObjectHandle, point []byte, login func() error)
 		return nil, c.where.fail(ErrKey, "derive: %v", err)
 	}
 	defer func() { _ = c.module.DestroyObject(c.session, shared) }()
-	return c.attribute(shared, pkcs11.CKA_VALUE)
+	plain, err := c.module.value(c.session, shared)
+	if err != nil {
+		return nil, c.where.fail(ErrKey, "derive: read what comes of it: %v", err)
+	}
+	return plain, nil
 }

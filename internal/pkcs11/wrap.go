@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
+	"math/big"
 
 	"github.com/sealpart/sealpart/internal/secret"
 )
@@ -38,13 +39,43 @@ func wrapRSA(public *rsa.PublicKey, padding string) (wrapped, error) {
 	default:
 		// It is the form that systemd before 261 opens. There is no oracle: whoever can
 		// ask the token to decrypt can have the secret.
-		w.key, err = rsa.EncryptPKCS1v15(rand.Reader, public, plain.Bytes()) //nolint:staticcheck // the format is systemd's
+		w.key, err = encryptV15(public, plain.Bytes())
 	}
 	if err != nil {
 		plain.Wipe()
 		return wrapped{}, err
 	}
 	return w, nil
+}
+
+// encryptV15 is RSAES-PKCS1-v1_5 (RFC 8017, section 7.2.1) of what is known to be short enough.
+// That of crypto/rsa leaves the secret in the heap. It takes the same time for every secret as
+// nearly as matters: nobody can have it taken again.
+func encryptV15(public *rsa.PublicKey, plain []byte) ([]byte, error) {
+	block, err := secret.Random(public.Size(), nonZero{})
+	if err != nil {
+		return nil, err
+	}
+	defer block.Wipe()
+	padded := block.Bytes()
+	padded[0], padded[1], padded[len(padded)-len(plain)-1] = 0, 2, 0
+	copy(padded[len(padded)-len(plain):], plain)
+	message := new(big.Int).SetBytes(padded)
+	defer clear(message.Bits())
+	return new(big.Int).Exp(message, big.NewInt(int64(public.E)), public.N).FillBytes(make([]byte, public.Size())), nil
+}
+
+// nonZero gives random bytes, none of them 0.
+type nonZero struct{}
+
+func (nonZero) Read(p []byte) (int, error) {
+	_, _ = rand.Read(p) // never fails
+	for i := range p {
+		for p[i] == 0 {
+			_, _ = rand.Read(p[i : i+1])
+		}
+	}
+	return len(p), nil
 }
 
 // wrapEC agrees on a secret between an ephemeral key and the token's.

@@ -2,16 +2,20 @@ package tpm2
 
 import (
 	"bytes"
+	"crypto/rand"
+	"slices"
 	"sync"
 
 	"github.com/sealpart/sealpart/internal/secret"
 )
 
 // Refusals are the PINs that a TPM has refused in this run. One mistyped PIN is one try of
-// the TPM's, however many tokens want one: it is not offered again. The zero value is none.
+// the TPM's, however many tokens want one: it is not offered again. The zero value is none. A
+// mistyped PIN is nearly the right one, so none is kept, only its HMAC under a key of this run.
 type Refusals struct {
 	mu   sync.Mutex
-	pins []*secret.Buffer
+	key  []byte
+	sums [][]byte
 }
 
 // has reports whether a PIN was refused.
@@ -21,26 +25,20 @@ func (r *Refusals) has(pin *secret.Buffer) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range r.pins {
-		if bytes.Equal(p.Bytes(), pin.Bytes()) {
-			return true
-		}
-	}
-	return false
+	sum := secret.HMAC256(r.key, pin.Bytes())
+	return slices.ContainsFunc(r.sums, func(refused []byte) bool { return bytes.Equal(refused, sum) })
 }
 
-// add notes that a PIN was refused. It copies the PIN, into locked memory.
-func (r *Refusals) add(pin *secret.Buffer) error {
+// add notes that a PIN was refused.
+func (r *Refusals) add(pin *secret.Buffer) {
 	if r == nil || pin == nil {
-		return nil
+		return
 	}
-	own, err := secret.New(len(pin.Bytes()))
-	if err != nil {
-		return err
-	}
-	copy(own.Bytes(), pin.Bytes())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pins = append(r.pins, own)
-	return nil
+	if r.key == nil {
+		r.key = make([]byte, 32)
+		_, _ = rand.Read(r.key) // never fails
+	}
+	r.sums = append(r.sums, secret.HMAC256(r.key, pin.Bytes()))
 }

@@ -196,7 +196,7 @@ func (s Sealer) Unseal(ctx context.Context, key definitions.Key, raw []byte) (*s
 	defer tpm.Close()
 	plain, err := tpm.Unseal(token, pinBytes(pin))
 	if errors.Is(err, ErrPIN) {
-		err = errors.Join(err, s.Refused.add(pin))
+		s.Refused.add(pin)
 	}
 	if err != nil {
 		return nil, err

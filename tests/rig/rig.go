@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/testenv"
@@ -25,11 +26,9 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "sealpart")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/sealpart/sealpart/cmd/sealpart")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	code := 1
-	if out, err := cmd.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+	if err := build(program, "CGO_ENABLED=0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = m.Run()
 	}
@@ -37,8 +36,32 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// build builds the program.
+func build(path string, cgo string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/sealpart/sealpart/cmd/sealpart")
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // program is what Main built.
 var program string
+
+// withModules builds, once, a program that can load PKCS#11 modules, beside the other.
+var withModules = sync.OnceValue(func() error { return build(program+"-cgo", "CGO_ENABLED=1") })
+
+// WithModules is Sealpart of a program that can load PKCS#11 modules.
+func WithModules(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	if err := withModules(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := Sealpart(t, args...)
+	cmd.Path += "-cgo"
+	return cmd
+}
 
 // Sealpart returns the program with the given arguments, ready to run. Its file
 // systems in the making go to the test's own directory.
