@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/miekg/pkcs11"
@@ -129,10 +130,10 @@ func (c *card) enter(slot uint) (err error) {
 // that shows no key yet may turn out to be it, where nothing else is.
 func (c *card) openChosen(slots []uint) error {
 	var hidden []uint
+	if slots = slices.DeleteFunc(slots, c.loose); len(slots) == 0 {
+		return c.where.fail(ErrLoose, "")
+	}
 	for _, slot := range slots {
-		if c.loose(slot) {
-			continue
-		}
 		if err := c.enter(slot); err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ package pkcs11
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -226,4 +228,65 @@ func TestAlwaysAuthenticate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// removable has softhsm2 say of its slots that anything can be put into them, or not.
+func removable(t *testing.T, dir string, is bool) {
+	t.Helper()
+	text := fmt.Sprintf("directories.tokendir = %s\nlog.level = ERROR\nslots.removable = %v\n", filepath.Join(dir, "tokens"), is)
+	if err := os.WriteFile(filepath.Join(dir, "softhsm2.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestProvisionRemovable: in a boot a token is made, and one that was made is given the PIN,
+// only in a slot that is part of the machine: what somebody has put in is neither made the
+// owner's, nor believed to be. Where somebody is there, any slot will do.
+func TestProvisionRemovable(t *testing.T) {
+	dir := softHSM(t)
+	k := provisioned(definitions.PairP256)
+	removable(t, dir, true)
+	before, given := content(t, dir), 0
+	if _, err := inBoot(&given, k).Seal(t.Context(), k); !errors.Is(err, ErrNoBlank) || given > 0 || content(t, dir) != before {
+		t.Errorf("a blank token that was put in: %v, the PIN is given %d times, or the token differs", err, given)
+	}
+	sealed, err := unattended(t, userPIN).Seal(t.Context(), k)
+	if err != nil {
+		t.Fatalf("where somebody is there: %v", err)
+	}
+	before = content(t, dir)
+	refused := func(what string, err error) {
+		if !errors.Is(err, ErrLoose) || given > 0 || content(t, dir) != before {
+			t.Errorf("%s: %v, the PIN is given %d times, or the token differs", what, err, given)
+		}
+	}
+	_, err = inBoot(&given, k).Seal(t.Context(), k)
+	refused("made before, to seal", err)
+	_, err = inBoot(&given, k).Unseal(t.Context(), definitions.Key{Type: definitions.KeyPKCS11}, withoutFingerprint(t, sealed.Token))
+	refused("made before, to open what systemd wrote", err)
+	_, err = inBoot(&given, k).Unseal(t.Context(), definitions.Key{Type: definitions.KeyPKCS11}, sealed.Token)
+	refused("made before, to open", err)
+	removable(t, dir, false)
+	if _, err := inBoot(&given, k).Seal(t.Context(), k); err != nil {
+		t.Errorf("part of the machine, to seal: %v", err)
+	}
+	given = 0
+	if _, err := inBoot(&given, k).Unseal(t.Context(), definitions.Key{Type: definitions.KeyPKCS11}, sealed.Token); err != nil || given != 1 {
+		t.Errorf("part of the machine, to open: %v, the PIN is given %d times", err, given)
+	}
+}
+
+// withoutFingerprint is a token as systemd-cryptenroll writes it.
+func withoutFingerprint(t *testing.T, raw []byte) []byte {
+	t.Helper()
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
+		t.Fatal(err)
+	}
+	delete(members, "sealpart-key-sha256")
+	text, err := json.Marshal(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
