@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,7 +82,7 @@ func (p *progress) event(e executor.Event) {
 	case e.Phase == executor.Skipped && p.out == nil:
 		fmt.Fprintf(p.notes, "sealpart: warning: partition %d goes without a key that is not here: %s\n", e.Partition, e.Step)
 	case (e.Phase == executor.Distrusted || e.Phase == executor.Unchecked) && p.out == nil:
-		p.doubt(fmt.Sprintf("partition %d: %s", e.Partition, printable(e.Step)))
+		p.doubt(fmt.Sprintf("partition %d: %s", e.Partition, printable(strings.ReplaceAll(e.Step, "\n", "; "))))
 	case p.out != nil:
 		_ = p.out.Encode(e) // nobody listens any more; the work goes on
 	case p.bars != nil && e.Total > 0:
