@@ -17,6 +17,7 @@ func (b *builder) encryption() *Encryption {
 		HeaderRoom:  b.headerRoom(),
 		HeaderSize:  b.headerSize(),
 		FreeSpace:   b.oneOf(b.set, "encryption.free_space", freeSpaces, FreeEncrypt),
+		Trailing:    b.oneOf(b.set, "encryption.trailing", trailings, TrailingRefuse),
 		Unavailable: b.oneOf(b.set, "encryption.unavailable", unusables, UnavailableFail),
 		Label:       b.volumeLabel(),
 		Cipher:      b.oneOf(b.set, "encryption.cipher", ciphers, ""),

@@ -10,7 +10,7 @@ import (
 // encryptionRules lists the ways in which an [encryption] table can contradict
 // itself. They are given only definitions that have one.
 var encryptionRules = []rule{
-	cipherOfKey, lengthOfKey, keyForKept, keylessRekey, roomForKept, discardForKept, detachedLast, narrowHeader,
+	cipherOfKey, lengthOfKey, keyForKept, keylessRekey, roomForKept, discardForKept, trailingForKept, detachedLast, narrowHeader,
 }
 
 // cipherOfKey refuses a cipher that does not take the volume key.
@@ -62,6 +62,10 @@ func roomForKept(d *Definition) (key, message string) {
 
 func discardForKept(d *Definition) (key, message string) {
 	return convertOnly(d, d.Encryption.FreeSpace == FreeDiscard, "free_space")
+}
+
+func trailingForKept(d *Definition) (key, message string) {
+	return convertOnly(d, d.Encryption.Trailing == TrailingDiscard, "trailing")
 }
 
 // convertOnly refuses what only a conversion of a plain partition goes by.

@@ -86,6 +86,7 @@ type Encryption struct {
 	// is set.
 	HeaderBackup, HeaderBackupIn string
 	FreeSpace                    string     // FreeEncrypt or FreeDiscard
+	Trailing                     string     // TrailingRefuse or TrailingDiscard
 	Unavailable                  string     // UnavailableFail or UnavailableLeave
 	Label                        string     // of the LUKS2 volume, at most 47 bytes; "": derived
 	Cipher                       string     // CipherClear, or with a SecureKey CipherSecure
@@ -126,6 +127,13 @@ const (
 const (
 	FreeEncrypt = "encrypt" // they are encrypted like the others
 	FreeDiscard = "discard" // they are discarded, or zeroed
+)
+
+// What to do where something lies between the end of a file system that is converted and the
+// end of its partition.
+const (
+	TrailingRefuse  = "refuse"
+	TrailingDiscard = "discard" // it is overwritten
 )
 
 // What to do when none of the keys can be used on this machine.

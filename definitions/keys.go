@@ -89,6 +89,7 @@ var keys = []known{
 	{"encryption", "header_size", kindSize, ready, false},
 	{"encryption", "header_backup", kindText, ready, false},
 	{"encryption", "free_space", kindText, ready, false},
+	{"encryption", "trailing", kindText, ready, false},
 	{"encryption", "cipher", kindText, ready, false},
 	{"encryption", "key_bits", kindNumber, ready, false},
 	{"encryption", "sector_size", kindSize, ready, false},
@@ -153,6 +154,7 @@ var (
 	existings   = choice{[]string{ExistingKeep, ExistingConvert, ExistingEnroll, ExistingRekey}, nil}
 	rooms       = choice{[]string{RoomGap, RoomGrow, RoomShrink, RoomDetached + "PATH"}, nil}
 	freeSpaces  = choice{[]string{FreeEncrypt, FreeDiscard}, nil}
+	trailings   = choice{[]string{TrailingRefuse, TrailingDiscard}, nil}
 	unusables   = choice{[]string{UnavailableFail, UnavailableLeave}, nil}
 	ciphers     = choice{[]string{CipherClear, CipherSecure}, nil}
 	keyTypes    = choice{[]string{KeyTPM2, KeyPKCS11, KeyFile, KeyRecovery, KeyCommand, KeySecure}, nil}

@@ -122,7 +122,7 @@ func TestLoadEveryKey(t *testing.T) {
 		Encryption: &Encryption{
 			Existing: ExistingConvert, HeaderRoom: []string{RoomGap, RoomGrow, RoomShrink, "detached:/boot/root.header"},
 			HeaderSize: disk.MiB, HeaderBackup: "/var/backup/root.header",
-			FreeSpace: FreeDiscard, Unavailable: UnavailableLeave, Label: "acme-crypt",
+			FreeSpace: FreeDiscard, Trailing: TrailingRefuse, Unavailable: UnavailableLeave, Label: "acme-crypt",
 			Cipher: "aes-xts-plain64", SectorSize: 4096,
 			Keys: []Key{
 				{Type: KeyTPM2, PCRs: []int{7, 11}, Bank: "sha384"},
@@ -143,7 +143,7 @@ func TestLoadDefaults(t *testing.T) {
 		Name: "a", File: "/etc/sealpart.d/a.toml",
 		Partition: Partition{Type: home, Weight: 1000},
 		Encryption: &Encryption{
-			Existing: ExistingKeep, FreeSpace: FreeEncrypt, Unavailable: UnavailableFail,
+			Existing: ExistingKeep, FreeSpace: FreeEncrypt, Trailing: TrailingRefuse, Unavailable: UnavailableFail,
 			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyFile}},
 		},
 	}}

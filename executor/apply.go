@@ -120,6 +120,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.checkTrailing); err != nil {
+		return err
+	}
 	if x.plan.Target.Size > x.dev.Size() {
 		// A power cut leaves a larger image with its old table.
 		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
@@ -216,6 +219,7 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 		if a.Room == planner.RoomGap && !a.Resume && !x.left[a.Number] {
 			return x.prepareGap(a, x.volumes[a.Number])
 		}
+		return x.markTrailing(a)
 	}
 	return nil
 }

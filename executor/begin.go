@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -30,6 +31,9 @@ func (x *run) reencrypt(ctx context.Context, a planner.Reencrypt, fresh *volume)
 	}
 	if a.ShrinkTo > 0 {
 		if err := x.shrink(ctx, a); err != nil {
+			return err
+		}
+		if err := x.moveMark(a); err != nil {
 			return err
 		}
 	}
@@ -75,6 +79,9 @@ func (c *conversion) begin(ctx context.Context, v *volume) error {
 	if err != nil {
 		return err
 	}
+	if err := noteWipe(v.header, v.key, disk.Extent{}, c.toClear(c.part)); err != nil {
+		return err
+	}
 	if err := v.header.Commit(v.front); err != nil {
 		return err
 	}
@@ -95,6 +102,13 @@ func (c *conversion) beginForward(v *volume) error {
 	}
 	if room := int64(c.action.DataSize); room > options.DeviceSize-v.header.DataOffset() {
 		return fmt.Errorf("%d bytes are to be encrypted, and there are %d", room, options.DeviceSize-v.header.DataOffset())
+	}
+	plain, err := blockdev.NewSection(c.part, disk.Extent{Offset: c.action.Shift, Size: c.part.Size() - c.action.Shift})
+	if err != nil {
+		return err
+	}
+	if err := noteWipe(v.header, v.key, disk.Extent{}, c.toClear(plain)); err != nil {
+		return err
 	}
 	return v.header.Commit(v.front)
 }

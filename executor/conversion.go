@@ -29,7 +29,8 @@ type conversion struct {
 	header   *luks2.Header
 	keys     dataKeys // opened before, to go on with
 	way      way
-	used     inUse // which bytes of the data matter
+	used     inUse    // which bytes of the data matter
+	leaves   clearing // what is left in the clear until it is zeroed
 	// finishing is called with the finished header in memory, before it is committed.
 	finishing func()
 	// image says that the disk is an image file, which other programs wait for.
@@ -88,6 +89,11 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 	if err != nil {
 		return err
 	}
+	note, _, err := c.ownNote(keys.new)
+	if err != nil {
+		return err
+	}
+	c.leaves = note.Clear
 	recode, err := newRecoder(state, keys)
 	if err != nil {
 		return err
@@ -106,7 +112,7 @@ func (c *conversion) convert(ctx context.Context, keys dataKeys) error {
 		return err
 	}
 	defer key.Wipe()
-	if err := c.finish(key); err != nil {
+	if err := c.finish(ctx, key); err != nil {
 		return err
 	}
 	if shrunk, _ := c.way.leaves(); shrunk > 0 {
@@ -134,9 +140,6 @@ func (c *conversion) state() (*luks2.Reencryption, error) {
 // else it costs is the way's. While a zone is written, the next, which it does not
 // touch, is read and encrypted.
 func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption, to *encrypter) error {
-	if state.State == luks2.Unfinished {
-		return nil
-	}
 	if state.State == luks2.Crash {
 		hot := zone{disk.Bytes(state.HotOffset), disk.Bytes(state.HotLength)}
 		if err := c.way.redo(ctx, hot); err != nil {
@@ -144,6 +147,9 @@ func (c *conversion) zones(ctx context.Context, state *luks2.Reencryption, to *e
 		}
 	}
 	c.lookForFree(&volumeReader{part: c.part, segments: c.header.Segments(), cipher: to.cipher, size: c.action.DataSize})
+	if state.State == luks2.Unfinished {
+		return nil
+	}
 	return c.zonesFrom(ctx, disk.Bytes(state.Remaining))
 }
 

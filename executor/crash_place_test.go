@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -68,11 +69,21 @@ type world struct {
 	plain      []byte
 }
 
+// swapHeader is that of a swap area (kernel, include/linux/swap.h: union swap_header).
+var swapHeader = func() []byte {
+	page := make([]byte, 4096)
+	binary.LittleEndian.PutUint32(page[1024:], 1)
+	binary.LittleEndian.PutUint32(page[1028:], uint32(placeData/4096-1))
+	copy(page[4086:], "SWAPSPACE2")
+	return page
+}()
+
 // newWorld makes the storage before the conversion.
 func (m mode) newWorld(t testing.TB) *world {
 	t.Helper()
 	plain := make([]byte, placeData)
 	rand.NewChaCha8([32]byte{11}).Read(plain)
+	copy(plain, swapHeader) // something that is known, and as good as random else
 	image := make([]byte, m.dataOffset()+placeData)
 	copy(image[m.dataOffset():], plain)
 	if m.rekey {
@@ -295,6 +306,9 @@ func (w *world) checkData(t testing.TB, passphrase, when string) *luks2.Header {
 	c.decrypt(data, data, 0)
 	if !bytes.Equal(data, w.plain) {
 		t.Errorf("%s: the content differs", when)
+	}
+	if at := plainIn(w.part.Bytes(), w.plain); at >= 0 {
+		t.Errorf("%s: plain text is left at %d", when, at)
 	}
 	return header
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -29,7 +31,7 @@ const (
 func TestCrashDuringConversion(t *testing.T) {
 	t.Parallel()
 	plain := extImage(t, crashData)
-	image := append(append([]byte(nil), plain...), make([]byte, crashDisk-crashData)...)
+	image := append(bytes.Clone(plain), bytes.Repeat([]byte(earlier), int(crashDisk-crashData)/len(earlier))...)
 	whole := simdev.New(image)
 	mustConvert(t, whole)
 	checkConverted(t, whole, plain, "uncut")
@@ -78,10 +80,11 @@ func convertAgain(t *testing.T, dev blockdev.Device) error {
 	}
 	ctx, env := context.Background(), testEnv(t)
 	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
-		Number: 1, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
+		Number: 1, Mode: planner.ModeEncrypt, Room: planner.RoomBehind, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
 		Filesystem: content.Kind, Encryption: stubEncryption(crashShift, 4096),
 	})
 	if content.Kind == "crypto_LUKS" {
+		c.action.Room = "" // as the planner has it
 		return c.resume(ctx)
 	}
 	v, err := newVolume(ctx, env, c.action.Encryption)
@@ -114,8 +117,30 @@ func checkConverted(t *testing.T, dev *simdev.Device, plain []byte, when string)
 			t.Errorf("%s: the wipe is still pending", when)
 		}
 	}
-	moved := dev.Bytes()[crashDisk.RoundDown(4096)-crashShift:]
-	if bytes.Contains(moved, plain[4096:8192]) && !bytes.Equal(plain[4096:8192], make([]byte, 4096)) {
-		t.Errorf("%s: plain text is left behind the data", when)
+	image := dev.Bytes()
+	if at := plainIn(image, plain); at >= 0 {
+		t.Errorf("%s: plain text is left at %d", when, at)
 	}
+	if behind := image[crashShift+crashData:]; !bytes.Equal(behind, make([]byte, len(behind))) {
+		t.Errorf("%s: something is left behind the data", when)
+	}
+}
+
+// earlier is a sector of plain text of whatever was on a disk earlier.
+var earlier = strings.Repeat("plain text of an earlier life of it.\n", 14)[:512]
+
+// plainIn returns where the first sector of plain that is not all zero lies in an image, or
+// one of earlier; -1 where none does.
+func plainIn(image, plain []byte) int {
+	sectors := map[[512]byte]bool{[512]byte([]byte(earlier)): true}
+	for sector := range slices.Chunk(plain, 512) {
+		sectors[[512]byte(sector)] = true
+	}
+	delete(sectors, [512]byte{})
+	for at := 0; at+512 <= len(image); at += 512 {
+		if sectors[[512]byte(image[at:])] {
+			return at
+		}
+	}
+	return -1
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,6 +153,36 @@ func TestDetachedLeavesFilesAlone(t *testing.T) {
 		}
 		if n := len(dev.Log()); n > 0 {
 			t.Errorf("%d operations on the partition", n)
+		}
+	}
+}
+
+// TestDetachedIsNeverForgotten: whoever looks at a header file knows only the size of the
+// disk. In each state of a conversion, with its last zone hot too, it is seen that one is pending.
+func TestDetachedIsNeverForgotten(t *testing.T) {
+	for _, m := range modes {
+		if !m.detached {
+			continue
+		}
+		whole := m.newWorld(t)
+		if err := whole.run(t); err != nil {
+			t.Fatal(err)
+		}
+		pending := 0
+		for k := range *whole.order {
+			cut := whole.crashAfter(k, rand.New(rand.NewPCG(1, uint64(k))))
+			state := cut.pending(t)
+			if state == nil {
+				continue
+			}
+			pending++
+			content, err := probe.Header(cut.home, cut.home.Size(), 10*cut.part.Size())
+			if err != nil || content.LUKS == nil || content.LUKS.Reencryption == nil {
+				t.Errorf("%s: after operation %d, %d of %d bytes to go, %d hot: seen as %+v, %v", m.name, k, state.Remaining, state.DataSize, state.HotLength, content, err)
+			}
+		}
+		if pending == 0 {
+			t.Errorf("%s: no state in which it is pending", m.name)
 		}
 	}
 }

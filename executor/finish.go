@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -13,9 +14,9 @@ import (
 // first segment. The state between "last zone done" and "finished" is never
 // written: cryptsetup could not go on from it, or would encrypt everything again.
 // key is the volume's, which vouches for the note of what is to be wiped.
-func (c *conversion) finish(key *secret.Buffer) error {
-	if err := c.clearFree(); err != nil {
-		return fmt.Errorf("clear free space: %w", err)
+func (c *conversion) finish(ctx context.Context, key *secret.Buffer) error {
+	if err := c.clear(ctx, c.way.end()); err != nil {
+		return err
 	}
 	if err := c.finishHeader(key); err != nil {
 		return err
@@ -55,15 +56,7 @@ func (c *conversion) finishHeader(key *secret.Buffer) error {
 	if err := removeTokens(c.header, orphans); err != nil {
 		return err
 	}
-	if plain.Size == 0 {
-		return nil
-	}
-	token, err := wipeToken(c.header, key, plain)
-	if err != nil {
-		return err
-	}
-	_, err = c.header.AddToken(token)
-	return err
+	return noteWipe(c.header, key, plain, c.leaves)
 }
 
 // holding returns the keyslots that hold one of the volume's keys.

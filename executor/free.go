@@ -4,8 +4,6 @@ import (
 	"io"
 	"sort"
 
-	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/extfs"
 )
@@ -13,21 +11,6 @@ import (
 // inUse says which logical bytes of a conversion matter: runs in ascending order,
 // whole 4096-byte blocks. Nil means all.
 type inUse []disk.Extent
-
-// lookForFree finds out which bytes the plain file system uses, where the plan says
-// that its free space is to be discarded. A file system that cannot be understood
-// counts as used throughout: then only time is lost.
-func (c *conversion) lookForFree(plain io.ReaderAt) {
-	if c.action.FreeSpace != definitions.FreeDiscard {
-		return
-	}
-	used, err := usedExtents(plain, c.action.DataSize)
-	if err != nil {
-		c.report(Progress, "free space is encrypted too: "+err.Error(), 0)
-		return
-	}
-	c.used = merge(used, c.action.DataSize)
-}
 
 // usedExtents returns what the ext file system in r counts as in use.
 func usedExtents(r io.ReaderAt, size disk.Bytes) ([]disk.Extent, error) {
@@ -90,28 +73,4 @@ func (u inUse) free(size disk.Bytes) (runs []disk.Extent) {
 		at = e.End()
 	}
 	return runs
-}
-
-// clearFree makes all of the volume read as zero on the disk that is not in use: there
-// may lie plain text of deleted files, or of what moved away. It comes when the last
-// zone is written and before the header is finished. A power cut leaves some of it
-// there, and the last zone hot: the next run does all of this again.
-func (c *conversion) clearFree() error {
-	if c.used == nil {
-		return nil
-	}
-	offset := disk.Bytes(c.header.DataOffset())
-	runs := c.used.free(c.action.DataSize)
-	for i := range runs {
-		runs[i].Offset += offset
-	}
-	if behind := offset + c.action.DataSize; behind < c.way.end() {
-		runs = append(runs, disk.Extent{Offset: behind, Size: c.way.end() - behind})
-	}
-	for _, e := range runs {
-		if err := blockdev.Zero(c.part, e); err != nil {
-			return err
-		}
-	}
-	return c.part.Sync()
 }

@@ -89,6 +89,7 @@ func (w freeWorld) convert(t testing.TB, dev *simdev.Device) error {
 	})
 	c.maxZone = 2 * disk.MiB
 	if c.header, _ = c.readHeader(); c.header != nil {
+		c.action.FreeSpace = "" // the header says so, whatever the definition does by now
 		return c.resume(ctx)
 	}
 	v, err := newVolume(ctx, env, c.action.Encryption)

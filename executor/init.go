@@ -92,10 +92,15 @@ func (c *conversion) compareFirst(ctx context.Context, moved disk.Extent) error 
 func (c *conversion) stagedOffset() disk.Bytes { return c.deviceSize() - 2*c.action.Shift }
 
 // stage writes the header image into the gap, its first block last, so that it is
-// valid only when it is whole. A power cut leaves the file system whole.
+// valid only when it is whole. A power cut leaves the file system whole. What the header
+// counts as its own and the image does not reach is zeroed: the next run takes all of that.
 func (c *conversion) stage(image []byte) error {
-	at := int64(c.stagedOffset())
+	at, size := int64(c.stagedOffset()), int64(len(image))
 	if _, err := c.part.WriteAt(image[claimBlock:], at+claimBlock); err != nil {
+		return err
+	}
+	rest := disk.Extent{Offset: disk.Bytes(at + size), Size: disk.Bytes(usedFront(c.header) - size)}
+	if err := blockdev.WriteZeroes(c.part, rest); err != nil {
 		return err
 	}
 	if err := c.part.Sync(); err != nil {

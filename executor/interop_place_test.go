@@ -166,6 +166,49 @@ func TestWeFinishCryptsetups(t *testing.T) {
 	}
 }
 
+// TestUnprotectedAndLost: where cryptsetup converts without any protection and is killed, the
+// header says that nothing is done. Going on would encrypt twice what is, so that is refused,
+// and nothing is written.
+func TestUnprotectedAndLost(t *testing.T) {
+	for _, m := range theirs {
+		if !strings.HasSuffix(m.name, "none") {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			w := m.newWorld(t)
+			w.theyBegin(t, m.args, 0)
+			w.lose(t)
+			if state := w.pending(t); state == nil || state.Remaining != state.DataSize || state.State != luks2.Clean {
+				t.Fatalf("not as if nothing was done: %+v", state)
+			}
+			c := w.conversion(t)
+			c.action.ExistingKey = "file:/vendor"
+			err := c.resume(t.Context())
+			want := "how far it is nobody wrote down: its first bytes, swap, are under the new key already"
+			if err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+			if n := len(w.part.Log()) + len(w.home.Log()); n > 0 {
+				t.Errorf("%d operations on the disk", n)
+			}
+		})
+	}
+}
+
+// lose makes what cryptsetup leaves when it is killed in the middle: the header as it was
+// before, and of the data a part as it is at the end.
+func (w *world) lose(t testing.TB) {
+	t.Helper()
+	f, key := w.files(t), fileOf(t, []byte(vendorPassphrase))
+	tool(t, "cryptsetup", f.args("reencrypt", key, "--resume-only", "--force-offline-reencrypt")...)
+	lost, at := w.part.Bytes(), w.dataOffset()
+	copy(lost[at:at+placeData/2], readFileOf(t, f.part)[at:])
+	w.part = simdev.New(lost)
+	if !w.detached {
+		w.home = w.part
+	}
+}
+
 // theyBegin lets cryptsetup begin, write some headers more, and kills it.
 func (w *world) theyBegin(t testing.TB, args []string, headers uint64) {
 	t.Helper()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
@@ -59,7 +61,11 @@ func (c *conversion) openFor(ctx context.Context, pending *luks2.Reencryption) (
 	if pending == nil {
 		return c.leftoverKey(ctx)
 	}
-	return c.unlock(ctx, pending)
+	keys, err := c.unlock(ctx, pending)
+	if err == nil && unprotected(pending) {
+		err = c.checkNotBegun(pending, keys)
+	}
+	return keys, err
 }
 
 // pending returns the conversion that the header describes, nil where all that is
@@ -86,6 +92,40 @@ func unprotected(pending *luks2.Reencryption) bool {
 	return pending.Resilience == "none" && pending.Mode != "decrypt"
 }
 
+// checkNotBegun demands of a conversion that keeps no record of how far it is that it has
+// not begun, by what the data begins with: what is recognised under its old key, or as plain
+// data, was not rewritten. Its header says so in any case, until the other program ends.
+func (c *conversion) checkNotBegun(pending *luks2.Reencryption, keys dataKeys) error {
+	if pending.State == luks2.Unfinished {
+		return nil
+	}
+	old, err := c.kindUnder(pending.Previous, keys.old)
+	if err != nil || old != "" && pending.Remaining == pending.DataSize {
+		return err
+	}
+	reason := "nothing that is known is found where it would begin"
+	if kind, err := c.kindUnder(pending.Final, keys.new); err == nil && kind != "" {
+		reason = fmt.Sprintf("its first bytes, %s, are under the new key already", kind)
+	}
+	return &headerError{fmt.Sprintf("its conversion was begun by another tool without protection, and how far it is nobody wrote down: %s", reason),
+		"restore the partition from a backup"}
+}
+
+// kindUnder returns what the data begins with, read as a segment under key.
+func (c *conversion) kindUnder(s luks2.Segment, key *secret.Buffer) (string, error) {
+	view := &volumeReader{part: c.part, segments: []luks2.Segment{s}, size: c.part.Size() - disk.Bytes(s.Offset)}
+	if s.Type == "crypt" {
+		cipher, err := cipherOf(s, key)
+		if err != nil {
+			return "", err
+		}
+		defer cipher.Wipe()
+		view.cipher = cipher
+	}
+	content, err := probe.Content(view, view.size)
+	return content.Kind, err
+}
+
 // resume finishes a volume in conversion, with the keys that were opened for it or
 // else with those that it carries.
 func (c *conversion) resume(ctx context.Context) error {
@@ -104,7 +144,7 @@ func (c *conversion) resume(ctx context.Context) error {
 		defer c.keys.wipe()
 	}
 	if pending == nil {
-		if err := c.wipeLeftover(c.keys.new); err != nil {
+		if err := c.finishLeftover(ctx, c.keys.new); err != nil {
 			return err
 		}
 		c.report(Done, "", c.action.DataSize)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -18,6 +19,15 @@ type volumeReader struct {
 	segments []luks2.Segment // in logical order; a dynamic one reaches to size
 	cipher   *xts.Cipher
 	size     disk.Bytes
+}
+
+// cipherOf returns the cipher of a segment under key, for a look at what it holds: the key is
+// still needed afterwards, and in memory twice meanwhile.
+func cipherOf(s luks2.Segment, key *secret.Buffer) (*xts.Cipher, error) {
+	if err := checkCiphers(s.Encryption); err != nil {
+		return nil, err
+	}
+	return xts.New(key.Bytes())
 }
 
 // ReadAt reads logical bytes.

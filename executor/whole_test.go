@@ -262,6 +262,9 @@ func (w *whole) check(t testing.TB, dev *simdev.Device) {
 	if got := w.decrypted(t, dev, "root"); !bytes.Equal(got[:min(len(got), len(w.plain))], w.plain) {
 		t.Error("the content of root differs")
 	}
+	if at := plainIn(w.part(t, dev, "root"), w.plain); at >= 0 {
+		t.Errorf("plain text of root is left at %d", at)
+	}
 	w.checkCreated(t, dev)
 }
 

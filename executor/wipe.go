@@ -24,15 +24,30 @@ type wipeNote struct {
 	Keyslots []string `json:"keyslots"`
 	Offset   int64    `json:"wipe-offset,string"`
 	Size     int64    `json:"wipe-size,string"`
+	// Clear says what is to be zeroed besides before the volume is finished: see clear.go.
+	Clear clearing `json:"clear,omitempty"`
 }
 
-// wipeToken encodes what is to be wiped.
-func wipeToken(h *luks2.Header, key *secret.Buffer, e disk.Extent) (json.RawMessage, error) {
-	token, err := json.Marshal(wipeNote{Type: disk.TokenWipe, Keyslots: []string{}, Offset: int64(e.Offset), Size: int64(e.Size)})
-	if err != nil {
-		return nil, err
+// noteWipe adds the note of what is to be wiped and cleared, in the place of the one that is
+// there. It changes the header in memory.
+func noteWipe(h *luks2.Header, key *secret.Buffer, e disk.Extent, what clearing) error {
+	if old, ok := findWipeToken(h, key); ok {
+		if err := h.RemoveToken(old.ID); err != nil {
+			return err
+		}
 	}
-	return signNote(h, key, token)
+	if e.Size == 0 && what == clearNothing {
+		return nil
+	}
+	token, err := json.Marshal(wipeNote{Type: disk.TokenWipe, Keyslots: []string{}, Offset: int64(e.Offset), Size: int64(e.Size), Clear: what})
+	if err != nil {
+		return err
+	}
+	if token, err = signNote(h, key, token); err != nil {
+		return err
+	}
+	_, err = h.AddToken(token)
+	return err
 }
 
 // leftoverKey opens a volume whose conversion is finished, and whose header has a note of
@@ -48,16 +63,12 @@ func (c *conversion) leftoverKey(ctx context.Context) (dataKeys, error) {
 	return dataKeys{new: key}, nil
 }
 
-// wipeLeftover overwrites what the volume's own note names and then drops the note and lets
-// the volume's segment reach to the end of the partition, in one header write. A power
-// cut before that write leaves the note: the next run wipes again.
+// wipeLeftover overwrites what the volume's own note names and then drops the note, or what
+// of it is done, and lets the volume's segment reach to the end of the partition, in one
+// header write. A power cut before that write leaves the note: the next run wipes again.
 func (c *conversion) wipeLeftover(key *secret.Buffer) error {
-	token, ok := findWipeToken(c.header, key)
-	if !ok {
-		return nil
-	}
-	note, err := c.readWipeNote(token)
-	if err != nil {
+	note, ok, err := c.ownNote(key)
+	if err != nil || !ok {
 		return err
 	}
 	if err := blockdev.WriteZeroes(c.home, disk.Extent{Offset: disk.Bytes(note.Offset), Size: disk.Bytes(note.Size)}); err != nil {
@@ -66,7 +77,7 @@ func (c *conversion) wipeLeftover(key *secret.Buffer) error {
 	if err := c.home.Sync(); err != nil {
 		return err
 	}
-	if err := c.header.RemoveToken(token.ID); err != nil {
+	if err := noteWipe(c.header, key, disk.Extent{}, c.leaves); err != nil {
 		return err
 	}
 	if err := c.header.SetDynamicSize(); err != nil {
@@ -76,6 +87,16 @@ func (c *conversion) wipeLeftover(key *secret.Buffer) error {
 		return fmt.Errorf("commit the finished header: %w", err)
 	}
 	return nil
+}
+
+// ownNote returns the genuine note, if there is one.
+func (c *conversion) ownNote(key *secret.Buffer) (wipeNote, bool, error) {
+	token, ok := findWipeToken(c.header, key)
+	if !ok {
+		return wipeNote{}, false, nil
+	}
+	note, err := c.readWipeNote(token)
+	return note, true, err
 }
 
 // findWipeToken returns the genuine note.

@@ -21,11 +21,7 @@ func unwiped(t *testing.T, note disk.Extent) (*conversion, *simdev.Device) {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.wipe)
-	token, err := wipeToken(v.header, v.key, note)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := v.header.AddToken(token); err != nil {
+	if err := noteWipe(v.header, v.key, note, clearNothing); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.header.Commit(v.front); err != nil {
@@ -42,10 +38,13 @@ func unwiped(t *testing.T, note disk.Extent) (*conversion, *simdev.Device) {
 	return c, dev
 }
 
+// anywhere is what a note may name where nobody goes by it.
+var anywhere = disk.Extent{Offset: disk.MiB, Size: 512}
+
 // TestHostileNote: whatever a note in a header says, genuine as it may be, neither the header nor a keyslot nor
 // the data is wiped for it, and nothing beyond the device.
 func TestHostileNote(t *testing.T) {
-	c, _ := unwiped(t, disk.Extent{})
+	c, _ := unwiped(t, anywhere)
 	slot := c.header.Keyslots()[0]
 	area := disk.Extent{Offset: disk.Bytes(slot.AreaOffset), Size: disk.Bytes(slot.AreaSize)}
 	size := disk.Bytes(c.header.HeaderSize)
@@ -80,7 +79,7 @@ func TestHostileNote(t *testing.T) {
 // TestWipeIsDurableBeforeTheNoteGoes: a power cut between them would leave plain bytes
 // that nobody knows of.
 func TestWipeIsDurableBeforeTheNoteGoes(t *testing.T) {
-	empty, _ := unwiped(t, disk.Extent{})
+	empty, _ := unwiped(t, anywhere)
 	free := disk.Extent{Offset: disk.Bytes(usedFront(empty.header)), Size: 4096}
 	c, dev := unwiped(t, free)
 	if err := c.wipeLeftover(c.keys.new); err != nil {
@@ -98,7 +97,7 @@ func TestWipeIsDurableBeforeTheNoteGoes(t *testing.T) {
 
 // TestNoteOfNonsense is refused, and nothing is wiped.
 func TestNoteOfNonsense(t *testing.T) {
-	c, dev := unwiped(t, disk.Extent{})
+	c, dev := unwiped(t, anywhere)
 	token, _ := findWipeToken(c.header, c.keys.new)
 	token.Raw = []byte(`{"type":"sealpart","keyslots":[],"wipe-offset":"twelve","wipe-size":"512"}`)
 	if _, err := c.readWipeNote(token); err == nil || !strings.Contains(err.Error(), "token 0: json: ") {

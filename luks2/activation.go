@@ -153,17 +153,6 @@ func (h *Header) checkPending(p Place) (*Reencryption, error) {
 			return nil, fmt.Errorf("re-encryption metadata: %w", err)
 		}
 	}
-	if r.Unsupported == "" || !r.unprotected() {
-		return r, nil
-	}
-	known := *r
-	known.Unsupported = ""
-	if err := known.measure(h.VolumeEnd(p.Size)); err != nil {
-		return nil, fmt.Errorf("re-encryption metadata: %w", err)
-	}
-	if err := h.locate(&known); err != nil {
-		return nil, fmt.Errorf("re-encryption metadata: %w", err)
-	}
 	return r, nil
 }
 

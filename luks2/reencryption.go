@@ -70,7 +70,7 @@ func (h *Header) Reencryption(deviceSize int64) (*Reencryption, error) {
 	if r.State = Clean; slices.ContainsFunc(h.Segments(), Segment.hot) {
 		r.State = Crash
 	}
-	if r.Unsupported = r.unsupported(); r.Unsupported != "" {
+	if r.Unsupported = r.unsupported(); r.Unsupported != "" && !r.unprotected() {
 		return r, nil
 	}
 	if err := r.measure(deviceSize); err != nil {

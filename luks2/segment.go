@@ -166,6 +166,18 @@ func (h *Header) dataSegment() Segment {
 // describe it afterwards.
 func (h *Header) DataOffset() int64 { return h.dataSegment().Offset }
 
+// DataSize returns how many bytes of data there are, where every segment says its own size:
+// the header alone tells. Else the last one reaches to the end of the device.
+func (h *Header) DataSize() (size int64, known bool) {
+	for _, s := range h.Segments() {
+		if s.Size == Dynamic {
+			return 0, false
+		}
+		size += s.Size
+	}
+	return size, true
+}
+
 // Cipher returns the data's encryption, such as "aes-xts-plain64"; "" for plaintext.
 func (h *Header) Cipher() string { return h.dataSegment().Encryption }
 

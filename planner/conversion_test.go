@@ -381,7 +381,11 @@ func TestMadeForRekey(t *testing.T) {
 func TestResume(t *testing.T) {
 	root := luks(there("root", 2048, 204800), 1)
 	for _, form := range [][2]string{{"encrypt", "datashift"}, {"encrypt", "checksum"}, {"encrypt", "journal"}, {"reencrypt", "checksum"}, {"reencrypt", "journal"}, {"reencrypt", "none"}} {
-		snap := gpt(disk.GiB, pending(root, form[0], form[1], disk.ReencryptClean))
+		begun := pending(root, form[0], form[1], disk.ReencryptClean)
+		if form[1] == "none" {
+			begun.Content.LUKS.Reencryption.Done = 0
+		}
+		snap := gpt(disk.GiB, begun)
 		for _, d := range []definitions.Definition{
 			convertAs("grow"), volumeAs(definitions.ExistingRekey, vendorKey, tpmKey), volumeAs(definitions.ExistingEnroll, "", tpmKey),
 		} {

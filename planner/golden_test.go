@@ -30,6 +30,7 @@ func goldenPlans() []goldenPlan {
 	front := ext4(there("root", 2048+int64(Shift/512), 204800))
 	cautious := convertAs("shrink")
 	cautious.Encryption.FreeSpace, cautious.Encryption.Unavailable = definitions.FreeDiscard, definitions.UnavailableLeave
+	cautious.Encryption.Trailing = definitions.TrailingDiscard
 	cautious.Encryption.HeaderBackup, cautious.Encryption.HeaderSize = "/var/backup/root", disk.MiB
 	header := luks(root, 1).Content
 	header.LUKS.DataOffset = 0

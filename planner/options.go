@@ -38,6 +38,9 @@ type Options struct {
 	// Headers says what the files hold that definitions name in header_room =
 	// "detached:PATH", by that path. One that does not exist is not in it.
 	Headers map[string]disk.Content
+	// Trailing says what was found behind the file systems that are to be converted, by the
+	// number of their partitions; only where there is something.
+	Trailing map[int]disk.Trailing
 	// Policies says which files "auto" stands for in tpm2 keys; nil where nobody knows.
 	Policies *Policies
 	// LeaveUnmounted is set where the kernel of this machine is not to mount file systems of

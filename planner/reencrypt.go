@@ -39,6 +39,9 @@ type Reencrypt struct {
 	// FreeSpace is definitions.FreeDiscard where blocks that the file system does not
 	// use are discarded or zeroed; "" where they are encrypted like the others.
 	FreeSpace string `json:"free_space,omitempty"`
+	// Trailing is definitions.TrailingDiscard where what lies behind the file system on its
+	// partition may go; "" where it must read as zero.
+	Trailing string `json:"trailing,omitempty"`
 	// HeaderPath is the file that takes the header, for RoomDetached.
 	HeaderPath string `json:"header_path,omitempty"`
 	// ExistingKey is the key source that opens the volume, for ModeRekey: a keyslot
@@ -127,6 +130,9 @@ func (l *layout) convert(p *part) (Action, error) {
 	l.carryOver(&r.Encryption, p)
 	if e.FreeSpace == definitions.FreeDiscard {
 		r.FreeSpace = e.FreeSpace
+	}
+	if err := l.checkTrailing(p, &r); err != nil {
+		return nil, err
 	}
 	switch place.room {
 	case RoomBehind:

@@ -85,6 +85,9 @@ func TestRefusals(t *testing.T) {
 			"its conversion (decrypt, datashift) was begun by another tool in a form that cannot be gone on with here", `finish it with "cryptsetup reencrypt --resume-only"`},
 		{"crash without protection", rekey, pending(volume, "reencrypt", "none", disk.ReencryptCrash),
 			"its conversion (reencrypt, none) was begun by another tool without protection, and was cut off: which bytes are encrypted is not known", "restore the partition from a backup"},
+		{"without protection", rekey, pending(volume, "reencrypt", "none", disk.ReencryptClean),
+			"its conversion (reencrypt, none) was begun by another tool without protection: while it runs it does not write down how far it is, so it may be further than its header says",
+			"if that program was stopped and not cut off, finish it with \"cryptsetup reencrypt --resume-only\"; else restore the partition from a backup"},
 		{"data outside", rekey, root(func(c *disk.Content) { *c = luks(plain, 1).Content; c.LUKS.DataOffset = disk.GiB }),
 			"the data of its volume begins at 1073741824 in sectors of 512 bytes, which cannot be converted", `look at it with "cryptsetup luksDump"`},
 	}

@@ -125,6 +125,9 @@ func checkUsable(d definitions.Definition, p disk.Partition, w work) error {
 // encrypted, is in the file at path.
 func workOnDetached(d definitions.Definition, p disk.Partition, path string, header disk.Content) (work, error) {
 	switch {
+	case header.LUKS != nil && header.Problem != "":
+		return workNone, refuse(d, p, fmt.Sprintf("the header in %s cannot be used: %s", path, header.Problem),
+			"look at it with \"cryptsetup luksDump\"; restore it from a backup")
 	case header.LUKS == nil || header.LUKS.DataOffset != 0:
 		return workNone, refuse(d, p, fmt.Sprintf("the file %s is there and is no LUKS2 header of a volume without one", path),
 			"name another file in header_room, or move this one away")
@@ -166,6 +169,9 @@ func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryp
 	case r.Resilience == "none" && r.State == disk.ReencryptCrash:
 		return refuse(d, p, form+" without protection, and was cut off: which bytes are encrypted is not known",
 			"restore the partition from a backup")
+	case r.Resilience == "none" && r.Done > 0 && r.State != disk.ReencryptUnfinished:
+		return refuse(d, p, form+" without protection: while it runs it does not write down how far it is, so it may be further than its header says",
+			"if that program was stopped and not cut off, finish it with \"cryptsetup reencrypt --resume-only\"; else restore the partition from a backup")
 	}
 	return nil
 }

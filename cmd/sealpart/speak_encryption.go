@@ -27,6 +27,9 @@ func reencryptDeed(a planner.Reencrypt) string {
 	if a.FreeSpace == definitions.FreeDiscard {
 		what += "but discard what its file system does not use, "
 	}
+	if a.Trailing == definitions.TrailingDiscard {
+		what += "discard what lies behind its file system, "
+	}
 	return what + encryptionDeed(a.Encryption)
 }
 

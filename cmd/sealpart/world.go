@@ -179,9 +179,23 @@ func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (
 	w.options.LeaveUnmounted = !w.mount && !(ok && device.IsBlockDevice())
 	plan, err := w.planFor(ctx, snapshot)
 	if err == nil {
+		plan, err = w.planWithTrailing(ctx, dev, plan, snapshot)
+	}
+	if err == nil {
 		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan))
 	}
 	return plan, snapshot, err
+}
+
+// planWithTrailing makes a plan again where something lies behind a file system that it
+// converts.
+func (w *world) planWithTrailing(ctx context.Context, dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) (*planner.Plan, error) {
+	found, err := surveyTrailing(ctx, dev, plan, snapshot)
+	if err != nil || len(found) == 0 {
+		return plan, err
+	}
+	w.options.Trailing = found
+	return w.planFor(ctx, snapshot)
 }
 
 // planFor makes the plan for what is on a disk.
