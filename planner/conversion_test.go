@@ -453,15 +453,16 @@ func TestGrowsWhenMounted(t *testing.T) {
 func TestNotToldToGrow(t *testing.T) {
 	given := convertAs("gap")
 	given.Partition.Priority = 1
-	boot := convertAs("grow")
-	boot.Partition.Type, _ = disk.TypeByName("esp", "x86-64")
+	odd, unnamed := convertAs("grow"), ext4(there("root", 2048, 204800))
+	odd.Partition.Type = disk.Type{UUID: uuid.MustParse("deadbeef-0000-4000-8000-000000000000")}
+	unnamed.Type, odd.Name = odd.Partition.Type.UUID, "10-odd"
 	for name, c := range map[string]struct {
 		def  definitions.Definition
 		part disk.Partition
 	}{
 		"kept":            {want("root"), ext4(there("root", 2048, 204800))},
 		"given up":        {given, ext4(there("root", 2048, 204800))},
-		"no type of ours": {boot, vfat(there("esp", 2048, 204800))},
+		"no type of ours": {odd, unnamed},
 	} {
 		p := plan(t, named(c.def), gpt(disk.GiB, c.part, there("srv", 411648, 2048)), options(EmptyRefuse))
 		if p.Rows[0].Attributes != 0 {
