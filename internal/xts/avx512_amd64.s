@@ -6,8 +6,11 @@
 //
 //	Z0-Z7    32 blocks, 512 bytes: the smallest sector
 //	Z8-Z15   their tweaks
-//	Z16      a round key, four times: never two, for what a signal interrupts is saved in
-//	         memory that nobody locks or wipes
+//	Z16-Z30  the round keys, each four times: first those of even rounds, for the kernel
+//	         saves all registers when a signal comes, in memory that nobody locks or wipes,
+//	         and the first two beside each other would be the key as everybody looks for it.
+//	         To load each when it is needed takes an eighth longer. AES-128 has none in Z24,
+//	         Z17, Z25 and Z18
 //	Z31      scratch
 //
 // Intel's CPUs begin one AES round on one such register a cycle, all on the same
@@ -19,32 +22,48 @@
 //	AX schedule  SI source  DI destination  DX tweaks  CX sectors left
 //	R8 bytes of a sector  R9 bytes left of this one  R10 rounds
 
-// A round of 16 blocks, with the round key at OFFSET.
-#define ROUND(OP, OFFSET, A, B, C, D) \
-	VBROADCASTI32X4 OFFSET(AX), Z16; \
-	OP Z16, A, A; \
-	OP Z16, B, B; \
-	OP Z16, C, C; \
-	OP Z16, D, D
+#define KEYS(LAST_KEY) \
+	VBROADCASTI32X4 0(AX), Z16;   \
+	VBROADCASTI32X4 16(AX), Z24;  \
+	VBROADCASTI32X4 32(AX), Z17;  \
+	VBROADCASTI32X4 48(AX), Z25;  \
+	VBROADCASTI32X4 64(AX), Z18;  \
+	VBROADCASTI32X4 80(AX), Z26;  \
+	VBROADCASTI32X4 96(AX), Z19;  \
+	VBROADCASTI32X4 112(AX), Z27; \
+	VBROADCASTI32X4 128(AX), Z20; \
+	VBROADCASTI32X4 144(AX), Z28; \
+	VBROADCASTI32X4 160(AX), Z21; \
+	VBROADCASTI32X4 176(AX), Z29; \
+	VBROADCASTI32X4 192(AX), Z22; \
+	VBROADCASTI32X4 208(AX), Z30; \
+	VBROADCASTI32X4 LAST_KEY(AX), Z23; \
+	MOVQ 240(AX), R10
+
+#define ROUND(OP, KEY, A, B, C, D) \
+	OP KEY, A, A; \
+	OP KEY, B, B; \
+	OP KEY, C, C; \
+	OP KEY, D, D
 
 // All rounds but the last, of 16 blocks. SHORT is a label.
 #define ROUNDS(OP, SHORT, A, B, C, D) \
 	CMPQ R10, $10;               \
 	JEQ  SHORT;                  \
-	ROUND(OP, 16, A, B, C, D);   \
-	ROUND(OP, 32, A, B, C, D);   \
-	ROUND(OP, 48, A, B, C, D);   \
-	ROUND(OP, 64, A, B, C, D);   \
+	ROUND(OP, Z24, A, B, C, D);  \
+	ROUND(OP, Z17, A, B, C, D);  \
+	ROUND(OP, Z25, A, B, C, D);  \
+	ROUND(OP, Z18, A, B, C, D);  \
 SHORT:                           \
-	ROUND(OP, 80, A, B, C, D);   \
-	ROUND(OP, 96, A, B, C, D);   \
-	ROUND(OP, 112, A, B, C, D);  \
-	ROUND(OP, 128, A, B, C, D);  \
-	ROUND(OP, 144, A, B, C, D);  \
-	ROUND(OP, 160, A, B, C, D);  \
-	ROUND(OP, 176, A, B, C, D);  \
-	ROUND(OP, 192, A, B, C, D);  \
-	ROUND(OP, 208, A, B, C, D)
+	ROUND(OP, Z26, A, B, C, D);  \
+	ROUND(OP, Z19, A, B, C, D);  \
+	ROUND(OP, Z27, A, B, C, D);  \
+	ROUND(OP, Z20, A, B, C, D);  \
+	ROUND(OP, Z28, A, B, C, D);  \
+	ROUND(OP, Z21, A, B, C, D);  \
+	ROUND(OP, Z29, A, B, C, D);  \
+	ROUND(OP, Z22, A, B, C, D);  \
+	ROUND(OP, Z30, A, B, C, D)
 
 // DATA = four blocks ^ TWEAK ^ first round key.
 #define FIRST(OFFSET, DATA, TWEAK); \
@@ -53,7 +72,7 @@ SHORT:                           \
 
 // The last round, with the last round key ^ TWEAK.
 #define LAST(OP, STORE, OFFSET, DATA, TWEAK) \
-	VPXORQ Z16, TWEAK, Z31;  \
+	VPXORQ Z23, TWEAK, Z31;  \
 	OP     Z31, DATA, DATA;  \
 	STORE  DATA, OFFSET(DI)
 
@@ -94,30 +113,26 @@ SHORT:                           \
 	TIMES(4, D, D)
 
 #define CRYPT(OP, OPLAST, LAST_KEY, STORE) \
-	MOVQ 240(AX), R10;                   \
+	KEYS(LAST_KEY);                      \
 sector:                                  \
 	BEGIN_SECTOR;                        \
 	MOVQ R8, R9;                         \
 blocks:                                  \
-	VBROADCASTI32X4 (AX), Z16;           \
 	FIRST(0, Z0, Z8);                    \
 	FIRST(64, Z1, Z9);                   \
 	FIRST(128, Z2, Z10);                 \
 	FIRST(192, Z3, Z11);                 \
 	ROUNDS(OP, short1, Z0, Z1, Z2, Z3);  \
-	VBROADCASTI32X4 LAST_KEY(AX), Z16;   \
 	LAST(OPLAST, STORE, 0, Z0, Z8);        \
 	LAST(OPLAST, STORE, 64, Z1, Z9);       \
 	LAST(OPLAST, STORE, 128, Z2, Z10);     \
 	LAST(OPLAST, STORE, 192, Z3, Z11);     \
 	NEXT_TWEAKS(Z8, Z9, Z10, Z11);       \
-	VBROADCASTI32X4 (AX), Z16;           \
 	FIRST(256, Z4, Z12);                 \
 	FIRST(320, Z5, Z13);                 \
 	FIRST(384, Z6, Z14);                 \
 	FIRST(448, Z7, Z15);                 \
 	ROUNDS(OP, short2, Z4, Z5, Z6, Z7);  \
-	VBROADCASTI32X4 LAST_KEY(AX), Z16;   \
 	LAST(OPLAST, STORE, 256, Z4, Z12);     \
 	LAST(OPLAST, STORE, 320, Z5, Z13);     \
 	LAST(OPLAST, STORE, 384, Z6, Z14);     \
@@ -135,6 +150,20 @@ blocks:                                  \
 // No register may keep a round key.
 #define WIPE \
 	VPXORQ Z16, Z16, Z16; \
+	VPXORQ Z17, Z17, Z17; \
+	VPXORQ Z18, Z18, Z18; \
+	VPXORQ Z19, Z19, Z19; \
+	VPXORQ Z20, Z20, Z20; \
+	VPXORQ Z21, Z21, Z21; \
+	VPXORQ Z22, Z22, Z22; \
+	VPXORQ Z23, Z23, Z23; \
+	VPXORQ Z24, Z24, Z24; \
+	VPXORQ Z25, Z25, Z25; \
+	VPXORQ Z26, Z26, Z26; \
+	VPXORQ Z27, Z27, Z27; \
+	VPXORQ Z28, Z28, Z28; \
+	VPXORQ Z29, Z29, Z29; \
+	VPXORQ Z30, Z30, Z30; \
 	VPXORQ Z31, Z31, Z31; \
 	VZEROALL
 
@@ -181,7 +210,7 @@ TEXT ·decryptAVX512(SB), NOSPLIT, $0-48
 	VPXORQ OFFSET(DI), Z16, DATA
 
 #define LAST_BLOCKS(OFFSET, DATA) \
-	VAESENCLAST Z16, DATA, DATA; \
+	VAESENCLAST Z23, DATA, DATA; \
 	VMOVDQU64   DATA, OFFSET(DI)
 
 // func encryptBlocksAVX512(s *schedule, blocks *tweaks, n int)
@@ -191,16 +220,14 @@ TEXT ·encryptBlocksAVX512(SB), NOSPLIT, $0-24
 	MOVQ s+0(FP), AX
 	MOVQ blocks+8(FP), DI
 	MOVQ n+16(FP), CX
-	MOVQ 240(AX), R10
+	KEYS(224)
 
 loop:
-	VBROADCASTI32X4 (AX), Z16
 	FIRST_BLOCKS(0, Z0)
 	FIRST_BLOCKS(64, Z1)
 	FIRST_BLOCKS(128, Z2)
 	FIRST_BLOCKS(192, Z3)
 	ROUNDS(VAESENC, short, Z0, Z1, Z2, Z3)
-	VBROADCASTI32X4 224(AX), Z16
 	LAST_BLOCKS(0, Z0)
 	LAST_BLOCKS(64, Z1)
 	LAST_BLOCKS(128, Z2)

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/internal/tpm2"
@@ -56,7 +57,7 @@ header_room = "detached:HERE/header.img"`), start: 2048, header: "header.img", u
 	{name: "create", more: true, definition: `partition = { type = "root" }
 filesystem = { copy_blocks = "HERE/blocks" }
 encryption = {}
-`, until: `"progress"`, times: 1},
+`, until: `"began"`, times: 1},
 }
 
 // TestNoKeyInMemory stops runs while they work on data, and looks through all their memory. Each
@@ -207,8 +208,25 @@ func (k *keyring) begin(t *testing.T) *paused {
 			seen++
 		}
 	}
+	for k.kind.start == 0 && !k.hasHeader(t) {
+		time.Sleep(time.Millisecond)
+	}
 	s.signal(t, syscall.SIGSTOP)
 	return s
+}
+
+// hasHeader reports whether the header of a new partition is there, behind which the work on
+// its data begins.
+func (k *keyring) hasHeader(t *testing.T) bool {
+	t.Helper()
+	image, err := os.Open(k.image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	magic := make([]byte, 4)
+	_, err = image.ReadAt(magic, 1<<20)
+	return err == nil && string(magic) == "LUKS"
 }
 
 // next returns the next line of what a run reports, "" at its end. What is no report goes to
