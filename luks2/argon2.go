@@ -44,7 +44,7 @@ func argon2Key(ctx context.Context, mode int, secret, salt []byte, time, memory,
 	r := &argon2Run{mode: mode, time: time, memory: max(memory/unit*unit, 2*unit), threads: threads}
 	r.laneLength = r.memory / threads
 	r.sliceLength = r.laneLength / argon2Slices
-	mapped, err := unix.Mmap(-1, 0, int(r.memory)*argon2KiB, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	mapped, err := unix.Mmap(-1, 0, int(r.memory)*argon2KiB, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, fmt.Errorf("%d KiB of memory for argon2: %w", r.memory, err)
 	}

@@ -18,6 +18,7 @@ encryption = { existing = "convert", header_room = "grow", header_backup = "esp:
 // TestBackupOnESP converts a disk whose header's copy goes to its EFI system partition,
 // a file system that only a kernel writes to. mtools, fsck.vfat and cryptsetup judge.
 func TestBackupOnESP(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	key := rig.File(t, dir, "key", "a key file")
 	defs := filepath.Join(dir, "defs")
@@ -26,7 +27,7 @@ func TestBackupOnESP(t *testing.T) {
 	}
 	rig.File(t, defs, "10-root.toml", espBackup)
 	image := espDisk(t, dir)
-	script := "for m in nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 vfat; do modprobe -d /run/root $m; done\n" +
+	script := "modprobe -d /run/root -a nls_cp437 nls_ascii nls_iso8859-1 nls_utf8 vfat\n" +
 		fmt.Sprintf("loop=$(losetup -f --show -P %q) && %q apply --definitions %q --key-file %q $loop && losetup -d $loop", image, rig.Sealpart(t).Path, defs, key) +
 		fmt.Sprintf(judged, "esp")
 	if good, log := boot(t, dir, script); !slices.Contains(good, "esp") {

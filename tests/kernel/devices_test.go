@@ -46,8 +46,9 @@ losetup -d $loop
 // conversion and comes back, one with sectors of 4096 bytes, and those of which a partition
 // is mounted while another comes, or grows and is encrypted.
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 64)
+	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
 	for folder, files := range map[string]map[string]string{
 		"fresh.d": freshDefinitions,

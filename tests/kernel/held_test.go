@@ -28,8 +28,9 @@ loop=$(losetup -f --show -P %[1]q) && mkdir -p /run/held && cryptsetup open --ke
 
 // TestHeldVolume enrols a key in a volume that is mounted.
 func TestHeldVolume(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 64)
+	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
 	rig.Must(t, plain.Apply(plain.Path)...)
 	added := rig.File(t, dir, "added.key", "another key file")

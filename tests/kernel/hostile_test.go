@@ -15,6 +15,7 @@ import (
 // and has one in the block bitmap that growing reads. The kernel is there afterwards, and
 // the volume, on a block device and in an image file.
 func TestHostileExt4(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	key := rig.File(t, dir, "key", "a key file")
 	defs := filepath.Join(dir, "defs")

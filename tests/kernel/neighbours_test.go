@@ -30,8 +30,9 @@ losetup -d $loop
 
 // TestNeighbours runs cryptsetup and others beside a conversion.
 func TestNeighbours(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 64)
+	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
 	if err := os.Mkdir(filepath.Join(dir, "grow.d"), 0o755); err != nil {
 		t.Fatal(err)

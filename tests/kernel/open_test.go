@@ -103,8 +103,9 @@ other=$(echo $root | cut -c 3-); ! $s open --root-hash 00$other vol $image#usr 2
 
 // TestOpen opens and closes volumes by our own device-mapper calls.
 func TestOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 64)
+	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
 	clean := stopped(t, plain, filepath.Join(dir, "clean.img"), syscall.SIGINT)
 	crash := stopped(t, plain, filepath.Join(dir, "crash.img"), syscall.SIGKILL)

@@ -37,6 +37,7 @@ cat refused open
 
 // TestSecureKey: the kernel's way of encrypting a new partition, which secure keys go.
 func TestSecureKey(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"cryptsetup", "e2fsck", "sfdisk", "debugfs", "losetup", "dmsetup"} {
 		testenv.Need(t, program)
 	}

@@ -28,8 +28,9 @@ verity = { role = "hash", match_key = "usr" }`,
 // behind. Afterwards the conversions are finished here, and the files that the kernel
 // wrote meanwhile must still be there.
 func TestKernel(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 64)
+	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
 	fresh := newFresh(t, dir, plain.Key)
 	converted := rig.Copy(t, plain.Path, filepath.Join(dir, "converted.img"))
