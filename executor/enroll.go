@@ -19,7 +19,7 @@ func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) 
 	if err != nil {
 		return nil, err
 	}
-	v, err := openVolume(part)
+	v, err := openVolume(ctx, part)
 	if err != nil {
 		return nil, err
 	}
@@ -30,13 +30,17 @@ func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) 
 	return v, nil
 }
 
-// openVolume reads the header of a volume, over which changes are kept in memory. One
-// on which work is not finished is refused.
-func openVolume(part blockdev.Device) (*volume, error) {
-	header, err := luks2.Read(part, int64(part.Size()))
+// openVolume reads the header of a volume, over which changes are kept in memory.
+func openVolume(ctx context.Context, part blockdev.Device) (*volume, error) {
+	header, err := readLocked(ctx, part)
 	if err != nil {
 		return nil, err
 	}
+	return volumeOf(header, part)
+}
+
+// volumeOf returns the volume of a header. One on which work is not finished is refused.
+func volumeOf(header *luks2.Header, part blockdev.Device) (*volume, error) {
 	if err := changeable(header, part); err != nil {
 		return nil, err
 	}

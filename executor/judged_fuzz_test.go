@@ -383,7 +383,7 @@ func (j *judgment) try(t *testing.T, which int) (wrote bool, err error) {
 	switch which {
 	case 4, 5, 6:
 		change := []planner.KeyChange{{Remove: []int{0}}, {Remove: []int{1}}, {Add: []definitions.Key{{Type: "file"}}}}[which-4]
-		if _, err = ChangeKeys(t.Context(), j.env, j.part, change); j.refused(j.changeable()) && j.asked > 0 {
+		if _, _, err = ChangeKeys(t.Context(), j.env, j.part, decided(change)); j.refused(j.changeable()) && j.asked > 0 {
 			t.Fatalf("a key was asked for, of a header that must not be changed: %v", err)
 		}
 	case 7:

@@ -117,9 +117,9 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 		if c.allowed {
 			continue
 		}
-		_, err = ChangeKeys(t.Context(), env, dev, planner.KeyChange{Add: []definitions.Key{{Type: "file"}}})
+		_, _, err = ChangeKeys(t.Context(), env, dev, decided(planner.KeyChange{Add: []definitions.Key{{Type: "file"}}}))
 		fails("key add", err)
-		_, err = ChangeKeys(t.Context(), env, dev, planner.KeyChange{Remove: []int{1}})
+		_, _, err = ChangeKeys(t.Context(), env, dev, decided(planner.KeyChange{Remove: []int{1}}))
 		fails("key remove", err)
 		_, err = x.newEnroll(t.Context(), planner.Enroll{Extent: disk.Extent{Size: dev.Size()}, Keys: []definitions.Key{{Type: "file"}}})
 		fails("enroll", err)

@@ -51,7 +51,7 @@ func TestCrashWithKeyChanges(t *testing.T) {
 	for name, c := range keyChanges {
 		t.Run(name, func(t *testing.T) {
 			whole := simdev.New(volume)
-			if _, err := ChangeKeys(context.Background(), keyEnv(t), whole, c.change); err != nil {
+			if _, _, err := ChangeKeys(context.Background(), keyEnv(t), whole, decided(c.change)); err != nil {
 				t.Fatal(err)
 			}
 			rng := rand.New(rand.NewPCG(seedOfCrashes(), 6))
@@ -66,7 +66,7 @@ func TestCrashWithKeyChanges(t *testing.T) {
 				if fresh {
 					continue
 				}
-				if _, err := ChangeKeys(context.Background(), keyEnv(t), cut, c.change); err != nil || !opensAs(t, cut.Bytes(), c.after) {
+				if _, _, err := ChangeKeys(context.Background(), keyEnv(t), cut, decided(c.change)); err != nil || !opensAs(t, cut.Bytes(), c.after) {
 					t.Fatalf("seed %d, begun again after operation %d: %v", seedOfCrashes(), k, err)
 				}
 			}
@@ -107,7 +107,7 @@ func TestKeyChangeFailures(t *testing.T) {
 		dev := simdev.New(volume)
 		env := keyEnv(t)
 		c.spoil(&env)
-		if _, err := ChangeKeys(context.Background(), env, dev, c.change); err == nil || !strings.Contains(err.Error(), c.want) || len(dev.Log()) > 0 {
+		if _, _, err := ChangeKeys(context.Background(), env, dev, decided(c.change)); err == nil || !strings.Contains(err.Error(), c.want) || len(dev.Log()) > 0 {
 			t.Errorf("%s: %v, %d operations", name, err, len(dev.Log()))
 		}
 	}

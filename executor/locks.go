@@ -50,6 +50,15 @@ func numberOf(home io.ReaderAt) (string, error) {
 	return "", nil
 }
 
+// readLocked reads the header of a volume while nobody changes it.
+func readLocked(ctx context.Context, part blockdev.Device) (header *luks2.Header, err error) {
+	err = Locked(ctx, part, claim.Read, func() (err error) {
+		header, err = luks2.Read(part, int64(part.Size()))
+		return err
+	})
+	return header, err
+}
+
 // changing calls do under the lock for writing, if the header on home is still the one
 // that h was made from. Between reading and changing it keys may have been added by others,
 // and what do would write into free space of then may be theirs now. A wait for the lock is

@@ -41,11 +41,7 @@ func Open(ctx context.Context, env Env, name string, part blockdev.Device, on bl
 // readToOpen reads the header of a volume. One in conversion is kept from whoever would go
 // on with that, until done is called.
 func readToOpen(ctx context.Context, part blockdev.Device) (header *luks2.Header, done func(), err error) {
-	read := func() error {
-		header, err = luks2.Read(part, int64(part.Size()))
-		return err
-	}
-	if err := Locked(ctx, part, claim.Read, read); err != nil {
+	if header, err = readLocked(ctx, part); err != nil {
 		return nil, nil, err
 	}
 	pending := slices.ContainsFunc(header.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
@@ -56,7 +52,7 @@ func readToOpen(ctx context.Context, part blockdev.Device) (header *luks2.Header
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := Locked(ctx, part, claim.Read, read); err != nil { // as whoever had it left it
+	if header, err = readLocked(ctx, part); err != nil { // as whoever had it left it
 		return nil, nil, errors.Join(err, lock.Release())
 	}
 	return header, func() { _ = lock.Release() }, nil

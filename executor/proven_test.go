@@ -43,7 +43,7 @@ func TestOldKeyStaysUntilItsSuccessorIsProven(t *testing.T) {
 	dev := simdev.New(volume)
 	env := keyEnv(t)
 	env.Sealers[0] = unprovenStub{}
-	_, err := ChangeKeys(context.Background(), env, dev, planner.KeyChange{Add: []definitions.Key{{Type: "stub"}}, Remove: []int{1}})
+	_, _, err := ChangeKeys(context.Background(), env, dev, decided(planner.KeyChange{Add: []definitions.Key{{Type: "stub"}}, Remove: []int{1}}))
 	if err == nil || err.Error() != noneProven || len(dev.Log()) > 0 {
 		t.Errorf("rotate: %v, %d operations", err, len(dev.Log()))
 	}
@@ -62,7 +62,7 @@ func TestUnprovenBesideProven(t *testing.T) {
 	env := keyEnv(t)
 	env.Sealers = []Sealer{unprovenStub{}, vendorFile{}, handedOut{}}
 	change := planner.KeyChange{Add: []definitions.Key{{Type: "stub"}, {Type: "handed out"}}, Remove: []int{1}}
-	if _, err := ChangeKeys(context.Background(), env, dev, change); err != nil {
+	if _, _, err := ChangeKeys(context.Background(), env, dev, decided(change)); err != nil {
 		t.Error(err)
 	}
 	if opensBy(t, dev.Bytes(), "somebody else's") || !opensBy(t, dev.Bytes(), passphrase) {

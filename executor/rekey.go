@@ -15,7 +15,7 @@ import (
 // interruption, and all other keyslots are dropped. All of this is proven, and in
 // memory.
 func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
-	header, err := luks2.Read(c.part, int64(c.part.Size()))
+	header, err := readLocked(ctx, c.part)
 	if err != nil {
 		return nil, err
 	}

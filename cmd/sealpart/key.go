@@ -178,18 +178,16 @@ func changeKeys(ctx context.Context, arg string, unlock keyFlags, asJSON bool, o
 		return err
 	}
 	defer closer.Close()
-	volume, err := luksOf(arg, section)
-	if err != nil {
+	if _, err := luksOf(arg, section); err != nil { // which says what is there instead
 		return err
 	}
-	change, err := decide(volume)
-	if err != nil {
-		return fmt.Errorf("%s: %w", arg, err)
-	}
-	if err := settleChange(&change, unlock); err != nil {
-		return fmt.Errorf("%s: %w", arg, err)
-	}
-	added, err := executor.ChangeKeys(ctx, unlock.volumeEnv(), section, change)
+	change, added, err := executor.ChangeKeys(ctx, unlock.volumeEnv(), section, func(volume *disk.LUKS) (planner.KeyChange, error) {
+		change, err := decide(volume)
+		if err != nil {
+			return change, err
+		}
+		return change, settleChange(&change, unlock)
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", arg, err)
 	}

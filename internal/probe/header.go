@@ -27,7 +27,7 @@ func Header(r io.ReaderAt, size, dataSize disk.Bytes) (disk.Content, error) {
 	if all, known := header.DataSize(); known {
 		dataSize = min(dataSize, disk.Bytes(all)) // in its last zone a conversion has no tail that reaches to the end
 	}
-	if c.LUKS, err = describeLUKS(header, luks2.Place{Size: int64(dataSize), Detached: true}); err != nil {
+	if c.LUKS, err = LUKS(header, luks2.Place{Size: int64(dataSize), Detached: true}); err != nil {
 		c.Problem = text([]byte(err.Error()))
 	}
 	return c, nil

@@ -56,7 +56,7 @@ func (m *image) luks2() disk.Content {
 	if err == nil {
 		c.UUID, c.Label = text([]byte(header.UUID)), text([]byte(header.Label))
 		var volume *disk.LUKS
-		if volume, err = describeLUKS(header, luks2.Place{Size: m.size}); err == nil {
+		if volume, err = LUKS(header, luks2.Place{Size: m.size}); err == nil {
 			c.LUKS = volume
 		}
 	}
@@ -93,10 +93,10 @@ func (m *image) stagedHeader() *luks2.Header {
 	return nil
 }
 
-// describeLUKS takes from a header what it tells without a key. It fails where the
+// LUKS takes from a header what it tells without a key. It fails where the
 // header contradicts itself, does not fit the device, or would not encrypt: what nobody
 // may open.
-func describeLUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
+func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	l := &disk.LUKS{
 		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
 		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),

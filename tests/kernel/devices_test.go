@@ -16,13 +16,13 @@ const devices = `
 s=%[1]q image=%[2]q defs=%[3]q key=%[4]q sums=%[5]q seed=%[6]s
 apply() { $s apply --seed $seed --key-file $key --definitions "$@"; }
 cp $image before.img
-loop=$(losetup -f --show -r $image); ! apply $defs $loop 2>refused && grep -q "is read-only" refused && $s plan --definitions $defs $loop | grep -q reencrypt && cmp $image before.img && echo read-only >>good; losetup -d $loop
-loop=$(losetup -f --show $image); blockdev --setro $loop; ! apply $defs $loop 2>refused && grep -q "is read-only" refused && cmp $image before.img && echo write-protected >>good; blockdev --setrw $loop; losetup -d $loop
+loop=$(losetup -f --show -r $image); ! apply $defs $loop 2>refused && grep -q "is read-only" refused && $s plan --definitions $defs $loop | grep -q reencrypt && same_bytes $image before.img && echo read-only >>good; losetup -d $loop
+loop=$(losetup -f --show $image); blockdev --setro $loop; ! apply $defs $loop 2>refused && grep -q "is read-only" refused && same_bytes $image before.img && echo write-protected >>good; blockdev --setrw $loop; losetup -d $loop
 
 loop=$(losetup -f --show $image); sectors=$(blockdev --getsz $loop)
 dmsetup create disk --table "0 $sectors linear $loop 0"; dmsetup mknodes
-mkfifo events; apply $defs --progress json /dev/mapper/disk 2>events & exec 3<events; grep -q -m1 "hot zone" <&3
-dmsetup wipe_table --force disk; cat <&3 >said; wait $!; echo $? >code
+mkfifo events; apply $defs --progress json /dev/mapper/disk 2>events & exec 3<events; grep -q -m1 "hot zone" <&3; kill -STOP $!
+dmsetup wipe_table --force disk; kill -CONT $!; cat <&3 >said; wait $!; echo $? >code
 grep -q "error: partition 1: reencrypt: .*input/output error" said && test $(cat code) = 1 && ! apply $defs /dev/mapper/disk 2>gone && grep -q "input/output error" gone && echo vanished >>good
 dmsetup reload disk --table "0 $sectors linear $loop 0" && dmsetup resume disk && apply $defs /dev/mapper/disk && dmsetup remove disk && echo back >>good
 losetup -d $loop
@@ -48,7 +48,7 @@ losetup -d $loop
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	plain := rig.NewPlain(t, dir, 40)
+	plain := rig.NewPlain(t, dir, 64)
 	sums := sumsOf(t, dir)
 	for folder, files := range map[string]map[string]string{
 		"fresh.d": freshDefinitions,

@@ -19,7 +19,7 @@ encryption = { existing = %q, existing_key = "file:%s", key = [{ type = "file", 
 // work on its disk: keys are enrolled, and what would rewrite its data is refused.
 const held = `
 loop=$(losetup -f --show -P %[1]q) && mkdir -p /run/held && cryptsetup open --key-file %[2]q ${loop}p1 held && mount /dev/mapper/held /run/held \
-	&& cp %[1]q before.img && ! %[3]q apply --definitions rekey.d $loop 2>refused && grep -q "would be rewritten and is in use" refused && cmp %[1]q before.img \
+	&& cp %[1]q before.img && ! %[3]q apply --definitions rekey.d $loop 2>refused && grep -q "would be rewritten and is in use" refused && same_bytes %[1]q before.img \
 	&& %[3]q apply --definitions enroll.d $loop && echo held >/run/held/written && sync \
 	&& cryptsetup open --test-passphrase --key-file added.key ${loop}p1 \
 	&& (cd /run/held && sha256sum --quiet -c %[4]q) && umount /run/held && cryptsetup close held \
