@@ -12,9 +12,10 @@ import (
 )
 
 // Export writes the decrypted content of the LUKS2 volume in part to w, without
-// device-mapper. A volume in conversion is refused: apply finishes it first.
+// device-mapper. A volume in conversion is refused: apply finishes it first. Where another
+// program began one meanwhile, what was written is worth nothing, and Export fails.
 func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) error {
-	header, err := luks2.Read(part, int64(part.Size()))
+	header, err := readLocked(ctx, part)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,23 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 		return err
 	}
 	defer cipher.Wipe()
-	return decryptSegment(ctx, env, part, a.Segments[0], cipher, w)
+	if err := decryptSegment(ctx, env, part, a.Segments[0], cipher, w); err != nil {
+		return err
+	}
+	return checkKept(ctx, header, part)
+}
+
+// checkKept refuses what was read of a volume whose data is another by now, or is being
+// made another. That its keys have changed does not matter.
+func checkKept(ctx context.Context, header *luks2.Header, part blockdev.Device) error {
+	now, err := readLocked(ctx, part)
+	if err == nil {
+		err = errors.Join(settled(now), header.SameData(now))
+	}
+	if err != nil {
+		return &headerError{"the volume was rewritten by another program while it was read: " + err.Error(), "what was read is of no use; export again when that has finished"}
+	}
+	return nil
 }
 
 // decryptSegment writes one encrypted segment in clear, a buffer at a time.

@@ -168,11 +168,8 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 			return false, err
 		}
 	}
-	if err := w.writeFstab(flags, plan); err != nil {
-		return false, err
-	}
 	if plan.Empty() {
-		return true, nothingToDo(ctx, flags, dev, plan, saw, progress, out)
+		return true, w.nothingToDo(ctx, flags, dev, plan, saw, progress, out)
 	}
 	if !flags.json {
 		if err := showPlan(out, plan, saw, false); err != nil {
@@ -213,7 +210,10 @@ func (w *world) environment(flags *applyFlags) executor.Env {
 }
 
 // nothingToDo says so to machines, and what is amiss to people.
-func nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
+func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
+	if _, err := w.writeFstab(flags, plan); err != nil {
+		return err
+	}
 	if err := executor.Split(ctx, dev, plan); err != nil {
 		return err
 	}
@@ -231,6 +231,15 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return err
 	}
 	defer func() { err = errors.Join(err, onto.claim.Close()) }()
+	takeBack, err := w.writeFstab(flags, plan)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, takeBack())
+		}
+	}()
 	env := w.environment(flags)
 	if env.Epoch, err = sourceDateEpoch(); err != nil {
 		return err

@@ -44,42 +44,66 @@ func (e inTheWayError) Error() string { return fmt.Sprintf("%s: %s is there alre
 // Hint says what to do.
 func (inTheWayError) Hint() string { return "remove it, or move it away; it is not written over" }
 
-// writeFstab writes the fstab of a plan to a file below the root directory. It comes
-// before the plan is applied, so that copy_files may take it along. One that says the
-// same already is left.
-func (w *world) writeFstab(flags *applyFlags, plan *planner.Plan) error {
+// writeFstab writes the fstab of a plan to a file below the root directory. It comes when
+// nobody else can use the disk any more, and before the plan is applied, so that copy_files may take it along.
+// One that says the same already is left. takeBack removes what was made.
+func (w *world) writeFstab(flags *applyFlags, plan *planner.Plan) (takeBack func() error, err error) {
+	takeBack = func() error { return nil }
 	if flags.fstab == "" {
-		return nil
+		return takeBack, nil
 	}
 	lines, err := planner.Fstab(plan, w.definitions)
 	if err != nil {
-		return fmt.Errorf("--generate-fstab: %w", err)
+		return nil, fmt.Errorf("--generate-fstab: %w", err)
 	}
 	text := "# made by sealpart from the mount_point of its definitions\n" + lines
-	err = flags.createFstab(text)
+	made, err := flags.createFstab(text)
 	if errors.Is(err, os.ErrExist) {
-		return inTheWayError{"--generate-fstab", filepath.Join(flags.root, flags.fstab)}
+		err = inTheWayError{"--generate-fstab", filepath.Join(flags.root, flags.fstab)}
 	}
-	return err
+	if made {
+		takeBack = flags.removeFstab
+	}
+	return takeBack, err
 }
 
-// createFstab makes the file, unless it says the same already. Links on the way do not lead
-// out of the tree, and one at its name is in the way.
-func (f *applyFlags) createFstab(text string) error {
-	tree := resolve.Tree{Root: f.root, Trusted: f.root == ""}
+// fstabTree is the tree in which the fstab is made.
+func (f *applyFlags) fstabTree() resolve.Tree {
+	return resolve.Tree{Root: f.root, Trusted: f.root == ""}
+}
+
+// createFstab makes the file, and reports whether it did: one that says the same already is left.
+// Links on the way do not lead out of the tree, and one at its name is in the way.
+func (f *applyFlags) createFstab(text string) (made bool, err error) {
+	tree := f.fstabTree()
 	if old, err := tree.Open(f.fstab, os.O_RDONLY|unix.O_NOFOLLOW); err == nil {
 		defer old.Close()
 		if is, err := io.ReadAll(io.LimitReader(old, int64(len(text)+1))); err == nil && string(is) == text {
-			return nil
+			return false, nil
 		}
 	}
 	dir, name, err := tree.Parent(f.fstab)
 	if err != nil {
-		return fmt.Errorf("--generate-fstab: %w", err)
+		return false, fmt.Errorf("--generate-fstab: %w", err)
 	}
 	defer dir.Close()
-	return wholefile.CreateIn(dir, name, 0o644, func(file *os.File) error {
+	err = wholefile.CreateIn(dir, name, 0o644, func(file *os.File) error {
 		_, err := file.WriteString(text)
 		return err
 	})
+	return err == nil, err
+}
+
+// removeFstab takes the file away again. A power cut before it leaves an fstab that says
+// what the next run will make.
+func (f *applyFlags) removeFstab() error {
+	dir, name, err := f.fstabTree().Parent(f.fstab)
+	if err != nil {
+		return fmt.Errorf("--generate-fstab: %w", err)
+	}
+	defer dir.Close()
+	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
+		return &os.PathError{Op: "remove", Path: filepath.Join(f.root, f.fstab), Err: err}
+	}
+	return nil
 }
