@@ -54,7 +54,7 @@ func Export(ctx context.Context, env Env, part blockdev.Device, w io.Writer) err
 func checkKept(ctx context.Context, header *luks2.Header, part blockdev.Device) error {
 	now, err := readLocked(ctx, part)
 	if err == nil {
-		err = errors.Join(settled(now), header.SameData(now))
+		err = errors.Join(converted(now), header.SameData(now))
 	}
 	if err != nil {
 		return &headerError{"the volume was rewritten by another program while it was read: " + err.Error(), "what was read is of no use; export again when that has finished"}

@@ -117,10 +117,18 @@ func readBackup(backup io.ReaderAt, size int64) (*luks2.Header, error) {
 // it later would be to forget how far the work got, or to do its end again over data
 // that are there by then.
 func settled(h *luks2.Header) error {
-	pending := slices.ContainsFunc(h.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") })
-	wipe := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool { return t.Type == disk.TokenWipe })
-	if pending || wipe {
-		return &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes it; a header from the middle of it would be of no use later"}
+	if err := converted(h); err != nil || len(notesOf(h, disk.TokenWipe)) == 0 {
+		return err
+	}
+	return errUnfinished
+}
+
+var errUnfinished = &headerError{"a conversion of the volume was not finished", "\"sealpart apply\" finishes it; a header from the middle of it would be of no use later"}
+
+// converted refuses a header of a volume whose data is being rewritten.
+func converted(h *luks2.Header) error {
+	if slices.ContainsFunc(h.Requirements(), func(r string) bool { return strings.HasPrefix(r, "online-reencrypt") }) {
+		return errUnfinished
 	}
 	return nil
 }
