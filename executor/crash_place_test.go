@@ -232,20 +232,31 @@ func (w *world) begin(ctx context.Context, c *conversion) error {
 // crashAfter returns the world as a power cut after k operations left it: of what
 // was not flushed, any sectors, or only the latest writes.
 func (w *world) crashAfter(k int, rng *rand.Rand) *world {
-	cut := *w
-	done := map[*simdev.Device]int{}
-	for _, dev := range (*w.order)[:k] {
-		done[dev]++
-	}
 	crash := (*simdev.Device).CrashAfter
 	if rng.IntN(2) == 0 {
 		crash = latestAfter
 	}
-	cut.part = crash(w.part, done[w.part], rng)
-	if cut.home = cut.part; w.detached {
-		cut.home = crash(w.home, done[w.home], rng)
+	return w.cutBy(k, func(d *simdev.Device, n int) *simdev.Device { return crash(d, n, rng) })
+}
+
+// stoppedAfter returns the world after k operations, of which none is lost.
+func (w *world) stoppedAfter(k int) *world {
+	return w.cutBy(k, func(d *simdev.Device, n int) *simdev.Device { return d.CrashAfter(n, nil) })
+}
+
+// cutBy returns the world after k operations; cut says what they leave of a device, of which
+// n are its own.
+func (w *world) cutBy(k int, cut func(d *simdev.Device, n int) *simdev.Device) *world {
+	after := *w
+	done := map[*simdev.Device]int{}
+	for _, dev := range (*w.order)[:k] {
+		done[dev]++
 	}
-	return &cut
+	after.part = cut(w.part, done[w.part])
+	if after.home = after.part; w.detached {
+		after.home = cut(w.home, done[w.home])
+	}
+	return &after
 }
 
 // latestAfter returns the device as a power cut after k operations left it where only

@@ -294,21 +294,13 @@ func TestTrapIsFinished(t *testing.T) {
 func (w *world) allWritten(t testing.TB) *world {
 	t.Helper()
 	for k := len(*w.order); k > 0; k-- {
-		cut := *w
-		done := map[*simdev.Device]int{}
-		for _, dev := range (*w.order)[:k] {
-			done[dev]++
-		}
-		cut.part = w.part.CrashAfter(done[w.part], nil)
-		if cut.home = cut.part; w.detached {
-			cut.home = w.home.CrashAfter(done[w.home], nil)
-		}
+		cut := w.stoppedAfter(k)
 		header, err := luks2.Read(cut.home, int64(cut.home.Size()))
 		if err != nil || header.Recovered() != "" {
 			continue // in the middle of the next header
 		}
 		if state := cut.pending(t); state != nil && state.State == luks2.Crash && state.Remaining == 0 {
-			return &cut
+			return cut
 		}
 	}
 	t.Fatal("the last zone was never hot")

@@ -3,7 +3,6 @@ package executor
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -98,21 +97,13 @@ func judgedStates(t testing.TB) (states []judged) {
 // halfway returns the last state of a conversion before its end that is the given one.
 func (w *world) halfway(want luks2.State) *world {
 	for k := len(*w.order) * 2 / 3; k > 0; k-- {
-		cut := *w
-		done := map[*simdev.Device]int{}
-		for _, dev := range (*w.order)[:k] {
-			done[dev]++
-		}
-		cut.part = w.part.CrashAfter(done[w.part], nil)
-		if cut.home = cut.part; w.detached {
-			cut.home = w.home.CrashAfter(done[w.home], nil)
-		}
+		cut := w.stoppedAfter(k)
 		header, err := luks2.Read(cut.home, int64(cut.home.Size()))
 		if err != nil || header.Recovered() != "" {
 			continue
 		}
 		if r, err := header.Reencryption(int64(cut.part.Size())); err == nil && r != nil && r.State == want {
-			return &cut
+			return cut
 		}
 	}
 	return w
@@ -242,11 +233,7 @@ func respelled(image, plan []byte, text string) []byte {
 	}
 	for which := range 2 {
 		header := image[which*16384:][:16384]
-		clear(header[4096:])
-		copy(header[4096:], changed)
-		clear(header[luks2.ChecksumOffset:luks2.ChecksumEnd])
-		sum := sha256.Sum256(header)
-		copy(header[luks2.ChecksumOffset:], sum[:])
+		reseal(header, changed)
 	}
 	return image
 }

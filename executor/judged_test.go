@@ -31,13 +31,18 @@ func forged(t testing.TB, image []byte, pattern, with string) []byte {
 		if bytes.Equal(text, changed) || len(changed) > 12287 {
 			t.Fatalf("%s does not apply to %s", pattern, text)
 		}
-		clear(header[4096:])
-		copy(header[4096:], changed)
-		clear(header[luks2.ChecksumOffset:luks2.ChecksumEnd])
-		sum := sha256.Sum256(header)
-		copy(header[luks2.ChecksumOffset:], sum[:])
+		reseal(header, changed)
 	}
 	return image
+}
+
+// reseal gives one copy of a header another JSON text, and the checksum of that.
+func reseal(header, text []byte) {
+	clear(header[4096:])
+	copy(header[4096:], text)
+	clear(header[luks2.ChecksumOffset:luks2.ChecksumEnd])
+	sum := sha256.Sum256(header)
+	copy(header[luks2.ChecksumOffset:], sum[:])
 }
 
 // watched is a key that tells whether somebody asked for it.

@@ -101,8 +101,8 @@ encryption = { existing = "enroll", existing_key = "file:/vendor", key = [{ type
 	checkSaid(t, "awaits", said, `it would have keys added (["file"])`)
 }
 
-// gapHeader returns the header of the volume of gapImage.
-func gapHeader(t *testing.T, dev *simdev.Device) *luks2.Header {
+// gapVolume returns the volume of gapImage, and its header.
+func gapVolume(t *testing.T, dev *simdev.Device) (*blockdev.Section, *luks2.Header) {
 	t.Helper()
 	part, err := blockdev.NewSection(dev, gapData)
 	if err != nil {
@@ -112,5 +112,12 @@ func gapHeader(t *testing.T, dev *simdev.Device) *luks2.Header {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return part, header
+}
+
+// gapHeader returns the header of the volume of gapImage.
+func gapHeader(t *testing.T, dev *simdev.Device) *luks2.Header {
+	t.Helper()
+	_, header := gapVolume(t, dev)
 	return header
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -24,14 +23,7 @@ encryption = { key = [{ type = "tpm2", pcrs = [7] }, { type = "file" }] }`}
 // disk.
 func forge(t *testing.T, dev *simdev.Device, token string) {
 	t.Helper()
-	part, err := blockdev.NewSection(dev, gapData)
-	if err != nil {
-		t.Fatal(err)
-	}
-	header, err := luks2.Read(part, int64(part.Size()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	part, header := gapVolume(t, dev)
 	if _, err := header.AddToken(json.RawMessage(token)); err != nil {
 		t.Fatal(err)
 	}
@@ -216,14 +208,7 @@ func TestNotesKeptApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSaid(t, "two notes", said, `it would have keys added (["command evil"])`)
-	part, err := blockdev.NewSection(dev, gapData)
-	if err != nil {
-		t.Fatal(err)
-	}
-	header, err := luks2.Read(part, int64(part.Size()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := gapHeader(t, dev)
 	if notes := notesOf(header, disk.TokenAwaits); len(notes) != 1 || !strings.Contains(string(notes[0].Raw), "command evil") {
 		t.Errorf("notes: %v", notes)
 	}

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -131,11 +130,7 @@ func withoutKeyslot(t *testing.T, image []byte, id string) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clear(header[4096:])
-		copy(header[4096:], changed)
-		clear(header[luks2.ChecksumOffset:luks2.ChecksumEnd])
-		sum := sha256.Sum256(header)
-		copy(header[luks2.ChecksumOffset:], sum[:])
+		reseal(header, changed)
 	}
 	return image
 }
