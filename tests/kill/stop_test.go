@@ -194,8 +194,8 @@ func TestStoppedWhileWaiting(t *testing.T) {
 		"a simulator":                 {"apply", "--definitions", sealed, "--tpm2-device", "mssim:host=" + host + ",port=" + port, plain.Path},
 		"a snapshot that is a FIFO":   {"plan", "--definitions", plain.Definitions, "--snapshot", pipe},
 		"new keys that are in a FIFO": {"key", "add", "--definition", mute, "--key-file", plain.Key, plain.Path + "#1"},
-		"a keyslot that costs much":   {"export", "--key-file", plain.Key, forged(t, dir, "keyslots", plain.Key) + "#1", filepath.Join(dir, "out")},
-		"a digest that costs much":    {"export", "--key-file", plain.Key, forged(t, dir, "digests", plain.Key) + "#1", filepath.Join(dir, "out")},
+		"a keyslot that costs much":   {"export", "--key-file", plain.Key, forged(t, dir, "keyslots", plain.Key) + "#1", filepath.Join(dir, "keyslots.out")},
+		"a digest that costs much":    {"export", "--key-file", plain.Key, forged(t, dir, "digests", plain.Key) + "#1", filepath.Join(dir, "digests.out")},
 		"a TPM on a character device": {"apply", "--definitions", sealed, "--tpm2-device", slaveOf(t, terminal(t)).Name(), plain.Path},
 	} {
 		t.Run(what, func(t *testing.T) {
