@@ -186,29 +186,33 @@ func TestStoppedWhileWaiting(t *testing.T) {
 	host, port, _ := strings.Cut(silent(t, "tcp", "127.0.0.1:0"), ":")
 	sealed := definitions(t, dir, "sealed", `type = "tpm2", blank = "allow"`)
 	guarded := definitions(t, dir, "guarded", fmt.Sprintf("type = \"command\", program = %q", module))
-	for what, args := range map[string][]string{
-		"a key file that is a FIFO":   {"apply", "--definitions", plain.Definitions, "--key-file", pipe, plain.Path},
-		"one whose other end is open": {"apply", "--definitions", plain.Definitions, "--key-file", mute, plain.Path},
-		"a key module":                {"apply", "--definitions", guarded, plain.Path},
-		"a TPM on a socket":           {"apply", "--definitions", sealed, "--tpm2-device", "swtpm:path=" + silent(t, "unix", filepath.Join(dir, "tpm")), plain.Path},
-		"a simulator":                 {"apply", "--definitions", sealed, "--tpm2-device", "mssim:host=" + host + ",port=" + port, plain.Path},
+	for what, args := range map[string][]string{ // a "disk" in them is the run's own copy
+		"a key file that is a FIFO":   {"apply", "--definitions", plain.Definitions, "--key-file", pipe, "disk"},
+		"one whose other end is open": {"apply", "--definitions", plain.Definitions, "--key-file", mute, "disk"},
+		"a key module":                {"apply", "--definitions", guarded, "disk"},
+		"a TPM on a socket":           {"apply", "--definitions", sealed, "--tpm2-device", "swtpm:path=" + silent(t, "unix", filepath.Join(dir, "tpm")), "disk"},
+		"a simulator":                 {"apply", "--definitions", sealed, "--tpm2-device", "mssim:host=" + host + ",port=" + port, "disk"},
 		"a snapshot that is a FIFO":   {"plan", "--definitions", plain.Definitions, "--snapshot", pipe},
-		"new keys that are in a FIFO": {"key", "add", "--definition", mute, "--key-file", plain.Key, plain.Path + "#1"},
+		"new keys that are in a FIFO": {"key", "add", "--definition", mute, "--key-file", plain.Key, "disk#1"},
 		"a keyslot that costs much":   {"export", "--key-file", plain.Key, forged(t, dir, "keyslots", plain.Key) + "#1", filepath.Join(dir, "keyslots.out")},
 		"a digest that costs much":    {"export", "--key-file", plain.Key, forged(t, dir, "digests", plain.Key) + "#1", filepath.Join(dir, "digests.out")},
-		"a TPM on a character device": {"apply", "--definitions", sealed, "--tpm2-device", slaveOf(t, terminal(t)).Name(), plain.Path},
+		"a TPM on a character device": {"apply", "--definitions", sealed, "--tpm2-device", slaveOf(t, terminal(t)).Name(), "disk"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
+			disk := rig.Copy(t, plain.Path, filepath.Join(t.TempDir(), "disk")) // each locks its own
+			for i, arg := range args {
+				if after, ok := strings.CutPrefix(arg, "disk"); ok {
+					args[i] = disk + after
+				}
+			}
 			code, said := stopped(t, []syscall.Signal{syscall.SIGTERM}, args...)
 			checkInterrupted(t, what, syscall.SIGTERM, code, said)
+			if rig.Sum(t, disk, 90<<20) != before {
+				t.Error("the disk was written to")
+			}
 		})
 	}
-	t.Cleanup(func() {
-		if after := rig.Sum(t, plain.Path, 90<<20); after != before {
-			t.Error("the disk was written to")
-		}
-	})
 }
 
 // TestStoppedAtPrompt: a question at a terminal ends with a signal, be it Ctrl-C, and the
