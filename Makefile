@@ -51,7 +51,7 @@ test-boot: tools
 # The same with twenty power cuts, under UEFI, and on arm64: half an hour.
 test-boot-long: tools
 	tools/arm64.sh build/arm64
-	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -uefi -arm64 $(CURDIR)/build/arm64 -cuts 20 -cut-boots 10 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/boot -v -all -kinds -uefi -arm64 $(CURDIR)/build/arm64 -cuts 20 -cut-boots 10 -timeout 3h
 
 # The linter is a tool of its own module, so that ours does not inherit its modules.
 lint:

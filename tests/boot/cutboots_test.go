@@ -1,14 +1,12 @@
 package boot
 
 import (
-	"context"
 	"flag"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/tests/rig"
@@ -22,35 +20,24 @@ var cutBoots = flag.Int("cut-boots", 0, "how many boots of each machine to cut o
 // for systemd 252, and the newest for "sealpart open"; in initramfs-tools the plugin opens it.
 func TestCutBoots(t *testing.T) {
 	needAll(t)
-	for _, c := range []struct {
-		name, form string
-		cuts       int
-		prepare    func(*testing.T, *machine)
-	}{
-		{"systemd", "widest", *cutBoots, func(t *testing.T, m *machine) {
-			m.patient(t)
-			m.initrd, m.cmdline = systemdInitrd(t, m.dir, convertRoot), m.unlock()
-		}},
-		{"initramfs-tools", "widest", *cutBoots, func(t *testing.T, m *machine) {
-			m.initrd, m.cmdline = m.initramfsToolsInitrd(t, convertRoot), "root=/dev/mapper/root sealpart.device=/dev/vda"
-		}},
-		{"sealpart open", "newest", max(*cutBoots, 4), func(t *testing.T, m *machine) {
-			m.initrd, m.cmdline = m.busyboxInitrd(t, convertRoot), "sealpart.device=/dev/vda"
-		}},
-	} {
-		if c.cuts == 0 {
+	for _, k := range kinds() {
+		cuts := *cutBoots
+		if k.name == "busybox" {
+			cuts = max(cuts, 4)
+		}
+		if cuts == 0 {
 			continue // the long form boots these
 		}
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(k.name, func(t *testing.T) {
 			m := newMachine(t)
-			c.prepare(t, m)
+			m.initrd, m.cmdline = k.initrd(t, m, convertRoot), k.unlock(m)
 			m.mustMount(t, "/dev/mapper/root")
-			if form := m.tokenForm(t); form != c.form {
-				t.Errorf("the key has the %s form, want the %s", form, c.form)
+			if form := m.tokenForm(t); form != k.form {
+				t.Errorf("the key has the %s form, want the %s", form, k.form)
 			}
 			cmdline := m.cmdline
 			m.cmdline += " stay-up"
-			for range c.cuts {
+			for range cuts {
 				m.cutWhenUp(t)
 			}
 			if counted := m.wrongTries(t); counted != "0x0" {
@@ -80,21 +67,10 @@ func (m *machine) tokenForm(t *testing.T) string {
 // is mounted and in use.
 func (m *machine) cutWhenUp(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
-	defer cancel()
-	cmd, console := m.start(ctx, t)
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for !strings.Contains(console.String(), "CHECK files are whole") {
-		select {
-		case err := <-ended:
-			t.Fatalf("the machine does not come up: %v\n%s", err, console)
-		case <-time.After(20 * time.Millisecond):
-		}
+	log, cut := m.run(t, func(log string) bool { return strings.Contains(log, "CHECK files are whole") })
+	if !cut {
+		t.Fatalf("the machine does not come up:\n%s", log)
 	}
-	m.cutTPM() // first, or it would see its machine go
-	_ = cmd.Process.Kill()
-	<-ended
 }
 
 // wrongTries asks the machine's TPM, which is started for that, how many it has counted.

@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"context"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -116,11 +115,9 @@ func (m *machine) recorded(t *testing.T) *simdev.Device {
 // writing is about how long a first boot writes to the disk.
 const writing = 2500 * time.Millisecond
 
-// cutOff boots and kills the machine so long after the first write to its disk.
+// cutOff boots and cuts the machine off so long after the first write to its disk.
 func (m *machine) cutOff(t *testing.T, after time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
-	defer cancel()
 	modified := func() time.Time {
 		info, err := os.Stat(m.disk)
 		if err != nil {
@@ -129,16 +126,16 @@ func (m *machine) cutOff(t *testing.T, after time.Duration) {
 		return info.ModTime()
 	}
 	before := modified()
-	cmd, console := m.start(ctx, t)
-	for modified().Equal(before) {
-		if ctx.Err() != nil {
-			t.Fatalf("nothing is written:\n%s", console)
+	log, cut := m.run(t, func(string) bool {
+		if modified().Equal(before) {
+			return false
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(after)
+		return true
+	})
+	if !cut {
+		t.Fatalf("nothing is written:\n%s", log)
 	}
-	time.Sleep(after)
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
 	t.Logf("cut off %s after the first write", after)
 }
 

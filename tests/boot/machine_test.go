@@ -142,15 +142,38 @@ func (m *machine) mustMount(t *testing.T, device string) (log string) {
 // switched off.
 func (m *machine) boot(t *testing.T) (log string) {
 	t.Helper()
+	log, _ = m.run(t, func(string) bool { return false })
+	return log
+}
+
+// run starts the machine, and waits until it switches itself off, or until far reports of what
+// its console says that it has come far enough: then the power goes, of the TPM first, or that
+// would see its machine go.
+func (m *machine) run(t *testing.T, far func(log string) bool) (log string, cut bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
 	began := time.Now()
 	cmd, console := m.start(ctx, t)
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("qemu: %v\n%s", err, console)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !far(console.String()) {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("qemu: %v\n%s", err, console)
+			}
+			t.Logf("booted and switched off in %s", time.Since(began).Round(100*time.Millisecond))
+			return console.String(), false
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	t.Logf("booted and switched off in %s", time.Since(began).Round(100*time.Millisecond))
-	return console.String()
+	if m.cutTPM != nil {
+		m.cutTPM()
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+	return console.String(), true
 }
 
 // start starts the machine with its TPM, which goes with it.
