@@ -60,7 +60,7 @@ func (b *builder) missing(by place, key string) *Error {
 
 func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
-// has tells whether a key is set, or a table is there, be it empty.
+// has reports whether a key is set, or a table is there, be it empty.
 func (l *loaded) has(path string) bool {
 	_, ok := l.set[path]
 	return ok

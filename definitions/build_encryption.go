@@ -89,7 +89,7 @@ func (b *builder) key(at place, set settings) Key {
 	return k
 }
 
-// twin tells whether another key is the same but for whether it is required.
+// twin reports whether another key is the same but for whether it is required.
 func (k Key) twin(other Key) bool {
 	other.Required = k.Required
 	return reflect.DeepEqual(k, other)

@@ -54,7 +54,7 @@ func paddingRange(d *Definition) (key, message string) {
 	return fallingRange("padding", d.Partition.PaddingMin, d.Partition.PaddingMax)
 }
 
-// fallingRange tells whether a minimum is above its maximum.
+// fallingRange reports whether a minimum is above its maximum.
 func fallingRange(what string, low, high *disk.Bytes) (key, message string) {
 	if low == nil || high == nil || *low <= *high {
 		return "", ""
@@ -132,7 +132,7 @@ func swapWithoutMount(d *Definition) (key, message string) {
 	return "partition.mount_point", "swap space is not mounted"
 }
 
-// isSwap tells whether a new partition of the definition becomes swap space.
+// isSwap reports whether a new partition of the definition becomes swap space.
 func isSwap(d *Definition) bool {
 	return d.Filesystem.Format == "swap" || d.Filesystem.Format == "" && d.Partition.Type.Designator() == "swap"
 }

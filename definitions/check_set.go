@@ -143,7 +143,7 @@ func checkAgreement(data, hash *loaded) []error {
 	return errs
 }
 
-// bothDiffer tells whether both sizes are set, to different values.
+// bothDiffer reports whether both sizes are set, to different values.
 func bothDiffer(a, b disk.Bytes) bool { return a != 0 && b != 0 && a != b }
 
 // checkSupplements checks that each supplement can be merged into its target.

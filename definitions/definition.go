@@ -254,6 +254,6 @@ type Conditions struct {
 	PathExists        string // absolute path, below --root
 }
 
-// ForPersons tells whether only people keep the key: once it is made, nothing on the
+// ForPersons reports whether only people keep the key: once it is made, nothing on the
 // machine brings it back.
 func (k Key) ForPersons() bool { return k.Type == KeyRecovery }

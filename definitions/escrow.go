@@ -30,7 +30,7 @@ func (b *builder) escrow(set settings) []string {
 	return recipients
 }
 
-// isRecipient tells whether text is one recipient of those that age itself knows. All
+// isRecipient reports whether text is one recipient of those that age itself knows. All
 // of them must be of today's or all of the post-quantum kind; age refuses a mixture.
 func isRecipient(text string) bool {
 	if !strings.HasPrefix(text, "age1") || strings.ContainsAny(text, "\r\n") {

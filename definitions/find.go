@@ -89,7 +89,7 @@ func listNames(s Source, dir string) ([]string, error) {
 	return names, nil
 }
 
-// isMask tells whether a file masks those of its name below it: a link to
+// isMask reports whether a file masks those of its name below it: a link to
 // /dev/null, or an empty file. Devices are not read: a read might never end.
 func isMask(f found) (bool, error) {
 	if linksToNull(f) {

@@ -9,7 +9,7 @@ import (
 // maxKeyFile is the longest key file, cryptsetup's limit.
 const maxKeyFile = 8 * disk.MiB
 
-// IsKeySource tells whether the path of a file key is no path: a credential, or a
+// IsKeySource reports whether the path of a file key is no path: a credential, or a
 // socket.
 func IsKeySource(path string) bool {
 	return strings.HasPrefix(path, SourceCredential+":") || strings.HasPrefix(path, SourceSocket+":")

@@ -18,7 +18,7 @@ const (
 	kindTables  kind = `an array of tables`
 )
 
-// built says whether the work behind a key is there. A key that is not built is
+// built reports whether the work behind a key is there. A key that is not built is
 // refused by name, never ignored.
 type built bool
 

@@ -183,7 +183,7 @@ func join(table, key string) string {
 	return table + "." + key
 }
 
-// isBare tells whether a key may hold r without quotes.
+// isBare reports whether a key may hold r without quotes.
 func isBare(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }
@@ -195,7 +195,7 @@ func (l *locator) skip(set string) {
 	}
 }
 
-// peek tells whether the next byte is c.
+// peek reports whether the next byte is c.
 func (l *locator) peek(c byte) bool { return l.at < len(l.text) && l.text[l.at] == c }
 
 // expect passes over token, which must come next.

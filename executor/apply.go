@@ -33,7 +33,7 @@ func (e *UnavailableError) Unwrap() error { return e.error }
 // Target is the disk a plan is applied to.
 type Target interface {
 	blockdev.Device
-	// ZeroesDiscarded tells whether what was discarded reads as zero.
+	// ZeroesDiscarded reports whether what was discarded reads as zero.
 	ZeroesDiscarded() bool
 	// Grow makes an image file larger; on a block device it fails.
 	Grow(size disk.Bytes) error

@@ -66,7 +66,7 @@ func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 	})
 }
 
-// isNew tells whether the plan makes a partition.
+// isNew reports whether the plan makes a partition.
 func (x *run) isNew(number int) bool {
 	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Old == nil })
 }

@@ -50,7 +50,7 @@ type way interface {
 	// ahead does what can be done of z while the zone before is being written.
 	ahead(ctx context.Context, z zone) error
 	// keep makes durable what redo needs of z. It comes after MarkDone of the zone
-	// before; hot tells whether the header on disk lists that one as hot still.
+	// before; hot reports whether the header on disk lists that one as hot still.
 	keep(ctx context.Context, z zone, hot bool) error
 	// write writes the new bytes of z, without making them durable.
 	write(ctx context.Context, z zone) error
@@ -232,7 +232,7 @@ func (c *conversion) markHot(ctx context.Context, z step) error {
 	return nil
 }
 
-// hotPending tells whether the header in memory has a hot zone.
+// hotPending reports whether the header in memory has a hot zone.
 func (c *conversion) hotPending() bool {
 	state, err := c.state()
 	return err == nil && state.State == luks2.Crash

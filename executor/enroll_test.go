@@ -41,7 +41,7 @@ func vendorVolume(t testing.TB) []byte {
 	return image
 }
 
-// opensBy tells whether cryptsetup opens a volume with a passphrase.
+// opensBy reports whether cryptsetup opens a volume with a passphrase.
 func opensBy(t testing.TB, volume []byte, passphrase string) bool {
 	t.Helper()
 	cmd := exec.Command(testenv.Need(t, "cryptsetup"), "open", "--test-passphrase", "--key-file", fileOf(t, []byte(passphrase)), fileOf(t, volume))

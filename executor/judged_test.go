@@ -45,7 +45,7 @@ func reseal(header, text []byte) {
 	copy(header[luks2.ChecksumOffset:], sum[:])
 }
 
-// watched is a key that tells whether somebody asked for it.
+// watched is a key that reports whether somebody asked for it.
 type watched struct {
 	fileStub
 	passphrase string

@@ -77,7 +77,7 @@ func TestCrashWithKeyChanges(t *testing.T) {
 	}
 }
 
-// opensAs tells whether these passphrases open a volume, or not, as they should.
+// opensAs reports whether these passphrases open a volume, or not, as they should.
 func opensAs(t testing.TB, volume []byte, want map[string]bool) bool {
 	t.Helper()
 	for key, opens := range want {

@@ -22,7 +22,7 @@ func mayLeave(action planner.Action, why error) bool {
 	}
 }
 
-// unguarded tells whether an action is more than to add keys to a volume that its
+// unguarded reports whether an action is more than to add keys to a volume that its
 // definition's keys guard already.
 func unguarded(action planner.Action) bool {
 	e, ok := action.(planner.Enroll)

@@ -71,7 +71,7 @@ func (x *run) mendTable() error {
 	return nil
 }
 
-// tableStays tells whether there is no table to write: that of an MBR disk stays as
+// tableStays reports whether there is no table to write: that of an MBR disk stays as
 // it is, and only the content of its partitions changes.
 func (x *run) tableStays() bool { return x.plan.Table.Kind == disk.MBR }
 

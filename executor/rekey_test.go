@@ -119,7 +119,7 @@ func TestRekeyLeavesNoKeyslot(t *testing.T) {
 	}
 }
 
-// overwritten tells whether op is what wiped a keyslot.
+// overwritten reports whether op is what wiped a keyslot.
 func overwritten(log []simdev.Op, op simdev.Op) bool {
 	same := slices.DeleteFunc(slices.Clone(log), func(other simdev.Op) bool { return other.Sync || other.Offset != op.Offset })
 	return len(same) > 1 && bytes.Equal(same[len(same)-1].Data, op.Data)

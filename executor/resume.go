@@ -86,7 +86,7 @@ func (c *conversion) activation() (*luks2.Activation, error) {
 	return c.header.Activation(luks2.Place{Size: int64(c.part.Size()), Detached: c.action.Room == planner.RoomDetached})
 }
 
-// unprotected tells whether a conversion keeps nothing of its hot zones; it is
+// unprotected reports whether a conversion keeps nothing of its hot zones; it is
 // continued under our own protection.
 func unprotected(pending *luks2.Reencryption) bool {
 	return pending.Resilience == "none" && pending.Mode != "decrypt"

@@ -44,5 +44,5 @@ func volumeKey(ctx context.Context, env Env, e planner.Encryption) (*secret.Buff
 	return made.Blob, token, err
 }
 
-// throughKernel tells whether only the kernel can encrypt the volume's data.
+// throughKernel reports whether only the kernel can encrypt the volume's data.
 func (v *volume) throughKernel() bool { return planner.UnderSecureKey(v.header.Cipher()) }

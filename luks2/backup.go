@@ -157,7 +157,7 @@ func (h *Header) moveAside(areas map[int][]byte, now *Header) error {
 	return nil
 }
 
-// uses tells whether a keyslot has bytes of s.
+// uses reports whether a keyslot has bytes of s.
 func (h *Header) uses(s span) bool {
 	return slices.ContainsFunc(h.meta.keyslots, func(k Keyslot) bool {
 		return s.offset < k.AreaOffset+k.AreaSize && k.AreaOffset < s.end()

@@ -150,7 +150,7 @@ func (h *Header) digestForKey(ctx context.Context, key []byte) (digest, bool, er
 	return digest{id: none}, false, nil
 }
 
-// isReencryptDigest tells whether d covers re-encryption metadata instead of a key.
+// isReencryptDigest reports whether d covers re-encryption metadata instead of a key.
 func (h *Header) isReencryptDigest(d digest) bool {
 	slot, ok := h.reencryptKeyslot()
 	return ok && bytes.Equal(jsonIDs(d.keyslots), jsonIDs([]int{slot.ID}))

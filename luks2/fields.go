@@ -31,7 +31,7 @@ func (f fields) lenient(err *error) fields {
 	return f
 }
 
-// has tells whether name is there.
+// has reports whether name is there.
 func (f fields) has(name string) bool { return f.object.get(name) != nil }
 
 // decode takes the value of name into v; what says what it should be.

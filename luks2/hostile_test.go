@@ -13,7 +13,7 @@ import (
 )
 
 // hostileHeaders are what an attacker writes into the header of a finished volume. reads is
-// what Read says of it, opens what Activation does: "" for nothing. theirs says whether
+// what Read says of it, opens what Activation does: "" for nothing. theirs reports whether
 // cryptsetup reads it: where it does and we do not, why says what two readers would read
 // differently.
 var hostileHeaders = []struct {

@@ -97,7 +97,7 @@ func holdsNUL(text []byte) bool {
 	return false
 }
 
-// is tells whether both are the very same object, not only an equal one.
+// is reports whether both are the very same object, not only an equal one.
 func (o object) is(other object) bool {
 	return len(o) > 0 && len(o) == len(other) && &o[0] == &other[0]
 }
@@ -158,7 +158,7 @@ func jsonString(s string) json.RawMessage {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-// escaped tells whether a character may need an escape in a JSON string.
+// escaped reports whether a character may need an escape in a JSON string.
 func escaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // jsonInt encodes the 32-bit numbers of the format.

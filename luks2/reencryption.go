@@ -114,7 +114,7 @@ func (h *Header) reencryptKeyslot() (Keyslot, bool) {
 	return h.meta.keyslots[i], true
 }
 
-// shifts tells whether data moves towards the end, its first bytes from a copy.
+// shifts reports whether data moves towards the end, its first bytes from a copy.
 func (r *Reencryption) shifts() bool { return r.Resilience == "datashift" }
 
 // unsupported says why this conversion cannot be continued here, or "".
@@ -228,7 +228,7 @@ func (h *Header) allConverted(r *Reencryption, now []Segment) bool {
 	return h.listed(r.newDigest, s.ID) && !h.listed(r.oldDigest, s.ID) && (s.Size == Dynamic || s.Size == r.DataSize)
 }
 
-// listed tells whether a digest lists a segment.
+// listed reports whether a digest lists a segment.
 func (h *Header) listed(digestID, segment int) bool {
 	return slices.ContainsFunc(h.meta.digests, func(d digest) bool {
 		return d.id == digestID && slices.Contains(d.segments, segment)

@@ -99,12 +99,12 @@ func (s Segment) encode() object {
 	return o
 }
 
-// backup tells whether the segment only records a layout.
+// backup reports whether the segment only records a layout.
 func (s Segment) backup() bool {
 	return slices.ContainsFunc(s.Flags, func(flag string) bool { return strings.HasPrefix(flag, "backup-") })
 }
 
-// hot tells whether the segment is being rewritten.
+// hot reports whether the segment is being rewritten.
 func (s Segment) hot() bool { return slices.Contains(s.Flags, FlagInReencryption) }
 
 // part returns the n bytes of s from off on (n may be Dynamic), without flags.
@@ -123,12 +123,12 @@ func (s Segment) flagged(flag string) Segment {
 	return s
 }
 
-// same tells whether two segments are the same bytes in the same form.
+// same reports whether two segments are the same bytes in the same form.
 func (s Segment) same(t Segment) bool {
 	return s.Type == t.Type && s.Offset == t.Offset && s.Size == t.Size && s.sameForm(t) && s.IVTweak == t.IVTweak
 }
 
-// sameForm tells whether two segments hold data in the same form.
+// sameForm reports whether two segments hold data in the same form.
 func (s Segment) sameForm(t Segment) bool {
 	return s.Type == t.Type && s.Encryption == t.Encryption && s.SectorSize == t.SectorSize
 }

@@ -102,7 +102,7 @@ func (m *metadata) checkOverlap() error {
 	return nil
 }
 
-// before tells whether s ends before t begins.
+// before reports whether s ends before t begins.
 func (s Segment) before(t Segment) bool { return s.Size != Dynamic && s.Size <= t.Offset-s.Offset }
 
 // checkConversion demands what a re-encryption needs to be finished.

@@ -170,7 +170,7 @@ func (h *Header) finish(t *tree, r *Reencryption, keep bool) error {
 	return h.adoptWithout(t, gone)
 }
 
-// inDigest tells whether a digest lists a keyslot.
+// inDigest reports whether a digest lists a keyslot.
 func (h *Header) inDigest(digestID, keyslot int) bool {
 	return slices.ContainsFunc(h.meta.digests, func(d digest) bool {
 		return d.id == digestID && slices.Contains(d.keyslots, keyslot)

@@ -28,7 +28,7 @@ func NamesKey(names []string, k definitions.Key) bool {
 	return slices.Contains(names, AwaitName(k)) || slices.Contains(names, AwaitName(loose))
 }
 
-// awaits tells whether a volume waits for a key, by what its header says.
+// awaits reports whether a volume waits for a key, by what its header says.
 func awaits(l *disk.LUKS, k definitions.Key) bool {
 	return slices.ContainsFunc(l.Tokens, func(t disk.Token) bool { return NamesKey(t.Awaits, k) })
 }
@@ -53,7 +53,7 @@ func (o Options) absent(k definitions.Key) bool {
 	return o.unnamed(k) || slices.ContainsFunc(o.Absent, func(other definitions.Key) bool { return reflect.DeepEqual(k, other) })
 }
 
-// guarded tells whether a volume has a key of the definition that a machine uses by
+// guarded reports whether a volume has a key of the definition that a machine uses by
 // itself.
 func guarded(e *definitions.Encryption, l *disk.LUKS) bool {
 	machines := func(keys []definitions.Key) (n int) {

@@ -55,7 +55,7 @@ func leaveDependents(defs []definitions.Definition, reasons map[string]string) {
 	}
 }
 
-// dependsOn tells whether a definition makes no sense without another.
+// dependsOn reports whether a definition makes no sense without another.
 func dependsOn(d, other *definitions.Definition) bool {
 	return d.Partition.SupplementFor == other.Name ||
 		d.Verity != nil && other.Verity != nil && d.Verity.MatchKey == other.Verity.MatchKey
@@ -153,13 +153,13 @@ func some(is bool) string {
 	return "no"
 }
 
-// hasWord tells whether a word, or a key with any value, is on the command line.
+// hasWord reports whether a word, or a key with any value, is on the command line.
 func hasWord(line host.CommandLine, word string) bool {
 	_, hasValue := line.Value(word)
 	return hasValue || slices.Contains(line, word)
 }
 
-// virtualized tells whether the machine is of a kind, in the words of
+// virtualized reports whether the machine is of a kind, in the words of
 // ConditionVirtualization.
 func virtualized(f host.Facts, kind string) bool {
 	switch kind {

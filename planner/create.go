@@ -122,7 +122,7 @@ func (l *layout) luksSector(wanted, block disk.Bytes) disk.Bytes {
 	return max(wanted, l.snap.SectorSize)
 }
 
-// isVerityHash tells whether the definition is for a hash tree.
+// isVerityHash reports whether the definition is for a hash tree.
 func isVerityHash(d *definitions.Definition) bool {
 	return d.Verity != nil && d.Verity.Role == definitions.VerityHash
 }

@@ -93,7 +93,7 @@ func proportion(c *claim, share, grain disk.Bytes) (disk.Bytes, bool) {
 }
 
 // apply lets the claims that the phase applies to have theirs, one after the
-// other, and tells whether there were any.
+// other, and reports whether there were any.
 func (s *spread) apply(rule phase) bool {
 	changed := false
 	for i := range s.claims {

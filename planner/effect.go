@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Empty tells whether the disk is already what the plan says.
+// Empty reports whether the disk is already what the plan says.
 func (p *Plan) Empty() bool {
 	if len(p.Actions) > 0 || p.NewTable {
 		return false

@@ -118,7 +118,7 @@ func (l *layout) reach(p *part) disk.Bytes {
 
 // drop gives up what has the highest priority number above 0: new partitions are
 // not made, existing ones are left alone, and the members of a verity set go
-// together. It tells whether there was anything to give up.
+// together. It reports whether there was anything to give up.
 func (l *layout) drop() bool {
 	highest := int32(0)
 	for _, p := range l.parts {
@@ -137,7 +137,7 @@ func (l *layout) drop() bool {
 	return true
 }
 
-// mayDrop tells whether p can be given up. What the factory reset deletes must come
+// mayDrop reports whether p can be given up. What the factory reset deletes must come
 // back, with its set: else the next run would give its definition another partition
 // of the type, which may hold data.
 func (l *layout) mayDrop(p *part) bool {

@@ -26,7 +26,7 @@ func (l *layout) assignFlags() {
 	}
 }
 
-// growsWhenMounted tells whether a partition gets the attribute to grow its file
+// growsWhenMounted reports whether a partition gets the attribute to grow its file
 // system by its conversion. What is read-only stays as it is.
 func growsWhenMounted(p *part) bool {
 	if p.foreign() || p.work != workConvert || p.refusal != nil {
@@ -100,7 +100,7 @@ func typeName(t disk.Type) string {
 	return t.Name
 }
 
-// isBoot tells whether firmware or boot loaders read the partition, which must
+// isBoot reports whether firmware or boot loaders read the partition, which must
 // then be FAT.
 func isBoot(t disk.Type) bool {
 	return slices.Contains([]string{"esp", "xbootldr"}, t.Designator())

@@ -124,7 +124,7 @@ func tokenOf(l *disk.LUKS, slot int) (disk.Token, bool) {
 	return l.Tokens[i], true
 }
 
-// forPersons tells whether a person can open a keyslot: by a passphrase, a key file or
+// forPersons reports whether a person can open a keyslot: by a passphrase, a key file or
 // a recovery key.
 func forPersons(l *disk.LUKS, slot int) bool {
 	t, found := tokenOf(l, slot)

@@ -36,7 +36,7 @@ func bindKeys(keys []definitions.Key, l *disk.LUKS) bound {
 	return b
 }
 
-// boundAs tells whether a token binds its keyslots as a key of a definition says.
+// boundAs reports whether a token binds its keyslots as a key of a definition says.
 func boundAs(t disk.Token, k definitions.Key) bool {
 	switch k.Type {
 	case definitions.KeyFile:
@@ -51,13 +51,13 @@ func boundAs(t disk.Token, k definitions.Key) bool {
 	return boundToTPM(t, k)
 }
 
-// literalPCRs tells whether a token binds to a TPM in no way that a definition cannot
+// literalPCRs reports whether a token binds to a TPM in no way that a definition cannot
 // say: there are signed policies and those of systemd-pcrlock besides.
 func literalPCRs(t disk.Token) bool {
 	return t.Type == disk.TokenTPM2 && len(t.PublicKeyPCRs) == 0 && !t.PCRLock
 }
 
-// opensSlot tells whether a token has keyslots and all of them are there.
+// opensSlot reports whether a token has keyslots and all of them are there.
 func opensSlot(t disk.Token, l *disk.LUKS) bool {
 	lacking := func(id int) bool {
 		return !slices.ContainsFunc(l.Keyslots, func(s disk.Keyslot) bool { return s.ID == id })

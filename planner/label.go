@@ -62,7 +62,7 @@ func unusedName(name string, taken map[string]bool) string {
 	return candidate
 }
 
-// checkName tells whether name can be written to a GPT entry.
+// checkName reports whether name can be written to a GPT entry.
 func checkName(name string) error {
 	switch {
 	case !utf8.ValidString(name):

@@ -11,7 +11,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Check tells whether p is a plan that may be applied to the disk of the snapshot:
+// Check reports whether p is a plan that may be applied to the disk of the snapshot:
 // whatever made it, it must not harm what it has no business with. It returns the
 // first law that is broken. Whether the snapshot is still that of the plan is for
 // the fingerprint to say.

@@ -75,7 +75,7 @@ type deletion struct {
 	def *definitions.Definition // nil: it goes with the old table
 }
 
-// foreign tells whether p is there and must not be touched.
+// foreign reports whether p is there and must not be touched.
 func (p *part) foreign() bool { return p.old != nil && (p.def == nil || p.dropped) }
 
 // base is what of the disk belongs to an existing partition before it grows: with
@@ -85,10 +85,10 @@ func (p *part) base() disk.Extent {
 	return disk.Extent{Offset: p.old.Offset - front, Size: p.old.Size + front}
 }
 
-// absent tells whether p has no place on the disk.
+// absent reports whether p has no place on the disk.
 func (p *part) absent() bool { return p.old == nil && (p.dropped || p.merged) }
 
-// created tells whether p is a new partition of the plan.
+// created reports whether p is a new partition of the plan.
 func (p *part) created() bool { return p.old == nil && !p.dropped && !p.merged }
 
 // note records something that the reader of the plan should know about p.

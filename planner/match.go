@@ -49,7 +49,7 @@ func (l *layout) bind(old *disk.Partition, n int) {
 	l.parts = append(l.parts, &part{old: old, rank: len(l.parts)})
 }
 
-// matches tells whether the definition may take the partition.
+// matches reports whether the definition may take the partition.
 func (l *layout) matches(d *definitions.Definition, p *disk.Partition) bool {
 	m := d.Partition.Match
 	switch {
@@ -65,7 +65,7 @@ func (l *layout) matches(d *definitions.Definition, p *disk.Partition) bool {
 	return matchesContent(d, p) || l.hidden(d, p)
 }
 
-// matchesContent tells whether a partition holds what the definition matches. What
+// matchesContent reports whether a partition holds what the definition matches. What
 // is inside a LUKS volume cannot be seen: a definition that encrypts must know its
 // partition again once it is encrypted, or it would make another.
 func matchesContent(d *definitions.Definition, p *disk.Partition) bool {
@@ -73,7 +73,7 @@ func matchesContent(d *definitions.Definition, p *disk.Partition) bool {
 	return wanted == "" || wanted == p.Content.Kind || (d.Encryption != nil && p.Content.Kind == cryptoLUKS)
 }
 
-// hidden tells whether nothing can be seen in a partition because its header is in
+// hidden reports whether nothing can be seen in a partition because its header is in
 // the file that the definition names.
 func (l *layout) hidden(d *definitions.Definition, p *disk.Partition) bool {
 	if d.Encryption == nil || p.Content.Kind != "" {
@@ -97,7 +97,7 @@ func (l *layout) checkUnseen(p *part) error {
 	return nil
 }
 
-// fitsUnseen tells whether a partition fits a definition but for what is in it, where
+// fitsUnseen reports whether a partition fits a definition but for what is in it, where
 // the definition goes by that. One that goes by the type alone takes partitions by
 // their numbers, and those stay.
 func (l *layout) fitsUnseen(d *definitions.Definition, p *disk.Partition) bool {

@@ -24,7 +24,7 @@ import (
 // mbrSlots is how many primary partitions an MBR has.
 const mbrSlots = 4
 
-// worksOnMBR tells whether the disk has an MBR, is to keep it, and has a partition
+// worksOnMBR reports whether the disk has an MBR, is to keep it, and has a partition
 // that a definition takes.
 func (l *layout) worksOnMBR(defs []definitions.Definition) bool {
 	if l.snap.Table.Kind != disk.MBR || (l.opts.Empty != "" && l.opts.Empty != EmptyRefuse && l.opts.Empty != EmptyAllow) {
@@ -39,7 +39,7 @@ func (l *layout) worksOnMBR(defs []definitions.Definition) bool {
 	return false
 }
 
-// matchesMBR tells whether the definition may take a partition of an MBR.
+// matchesMBR reports whether the definition may take a partition of an MBR.
 func (l *layout) matchesMBR(d *definitions.Definition, p *disk.Partition) bool {
 	m, c := d.Partition.Match, p.Content
 	if !fitsUnseenMBR(d, p) || l.hidden(d, p) {
@@ -50,12 +50,12 @@ func (l *layout) matchesMBR(d *definitions.Definition, p *disk.Partition) bool {
 		matchesContent(d, p)
 }
 
-// fitsUnseenMBR tells whether a partition fits a definition as far as the MBR tells.
+// fitsUnseenMBR reports whether a partition fits a definition as far as the MBR tells.
 func fitsUnseenMBR(d *definitions.Definition, p *disk.Partition) bool {
 	return mbrFits(d.Partition.Type, p.Attributes) && d.Partition.Match != definitions.Match{}
 }
 
-// mbrFits tells whether an MBR's type byte, the low one of attributes, is for
+// mbrFits reports whether an MBR's type byte, the low one of attributes, is for
 // partitions of a type.
 func mbrFits(t disk.Type, attributes uint64) bool {
 	use := t.Designator()

@@ -209,7 +209,7 @@ func (c oracleCase) ask(t *testing.T, repart, sfdisk, dir string) (rows []oracle
 	return rows, true
 }
 
-// differs tells whether the case is one of three that 252 is wrong about. In the
+// differs reports whether the case is one of three that 252 is wrong about. In the
 // first two, later versions plan as we do:
 //   - A partition that is there is smaller than its definition wants and has no
 //     free space behind it. That is refused; 252 overlooks it.

@@ -59,7 +59,7 @@ func (l *layout) placesFor(p *part) []place {
 	return places
 }
 
-// placeFor tells whether there is room of the named kind.
+// placeFor reports whether there is room of the named kind.
 func (l *layout) placeFor(p *part, room string) (place, bool) {
 	c, shift := p.old.Content, headerSize(p.def.Encryption)
 	to, shrinks := shrinkTarget(c, shift, p.old.Size)
@@ -95,7 +95,7 @@ func (l *layout) gapBefore(p *part) disk.Bytes {
 }
 
 // relaxHeaderRooms lets conversions have their headers elsewhere that would rather
-// have them in free space, where the disk is too full for that. It tells whether
+// have them in free space, where the disk is too full for that. It reports whether
 // that changed anything.
 func (l *layout) relaxHeaderRooms() bool {
 	changed := false
@@ -127,7 +127,7 @@ func dataSize(c disk.Content, shift disk.Bytes) disk.Bytes {
 	return max(c.Size.RoundUp(conversionBlock), shift)
 }
 
-// shrinkTarget tells whether a file system must shrink so that a partition of the
+// shrinkTarget reports whether a file system must shrink so that a partition of the
 // given size has room for the header, and to what size: 0 where the header alone
 // takes all there is.
 func shrinkTarget(c disk.Content, shift, size disk.Bytes) (to disk.Bytes, shrinks bool) {
@@ -138,7 +138,7 @@ func shrinkTarget(c disk.Content, shift, size disk.Bytes) (to disk.Bytes, shrink
 	return max(0, room).RoundDown(max(c.BlockSize, conversionBlock)), true
 }
 
-// canShrink tells whether the file system has what it takes: a kind that shrinks,
+// canShrink reports whether the file system has what it takes: a kind that shrinks,
 // and free space for the missing part and as much again for its own metadata.
 func canShrink(c disk.Content, to, shift disk.Bytes) bool {
 	switch c.Kind {

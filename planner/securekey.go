@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// UnderSecureKey tells whether data of a cipher is under a secure key, which the kernel
+// UnderSecureKey reports whether data of a cipher is under a secure key, which the kernel
 // alone can use.
 func UnderSecureKey(cipher string) bool { return strings.HasPrefix(cipher, "paes-") }
 

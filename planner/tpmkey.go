@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// boundToTPM tells whether a token binds its keyslots as a tpm2 key of a definition says.
+// boundToTPM reports whether a token binds its keyslots as a tpm2 key of a definition says.
 // Whose signatures are asked for, and which policy of pcrlock, the token does not tell; a
 // policy that is used only where there is one may be in it or not.
 func boundToTPM(t disk.Token, k definitions.Key) bool {
@@ -17,7 +17,7 @@ func boundToTPM(t disk.Token, k definitions.Key) bool {
 		(k.Bank == "" || k.Bank == t.Bank) && givenValues(t, k)
 }
 
-// givenValues tells whether a token is sealed to the values that a key gives. One that does
+// givenValues reports whether a token is sealed to the values that a key gives. One that does
 // not say what it was sealed to may be.
 func givenValues(t disk.Token, k definitions.Key) bool {
 	for pcr, value := range k.PCRValues {

@@ -100,7 +100,7 @@ func checkVerityValues(v *definitions.Verity) error {
 	return checkSalt(hex.EncodeToString(v.Salt))
 }
 
-// sameSet tells whether p and q belong to one verity set.
+// sameSet reports whether p and q belong to one verity set.
 func sameSet(p, q *part) bool {
 	return p != q && p.def != nil && q.def != nil && p.def.Verity != nil && q.def.Verity != nil &&
 		p.def.Verity.MatchKey == q.def.Verity.MatchKey
@@ -138,7 +138,7 @@ func (l *layout) markRootUUIDs() {
 }
 
 // raiseTrees makes the new hash partitions large enough for the data partitions
-// as they have been laid out, and tells whether one was too small.
+// as they have been laid out, and reports whether one was too small.
 func (l *layout) raiseTrees() (bool, error) {
 	raised := false
 	for _, p := range l.parts {

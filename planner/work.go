@@ -41,7 +41,7 @@ func (l *layout) findWork() {
 	}
 }
 
-// inConversion tells whether a conversion of p was begun and not finished. Such a
+// inConversion reports whether a conversion of p was begun and not finished. Such a
 // partition must keep its size: its moved copy is found from its end, and what is
 // done of it counted from its start. So must one that holds such a volume and whose
 // definition leaves it alone.
@@ -144,10 +144,10 @@ func workOnDetached(d definitions.Definition, p disk.Partition, path string, hea
 	return workNone, nil
 }
 
-// begun tells whether some of the data is converted.
+// begun reports whether some of the data is converted.
 func begun(r *disk.Reencryption) bool { return r != nil && r.Done > 0 }
 
-// inConversion tells whether a conversion of the content was begun and not
+// inConversion reports whether a conversion of the content was begun and not
 // finished, down to the wiping of the plain copy.
 func inConversion(c disk.Content) bool {
 	return c.LUKS != nil && (c.LUKS.Reencryption != nil || slices.ContainsFunc(c.LUKS.Tokens, isWipeToken))

@@ -63,7 +63,7 @@ func (w *world) there(ctx context.Context, sealers []executor.Sealer, k definiti
 	return abandon.Call(ctx, func() (bool, error) { return seek.There(ctx, k), nil }, func(bool) {})
 }
 
-// awaited tells whether a volume waits for a key.
+// awaited reports whether a volume waits for a key.
 func awaited(s disk.Snapshot, k definitions.Key) bool {
 	return slices.ContainsFunc(s.Partitions, func(p disk.Partition) bool {
 		return p.Content.LUKS != nil && slices.ContainsFunc(p.Content.LUKS.Tokens, func(t disk.Token) bool {
@@ -72,7 +72,7 @@ func awaited(s disk.Snapshot, k definitions.Key) bool {
 	})
 }
 
-// isTyped tells whether somebody has to type the PIN of a key, or may have to.
+// isTyped reports whether somebody has to type the PIN of a key, or may have to.
 func isTyped(k definitions.Key) bool {
 	return k.PIN == definitions.SourceAsk || k.Type == definitions.KeyPKCS11 && k.PIN == ""
 }

@@ -149,7 +149,7 @@ func (w *world) applyTo(ctx context.Context, flags *applyFlags, path string, pro
 }
 
 // attempt plans, and where there is something to do and write is set, nobody else can
-// change the disk any more and it is done. It tells whether all is done.
+// change the disk any more and it is done. It reports whether all is done.
 func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, write bool, progress *progress, out io.Writer) (done bool, err error) {
 	dev, err := openDisk(&flags.planFlags, path, blockdev.OpenOptions{Write: write})
 	if err != nil {

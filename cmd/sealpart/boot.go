@@ -130,7 +130,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// wantsTPM2 tells whether a definition has a key that a TPM seals, or asks for one.
+// wantsTPM2 reports whether a definition has a key that a TPM seals, or asks for one.
 func wantsTPM2(d definitions.Definition) bool {
 	if d.Conditions != nil && d.Conditions.TPM2 != nil {
 		return true

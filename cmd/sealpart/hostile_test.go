@@ -82,7 +82,7 @@ func runMain(t *testing.T, args ...string) said {
 	return said{code, out.String(), diagnostics.String()}
 }
 
-// steers tells whether a terminal does more with r than showing it.
+// steers reports whether a terminal does more with r than showing it.
 func steers(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }
 
 // remarks are the lines that tell of trouble: all of an error, and of what is shown

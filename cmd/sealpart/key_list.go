@@ -27,7 +27,7 @@ type keyRow struct {
 	Priority string `json:"priority"`
 	keyBinding
 	Secure bool `json:"secure_key,omitempty"` // what it holds is a secure key
-	// Opens tells whether it could be opened; nil where it was not tried, because
+	// Opens reports whether it could be opened; nil where it was not tried, because
 	// nothing was given to try it with.
 	Opens        *bool   `json:"opens"`
 	Reason       string  `json:"reason,omitempty"` // why it does not open

@@ -61,7 +61,7 @@ func screen(w io.Writer) io.Writer {
 	return struct{ io.Writer }{w}
 }
 
-// isTerminal tells whether w is a terminal that a person looks at.
+// isTerminal reports whether w is a terminal that a person looks at.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

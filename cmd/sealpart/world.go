@@ -77,7 +77,7 @@ func conditionPaths(root string, defs []definitions.Definition) map[string]bool 
 	return there
 }
 
-// isDefinition tells whether Load takes a directory's entry for a definition, or a mask.
+// isDefinition reports whether Load takes a directory's entry for a definition, or a mask.
 func isDefinition(e fs.DirEntry) bool {
 	return strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".")
 }

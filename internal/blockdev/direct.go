@@ -34,7 +34,7 @@ func (f *File) openDirect() *os.File {
 	return direct
 }
 
-// isDirect tells whether a transfer goes past the page cache. The kernel keeps both ways
+// isDirect reports whether a transfer goes past the page cache. The kernel keeps both ways
 // coherent: a direct one writes back what is dirty before it reads, and drops what is
 // cached when it writes.
 func (f *File) isDirect(p []byte, off int64) bool {

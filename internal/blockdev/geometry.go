@@ -106,6 +106,6 @@ func (f *File) Zero(e disk.Extent) error {
 	return nil
 }
 
-// ZeroesDiscarded tells whether what was discarded reads as zero: so it is in an
+// ZeroesDiscarded reports whether what was discarded reads as zero: so it is in an
 // image file, where a hole is made; a block device may return anything.
 func (f *File) ZeroesDiscarded() bool { return !f.block }

@@ -113,7 +113,7 @@ func (t Type) Architecture() string {
 	return ""
 }
 
-// KnowsNoAuto tells whether AttributeNoAuto has a meaning for the type.
+// KnowsNoAuto reports whether AttributeNoAuto has a meaning for the type.
 func (t Type) KnowsNoAuto() bool {
 	switch t.Designator() {
 	case "swap", "root-verity", "usr-verity":
@@ -122,21 +122,21 @@ func (t Type) KnowsNoAuto() bool {
 	return t.isMounted()
 }
 
-// KnowsReadOnly tells whether AttributeReadOnly has a meaning for the type.
+// KnowsReadOnly reports whether AttributeReadOnly has a meaning for the type.
 func (t Type) KnowsReadOnly() bool { return t.isMounted() || t.IsVerity() }
 
-// KnowsGrowFileSystem tells whether AttributeGrowFileSystem has a meaning for
+// KnowsGrowFileSystem reports whether AttributeGrowFileSystem has a meaning for
 // the type. It is then set by default, unless the partition is read-only.
 func (t Type) KnowsGrowFileSystem() bool { return t.isMounted() }
 
-// IsVerity tells whether the type is for hash trees or their signatures, which
+// IsVerity reports whether the type is for hash trees or their signatures, which
 // are read-only by default.
 func (t Type) IsVerity() bool {
 	d := t.Designator()
 	return strings.HasSuffix(d, "-verity") || strings.HasSuffix(d, "-verity-sig")
 }
 
-// isMounted tells whether the type holds a file system that is found by its type
+// isMounted reports whether the type holds a file system that is found by its type
 // and has all the attributes of one. The ESP is not among them: firmware reads it.
 func (t Type) isMounted() bool {
 	switch t.Designator() {

@@ -48,7 +48,7 @@ func TestTypesKnownToSfdisk(t *testing.T) {
 	}
 }
 
-// agrees tells whether sfdisk's words fit the type: use, verity, signature, and
+// agrees reports whether sfdisk's words fit the type: use, verity, signature, and
 // the letters and digits of the architecture.
 func agrees(text string, typ Type) bool {
 	use, arch, _ := strings.Cut(strings.TrimSuffix(strings.ToLower(text), ")"), " (")

@@ -146,12 +146,12 @@ type Extent struct {
 // End returns the offset of the first byte behind e.
 func (e Extent) End() Bytes { return e.Offset + e.Size }
 
-// Overlaps tells whether e and other share a byte.
+// Overlaps reports whether e and other share a byte.
 func (e Extent) Overlaps(other Extent) bool {
 	return e.Size > 0 && other.Size > 0 && e.Offset < other.End() && other.Offset < e.End()
 }
 
-// Contains tells whether all of other lies inside e.
+// Contains reports whether all of other lies inside e.
 func (e Extent) Contains(other Extent) bool {
 	return other.Offset >= e.Offset && other.End() <= e.End()
 }

@@ -29,7 +29,7 @@ func (r *Report) checkPrograms(defs []definitions.Definition) {
 	}
 }
 
-// moduleToSpare tells whether all keys of a module are to spare.
+// moduleToSpare reports whether all keys of a module are to spare.
 func moduleToSpare(defs []definitions.Definition, program string) bool {
 	return !slices.ContainsFunc(defs, func(d definitions.Definition) bool {
 		return slices.ContainsFunc(KeysOf(d, definitions.KeyCommand), func(k definitions.Key) bool {
@@ -38,7 +38,7 @@ func moduleToSpare(defs []definitions.Definition, program string) bool {
 	})
 }
 
-// toSpare tells whether a volume is made without a key where nothing of its type is
+// toSpare reports whether a volume is made without a key where nothing of its type is
 // there: another does for the machine.
 func toSpare(d definitions.Definition, k definitions.Key) bool {
 	other := func(other definitions.Key) bool { return other.Type != k.Type && !other.ForPersons() }

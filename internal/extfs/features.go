@@ -76,7 +76,7 @@ func (s *Superblock) kind() string {
 	return "ext4"
 }
 
-// groupChecksums tells whether the group descriptors carry checksums, and
+// groupChecksums reports whether the group descriptors carry checksums, and
 // BLOCK_UNINIT therefore has a meaning.
 func (s *Superblock) groupChecksums() bool {
 	return s.roCompat&(roCompatGDTCsum|roCompatMetadataCsum) != 0

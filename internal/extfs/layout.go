@@ -3,7 +3,7 @@ package extfs
 // Where the file system keeps its own tables, in blocks
 // (Documentation/filesystems/ext4: Block Group Descriptors, Meta Block Groups).
 
-// hasSuper tells whether group number holds a copy of the superblock.
+// hasSuper reports whether group number holds a copy of the superblock.
 func (f *FS) hasSuper(number int64) bool {
 	s := f.super
 	switch {
@@ -35,7 +35,7 @@ func (f *FS) superAt(number int64) int64 {
 	return first
 }
 
-// metaBG tells whether the descriptors of group number are in its meta block
+// metaBG reports whether the descriptors of group number are in its meta block
 // group, and not in the one table behind each superblock.
 func (f *FS) metaBG(number int64) bool {
 	perBlock := int64(f.BlockSize) / f.super.descriptorSize

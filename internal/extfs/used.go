@@ -76,7 +76,7 @@ func (f *FS) strayTables() ([]blockRange, error) {
 	return outside, nil
 }
 
-// inUninit tells whether t, a table of g, touches an uninitialised group other than g.
+// inUninit reports whether t, a table of g, touches an uninitialised group other than g.
 func (f *FS) inUninit(t blockRange, g group, uninit []uint64) bool {
 	first := (t.first - f.super.firstDataBlock) / f.super.blocksPerGroup
 	last := (t.end - 1 - f.super.firstDataBlock) / f.super.blocksPerGroup

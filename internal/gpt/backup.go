@@ -115,7 +115,7 @@ func (s *State) findPrimaryArray(src source) {
 	s.foreign = err == nil && !couldBeArray(array, src.sectors)
 }
 
-// couldBeArray tells whether b may be an array of entries, whole, torn or empty.
+// couldBeArray reports whether b may be an array of entries, whole, torn or empty.
 func couldBeArray(b []byte, sectors disk.LBA) bool {
 	for ; len(b) >= entrySize; b = b[entrySize:] {
 		if [16]byte(b) == [16]byte{} {

@@ -23,7 +23,7 @@ type tableCopy struct {
 // slots returns the bytes of the array that its checksum covers.
 func (c *tableCopy) slots() []byte { return c.entries[:c.count*entrySize] }
 
-// same tells whether two copies describe the same table.
+// same reports whether two copies describe the same table.
 func (c *tableCopy) same(other *tableCopy) bool {
 	return c.guid == other.guid && c.first == other.first && c.last == other.last &&
 		c.count == other.count && bytes.Equal(c.slots(), other.slots())
@@ -145,7 +145,7 @@ func (c *tableCopy) checkParts(s source) error {
 	return nil
 }
 
-// touches tells whether p has a sector from first to last.
+// touches reports whether p has a sector from first to last.
 func touches(p *model.Partition, first, last disk.LBA) bool {
 	return p.Start <= uint64(last) && p.End >= uint64(first)
 }

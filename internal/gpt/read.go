@@ -29,7 +29,7 @@ var sectorSizes = []disk.Bytes{512, 4096}
 
 // Read reads the partition table of a disk of size bytes. sectorSize is the
 // logical block size of a block device, or 0 for an image file: then the table
-// that is there tells whether it was made for sectors of 512 or of 4096 bytes.
+// that is there reports whether it was made for sectors of 512 or of 4096 bytes.
 //
 // Errors are ErrNone, ErrMBR, ErrDamaged or ErrUnsupported (for errors.Is), or a failure to
 // read.

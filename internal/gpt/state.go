@@ -89,10 +89,10 @@ func (s *State) describe() error {
 // backupLBA is where the header that the base copy calls its backup is.
 func (s *State) backupLBA() disk.LBA { return max(s.base.my, s.base.alternate) }
 
-// moved tells whether the disk has grown since the table was written.
+// moved reports whether the disk has grown since the table was written.
 func (s *State) moved() bool { return s.backupLBA() != s.size.LBA(s.SectorSize)-1 }
 
-// Exposed tells whether the only whole copy of the table is a backup that is not at
+// Exposed reports whether the only whole copy of the table is a backup that is not at
 // the disk's end, so that whoever uses the space of the disk as Table gives it may
 // overwrite that copy. Write the table, as it is, before.
 func (s *State) Exposed() bool { return s.primary == nil && s.backup != nil && s.moved() }

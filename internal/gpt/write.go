@@ -41,7 +41,7 @@ func (s *State) layout(size disk.Bytes) layout {
 	return l
 }
 
-// touchesTable tells whether e shares a byte with sector 0, a header or an array.
+// touchesTable reports whether e shares a byte with sector 0, a header or an array.
 func (l layout) touchesTable(e disk.Extent) bool {
 	for _, part := range [][2]disk.LBA{{0, 2}, {l.primaryArray, l.arraySectors}, {l.backupArray, l.arraySectors}, {l.last, 1}} {
 		if e.Overlaps(disk.Extent{Offset: part[0].Offset(l.sectorSize), Size: part[1].Offset(l.sectorSize)}) {
@@ -139,7 +139,7 @@ func (s *State) build(own *tableCopy, t disk.Table, array []byte, h header) *tab
 	return &tableCopy{header: h, entries: append(bytes.Clone(array), own.entries[len(array):]...)}
 }
 
-// equal tells whether c is, byte for byte and in its place, what is on the disk.
+// equal reports whether c is, byte for byte and in its place, what is on the disk.
 func (c *tableCopy) equal(onDisk *tableCopy) bool {
 	return onDisk != nil && bytes.Equal(c.raw, onDisk.raw) && bytes.Equal(c.entries, onDisk.entries)
 }
@@ -209,7 +209,7 @@ func (s *State) leftover(l layout) disk.LBA {
 	return s.stale
 }
 
-// covered tells whether a partition holds the byte at: then what lies there is that
+// covered reports whether a partition holds the byte at: then what lies there is that
 // partition's, which may have been filled since the table was read.
 func covered(at disk.Bytes, entries []disk.Entry) bool {
 	for _, e := range entries {

@@ -41,7 +41,7 @@ func (s *splash) clear() {
 	s.shown = ""
 }
 
-// request tells whether plymouthd was there and took a request.
+// request reports whether plymouthd was there and took a request.
 func request(letter byte, text string) bool {
 	conn, err := net.DialTimeout("unix", splashSocket, splashPatience)
 	if err != nil {

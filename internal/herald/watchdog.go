@@ -33,7 +33,7 @@ func openWatchdog(device string) (*watchdog, error) {
 	return &watchdog{file: file, timeout: time.Duration(seconds) * time.Second, ran: ran}, nil
 }
 
-// running tells whether the kernel says that a watchdog runs. /dev/watchdog is the
+// running reports whether the kernel says that a watchdog runs. /dev/watchdog is the
 // first one's other name.
 func running(device string) bool {
 	name := filepath.Base(device)

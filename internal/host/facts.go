@@ -16,7 +16,7 @@ type Facts struct {
 	VM            string            `json:"vm"`        // virtual machine monitor, "" on hardware
 	Container     string            `json:"container"` // container manager, "" outside
 	CommandLine   CommandLine       `json:"-"`         // of the kernel; it may hold what is not to be shown
-	// FirstBoot tells whether the operating system has never run; nil where that
+	// FirstBoot reports whether the operating system has never run; nil where that
 	// cannot be told, as in an initramfs before the root file system is mounted.
 	FirstBoot *bool `json:"first_boot"`
 	// Paths says which of the paths are there that conditions ask for.

@@ -54,7 +54,7 @@ func (m machine) gather(root, path string) Facts {
 	return facts
 }
 
-// firstBoot tells whether the operating system under root has never run, as systemd
+// firstBoot reports whether the operating system under root has never run, as systemd
 // does: its machine id is not set yet (machine-id(5), First Boot Semantics). In an
 // initramfs the id is that of the initramfs, and only the kernel command line tells.
 func (m machine) firstBoot(root string) *bool {
@@ -86,7 +86,7 @@ var architectures = map[string]string{
 // path returns the path of a file of the machine.
 func (m machine) path(name string) string { return filepath.Join(string(m), name) }
 
-// exists tells whether the machine has a file, link or folder of that name.
+// exists reports whether the machine has a file, link or folder of that name.
 func (m machine) exists(name string) bool {
 	_, err := os.Lstat(m.path(name))
 	return err == nil
@@ -101,7 +101,7 @@ func (m machine) line(name string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// Exists tells whether a tree has something of an absolute path; "" is this machine's
+// Exists reports whether a tree has something of an absolute path; "" is this machine's
 // own tree. Links in it are resolved in it.
 func Exists(root, path string) bool {
 	_, err := resolve.Tree{Root: root}.Stat(path)

@@ -21,7 +21,7 @@ func (m machine) awaitTPM2(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// announcesTPM2 tells whether the firmware says that there is a TPM: ACPI has a table
+// announcesTPM2 reports whether the firmware says that there is a TPM: ACPI has a table
 // of that name, a device tree a node (Devicetree Specification, section 2.2.2).
 func (m machine) announcesTPM2() bool {
 	if m.exists("/sys/firmware/acpi/tables/TPM2") {
@@ -37,7 +37,7 @@ func (m machine) announcesTPM2() bool {
 	return false
 }
 
-// tpm2 tells whether the kernel has a TPM 2.0. Only those have a resource manager;
+// tpm2 reports whether the kernel has a TPM 2.0. Only those have a resource manager;
 // where that is not built in, the TPM tells its version, and a kernel too old to
 // say so has the benefit of the doubt.
 func (m machine) tpm2() bool {

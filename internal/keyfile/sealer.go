@@ -87,7 +87,7 @@ func (s Sealer) path(key definitions.Key) string {
 	return key.Path
 }
 
-// There tells whether what a key is read from is there. What is in it, and whether it
+// There reports whether what a key is read from is there. What is in it, and whether it
 // may be read, is not asked.
 func (s Sealer) There(_ context.Context, key definitions.Key) bool {
 	path := s.path(key)

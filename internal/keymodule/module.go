@@ -17,7 +17,7 @@ import (
 // Directories is where modules lie that no definition names, by priority.
 var Directories = []string{"/etc/sealpart/modules", "/usr/local/lib/sealpart/modules", "/usr/lib/sealpart/modules"}
 
-// validName tells whether a name is a program's without folders: it comes from a header.
+// validName reports whether a name is a program's without folders: it comes from a header.
 func validName(name string) bool {
 	odd := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
@@ -79,7 +79,7 @@ func checkMode(path string, mode uint32) error {
 // is the first of its extra files: a script finds there what lies beside it.
 func (p program) given() string { return "/proc/self/fd/3/" + p.name }
 
-// There tells whether the program of a key is installed.
+// There reports whether the program of a key is installed.
 func (Sealer) There(_ context.Context, key definitions.Key) bool {
 	_, err := os.Stat(key.Program)
 	return !errors.Is(err, os.ErrNotExist)

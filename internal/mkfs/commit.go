@@ -140,7 +140,7 @@ func (c change) commit(d device, size int64, content io.ReaderAt) error {
 	return err
 }
 
-// finish does what a marked file system says, and tells whether there was a mark. It
+// finish does what a marked file system says, and reports whether there was a mark. It
 // may be repeated. The superblock is last, its second sector before its first, which
 // takes the mark away. A power cut leaves the mark, or the new file system. With the
 // second sector new and the mark still there, the superblock's checksum is wrong; the

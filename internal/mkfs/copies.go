@@ -149,7 +149,7 @@ func (c Copy) exposed() bool {
 // errShared ends a walk at a directory that others can change.
 var errShared = errors.New("others can change this directory")
 
-// whole tells whether walk leaves out nothing of c.
+// whole reports whether walk leaves out nothing of c.
 func (c Copy) whole() bool {
 	if len(c.LeaveEmpty) == 0 {
 		return true

@@ -90,7 +90,7 @@ func (w Window) commit(p *place, o *overlay, before superblock, size disk.Bytes)
 	return nil
 }
 
-// ShrinkPending tells whether the ext file system in r has a shrink to be finished by
+// ShrinkPending reports whether the ext file system in r has a shrink to be finished by
 // FinishShrink.
 func ShrinkPending(r io.ReaderAt) (bool, error) {
 	sb, err := superblockOf(r)
@@ -102,7 +102,7 @@ func ShrinkPending(r io.ReaderAt) (bool, error) {
 }
 
 // FinishShrink finishes a shrink of the ext file system in w that a power cut
-// interrupted after its commit point, and tells whether there was one. Until then no
+// interrupted after its commit point, and reports whether there was one. Until then no
 // kernel mounts the file system. It starts no program, and writes nothing where
 // nothing is to be finished.
 func FinishShrink(ctx context.Context, w Window) (finished bool, err error) {

@@ -170,7 +170,7 @@ func TestPowerCutInShrink(t *testing.T) {
 	}
 }
 
-// nearSync tells whether one of the operations around k is a sync.
+// nearSync reports whether one of the operations around k is a sync.
 func nearSync(log []simdev.Op, k int) bool {
 	for _, op := range log[max(0, k-2):min(len(log), k+2)] {
 		if op.Sync {

@@ -53,7 +53,7 @@ func removeAbandoned(parent string) {
 	}
 }
 
-// ours tells whether a directory belongs to us, and nobody else may write to it.
+// ours reports whether a directory belongs to us, and nobody else may write to it.
 func ours(dir *os.File) bool {
 	var stat unix.Stat_t
 	err := unix.Fstat(int(dir.Fd()), &stat)

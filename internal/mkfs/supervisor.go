@@ -194,7 +194,7 @@ func (o *overlay) provide(s *supervisor, n *notification, count, off int64) (int
 	return count, nil
 }
 
-// isOpenAs tells whether a thread has the overlay open as fd.
+// isOpenAs reports whether a thread has the overlay open as fd.
 func (o *overlay) isOpenAs(thread uint32, fd uint64) bool {
 	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/fd/%d", thread, int32(fd)))
 	if err != nil {

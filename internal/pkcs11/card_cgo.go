@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Built tells whether this program can load PKCS#11 modules.
+// Built reports whether this program can load PKCS#11 modules.
 const Built = true
 
 // card is a session with the token that a URI means.

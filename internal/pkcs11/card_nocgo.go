@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 )
 
-// Built tells whether this program can load PKCS#11 modules.
+// Built reports whether this program can load PKCS#11 modules.
 const Built = false
 
 // card stands for a token; without cgo there is none, and openCard says so.

@@ -28,7 +28,7 @@ func (t tries) spoken() string {
 	return ""
 }
 
-// allow says whether a PIN may be tried; the last try is a person's.
+// allow reports whether a PIN may be tried; the last try is a person's.
 func (t tries) allow(p place, typed bool) error {
 	switch {
 	case t.locked:

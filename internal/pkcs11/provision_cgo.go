@@ -114,7 +114,7 @@ func (c *card) blank(named *uint) (uint, pkcs11.TokenInfo, error) {
 	return 0, pkcs11.TokenInfo{}, c.where.fail(ErrNoBlank, "%s", detail)
 }
 
-// begun tells whether the token was begun here and not finished.
+// begun reports whether the token was begun here and not finished.
 func (c *card) begun() (bool, error) {
 	info, err := c.module.GetTokenInfo(c.slot)
 	if err != nil {

@@ -210,7 +210,7 @@ func named(module string) string {
 	return fmt.Sprintf(" of the name %q", module)
 }
 
-// There tells whether the token of a key is there and can be asked. It needs no PIN.
+// There reports whether the token of a key is there and can be asked. It needs no PIN.
 func (s *Sealer) There(_ context.Context, key definitions.Key) bool {
 	where, err := parsePlace(key.URI)
 	if err != nil {

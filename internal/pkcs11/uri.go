@@ -35,7 +35,7 @@ func parsePlace(text string) (place, error) {
 	}, nil
 }
 
-// fits tells whether the URI means a token that says this of itself.
+// fits reports whether the URI means a token that says this of itself.
 func (p place) fits(label, manufacturer, serial, model string) bool {
 	for _, pair := range [][2]string{{p.token, label}, {p.manufacturer, manufacturer}, {p.serial, serial}, {p.model, model}} {
 		if pair[0] != "" && pair[0] != pair[1] {

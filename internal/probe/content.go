@@ -51,7 +51,7 @@ func (m *image) content() disk.Content {
 	return found[0]
 }
 
-// leftover tells whether a LUKS2 volume is known by its second header only. That may
+// leftover reports whether a LUKS2 volume is known by its second header only. That may
 // be all that a file system made over it has left.
 func (m *image) leftover(c disk.Content) bool {
 	return c.Kind == "crypto_LUKS" && !m.has(0, luksMagic)

@@ -58,7 +58,7 @@ func parseFAT(boot []byte) fat {
 	return f
 }
 
-// named tells whether the boot sector says FAT somewhere; those of DOS 3 say it
+// named reports whether the boot sector says FAT somewhere; those of DOS 3 say it
 // only by their jump and their last two bytes.
 func (f fat) named() bool {
 	for _, name := range []string{"FAT12   ", "FAT16   ", "FAT     ", "MSDOS"} {
@@ -73,7 +73,7 @@ func (f fat) named() bool {
 	return (f.boot[0] == 0xEB || f.boot[0] == 0xE9) && string(f.boot[510:]) == "\x55\xAA" && other != "JFS     " && other != "HPFS    "
 }
 
-// valid tells whether the numbers can be those of a FAT, as the kernel checks them.
+// valid reports whether the numbers can be those of a FAT, as the kernel checks them.
 func (f fat) valid() bool {
 	media := f.boot[21]
 	switch {

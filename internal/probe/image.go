@@ -90,7 +90,7 @@ func (m *image) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, got), nil
 }
 
-// has tells whether magic stands at off.
+// has reports whether magic stands at off.
 func (m *image) has(off int64, magic string) bool {
 	return string(m.at(off, int64(len(magic)))) == magic
 }

@@ -37,7 +37,7 @@ func findISO9660(m *image) (disk.Content, bool) {
 	return c, found
 }
 
-// isJoliet tells whether the escape sequence announces UCS-2.
+// isJoliet reports whether the escape sequence announces UCS-2.
 func isJoliet(escape []byte) bool {
 	s := string(escape)
 	return s == "%/@" || s == "%/C" || s == "%/E"

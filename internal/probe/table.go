@@ -63,7 +63,7 @@ func isMac(m *image, _ int64) bool {
 	return size >= 512 && size <= 4096 && size&(size-1) == 0
 }
 
-// plausibleMBR tells whether the four entries of 16 bytes are partitions and not
+// plausibleMBR reports whether the four entries of 16 bytes are partitions and not
 // boot code: each flag is 0 or 0x80, and at least one entry has a type, a start
 // and a length.
 func plausibleMBR(entries []byte) bool {

@@ -48,7 +48,7 @@ func findZFS(m *image) (disk.Content, bool) {
 	return c, uberblocks >= 4
 }
 
-// isXDR tells whether a list of name-value pairs begins as every label's does: in
+// isXDR reports whether a list of name-value pairs begins as every label's does: in
 // XDR, written by a machine of either byte order, two bytes reserved.
 func isXDR(header []byte) bool {
 	return len(header) == 4 && header[0] == 1 && header[1] <= 1 && header[2] == 0 && header[3] == 0

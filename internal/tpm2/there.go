@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 )
 
-// There tells whether there is something at the sealer's device. It asks a TPM nothing;
+// There reports whether there is something at the sealer's device. It asks a TPM nothing;
 // one that may not be opened or does not answer is there all the same.
 func (s Sealer) There(ctx context.Context, k definitions.Key) bool {
 	if k.DeviceKey != "" {

@@ -5,7 +5,7 @@ import "fmt"
 // implementation is one way to compute AES-XTS.
 type implementation struct {
 	name string
-	// supported tells whether this CPU, and the operating system under it,
+	// supported reports whether this CPU, and the operating system under it,
 	// can run it.
 	supported bool
 	// newKernel expands the two AES keys, which have equal and valid lengths, into locked

@@ -44,7 +44,7 @@ func online(devices string) ([]string, error) {
 	return found, nil
 }
 
-// has tells whether a file has a line.
+// has reports whether a file has a line.
 func has(path, line string) bool {
 	text, err := os.ReadFile(path)
 	return err == nil && slices.Contains(strings.Split(string(text), "\n"), line)

@@ -94,7 +94,7 @@ func zero(t testing.TB, path string, from, size disk.Bytes) {
 	}
 }
 
-// magic tells whether LUKS2 starts at a place.
+// magic reports whether LUKS2 starts at a place.
 func magic(t testing.TB, path string, at disk.Bytes) bool {
 	t.Helper()
 	file, err := os.Open(path)

@@ -94,7 +94,7 @@ func writeAt(t testing.TB, path string, p []byte, at disk.Bytes) {
 	check(t, err)
 }
 
-// sameAt tells whether p is what is at a place.
+// sameAt reports whether p is what is at a place.
 func sameAt(t testing.TB, path string, p []byte, at disk.Bytes) bool {
 	t.Helper()
 	file, err := os.Open(path)

@@ -77,7 +77,7 @@ func (b bench) begin(t *testing.T, sectors int64) (*simdev.Device, string) {
 }
 
 // killCryptsetup lets it go on and kills it up to 40 ms after its first write. It
-// tells whether the conversion was still going on.
+// reports whether the conversion was still going on.
 func (b bench) killCryptsetup(t *testing.T, volume string, rng *rand.Rand) (killed bool) {
 	t.Helper()
 	before := modified(t, volume)

@@ -124,7 +124,7 @@ func stop(t *testing.T, plain rig.Plain, image string, signal syscall.Signal) {
 	lines := bufio.NewScanner(events)
 	for lines.Scan() && !strings.Contains(lines.Text(), `"hot zone"`) {
 	}
-	_ = cmd.Process.Signal(signal) // the volume tells whether it came in time
+	_ = cmd.Process.Signal(signal) // the volume reports whether it came in time
 	for lines.Scan() {             // until it has ended
 	}
 	_ = cmd.Wait()

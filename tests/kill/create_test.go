@@ -69,7 +69,7 @@ func TestKilledWhileCreating(t *testing.T) {
 }
 
 // checkLeft looks for what runs left in temp beside the file that is not ours, and
-// tells whether there is a staging directory.
+// reports whether there is a staging directory.
 func checkLeft(t *testing.T, temp string, mayStage bool) (staged int) {
 	t.Helper()
 	entries, err := os.ReadDir(temp)

@@ -82,7 +82,7 @@ func killAgain(t *testing.T, plain rig.Plain, from string, n int) {
 	}
 }
 
-// killed runs apply and kills it up to 40 ms after its first write. It tells whether
+// killed runs apply and kills it up to 40 ms after its first write. It reports whether
 // the run was still going on.
 func killed(t *testing.T, plain rig.Plain, image string, rng *rand.Rand) bool {
 	t.Helper()

@@ -10,7 +10,7 @@ type states [maxLanes * 8]uint32
 // implementation is one way to compute several messages at a time.
 type implementation struct {
 	name string
-	// supported tells whether this CPU, and the operating system under it,
+	// supported reports whether this CPU, and the operating system under it,
 	// can run it.
 	supported bool
 	lanes     int // number of messages
