@@ -120,6 +120,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.checkLeft); err != nil {
+		return err
+	}
 	if err := x.each(ctx, x.checkTrailing); err != nil {
 		return err
 	}
@@ -208,6 +211,9 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 
 // prepare does what can be done before the table is written.
 func (x *run) prepare(ctx context.Context, action planner.Action) error {
+	if x.left[action.Partition()] {
+		return nil
+	}
 	switch a := action.(type) {
 	case planner.Create:
 		return x.create(ctx, a)
@@ -216,7 +222,7 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 	case planner.Grow:
 		return x.cleanGained(a)
 	case planner.Reencrypt:
-		if a.Room == planner.RoomGap && !a.Resume && !x.left[a.Number] {
+		if a.Room == planner.RoomGap && !a.Resume {
 			return x.prepareGap(a, x.volumes[a.Number])
 		}
 		return x.markTrailing(a)

@@ -117,7 +117,7 @@ func (x *run) backupAhead(action planner.Action, header *luks2.Header, areas io.
 
 // backupCreated does that for a new volume, which the table makes one.
 func (x *run) backupCreated(_ context.Context, action planner.Action) error {
-	if a, ok := action.(planner.Create); ok && a.Encryption != nil {
+	if a, ok := action.(planner.Create); ok && a.Encryption != nil && !x.left[a.Number] {
 		v := x.volumes[a.Number]
 		x.backupAhead(a, v.header, v.front)
 	}

@@ -65,6 +65,8 @@ type Sealed struct {
 	// Unproven says why the passphrase cannot be unsealed here and now, where that is so by
 	// the key's own definition; "": it can, and must be.
 	Unproven string
+	// NotAlone says of one that is unproven that a new volume must have a proven key, too.
+	NotAlone bool
 }
 
 // Phase is the kind of an Event.

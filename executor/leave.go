@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -17,6 +19,8 @@ func mayLeave(action planner.Action, why error) bool {
 		return errors.Is(why, errLeftover) || !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
 	case planner.Enroll:
 		return a.Unavailable == definitions.UnavailableLeave
+	case planner.Create:
+		return a.Encryption != nil && a.Encryption.Unavailable == definitions.UnavailableLeave
 	default:
 		return false
 	}
@@ -36,13 +40,27 @@ func (x *run) leave(action planner.Action, why error) {
 }
 
 // entries returns what the table is to say. A partition that is left as it is keeps
-// its old place: room for a header that does not come is not taken.
-func (x *run) entries() []disk.Entry {
-	entries := x.plan.Entries(x.derived)
-	for i, e := range entries {
-		if p, ok := x.snapshot.Partition(e.Number); ok && x.left[e.Number] {
-			entries[i] = p.Entry
+// its old place: room for a header that does not come is not taken. One that was to be made
+// is not in it.
+func (x *run) entries() (entries []disk.Entry) {
+	for _, e := range x.plan.Entries(x.derived) {
+		p, there := x.snapshot.Partition(e.Number)
+		switch {
+		case !x.left[e.Number]:
+			entries = append(entries, e)
+		case there:
+			entries = append(entries, p.Entry)
 		}
 	}
 	return entries
+}
+
+// checkLeft refuses, before anything is written, to leave a partition unmade into which the
+// copy of another's header is to go.
+func (x *run) checkLeft(_ context.Context, action planner.Action) error {
+	b := backupOf(action)
+	if b.in == nil || !x.left[b.in.Number] || x.left[action.Partition()] || !x.isNew(b.in.Number) {
+		return nil
+	}
+	return fmt.Errorf("header_backup: partition %d, which is to take it, cannot be made", b.in.Number)
 }

@@ -41,10 +41,15 @@ func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
 // fillRekey makes the keys and begins, in memory.
 func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	theirs := append(holding(c.header, luks2.HoldsFinal), holding(c.header, luks2.HoldsOther)...)
+	last := theirs[:min(1, len(theirs))] // the header is not without a key meanwhile
 	if v.old, err = c.existingKey(ctx, luks2.HoldsFinal); err != nil {
 		return err
 	}
 	if v.key, err = secret.Random(c.action.Encryption.KeyBits/8, c.env.Random); err != nil {
+		return err
+	}
+	// Their places are free once the header without them is on the disk, their numbers at once.
+	if err := dropKeyslots(c.header, theirs[len(last):]); err != nil {
 		return err
 	}
 	added, err := v.enrollThere(ctx, c.env, c.action.Encryption.Keys, false)
@@ -54,7 +59,7 @@ func (c *conversion) fillRekey(ctx context.Context, v *volume) (err error) {
 	if err := v.checkProven(); err != nil {
 		return err
 	}
-	if err := dropKeyslots(c.header, theirs); err != nil {
+	if err := dropKeyslots(c.header, last); err != nil {
 		return err
 	}
 	if err := v.noteAbsent(added); err != nil {

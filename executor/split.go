@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/gpt"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -21,11 +23,29 @@ func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) error
 		if r.SplitPath == "" {
 			continue
 		}
+		if made, err := isMade(image, plan.Target.SectorSize, r); err != nil {
+			return err
+		} else if !made {
+			continue
+		}
 		if err := splitOff(ctx, image, r); err != nil {
 			return fmt.Errorf("split off partition %d: %w", r.Number, err)
 		}
 	}
 	return nil
+}
+
+// isMade reports whether a row's partition is in the table: one that was to be made may have
+// been left.
+func isMade(image blockdev.Device, sectorSize disk.Bytes, r planner.Row) (bool, error) {
+	if r.Old != nil {
+		return true, nil
+	}
+	state, err := gpt.Read(image, image.Size(), sectorSize)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(state.Entries, func(e disk.Entry) bool { return e.Number == r.Number }), nil
 }
 
 // splitOff copies one partition.

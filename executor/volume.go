@@ -28,6 +28,7 @@ type volume struct {
 	replaced []int        // keyslots in whose place others come
 	proven   int          // keys that were unsealed again, or are a person's
 	unproven []string     // why others were not
+	notAlone bool         // one of those does not do for a new volume
 	mark     bool         // keyslots of file keys get a token: see disk.TokenFile
 	absent   []absence    // keys that were left out
 	same     bool         // nothing was added, and nothing is to be written
@@ -50,6 +51,9 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 	image := &front{}
 	v := &volume{key: key, header: header, device: image, front: image, mark: e.MarkFileKeys}
 	added, err := v.enrollThere(ctx, env, e.Keys, false)
+	if err == nil && v.notAlone {
+		err = v.checkProven()
+	}
 	if err == nil {
 		err = v.noteAbsent(added)
 	}
@@ -123,7 +127,7 @@ func (v *volume) enroll(ctx context.Context, env Env, k definitions.Key) error {
 	if sealed.Unproven == "" {
 		v.proven++
 	} else {
-		v.unproven = append(v.unproven, sealed.Unproven)
+		v.unproven, v.notAlone = append(v.unproven, sealed.Unproven), v.notAlone || sealed.NotAlone
 	}
 	for _, key := range []*secret.Buffer{v.key, v.old} {
 		if key == nil {

@@ -56,6 +56,7 @@ func (h *Header) addKeyslot(ctx context.Context, d Device, key, passphrase []byt
 	}
 	t := h.tree.clone()
 	t.keyslots[slot.ID] = slot.encode()
+	h.widen(t, span{slot.AreaOffset, slot.AreaSize})
 	if err := t.enlist(slot.ID, owner, key, segments, rnd); err != nil {
 		return 0, fmt.Errorf("add a keyslot: %w", err)
 	}
@@ -79,7 +80,7 @@ func (h *Header) planKeyslot(keySize int, k KDF, rnd io.Reader) (Keyslot, error)
 	if err != nil {
 		return Keyslot{}, err
 	}
-	place, err := h.firstGap(roundUp(int64(keySize)*stripes, areaAlignment))
+	place, err := h.firstGap(KeyslotSize(keySize))
 	if err != nil {
 		return Keyslot{}, err
 	}

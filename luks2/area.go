@@ -74,7 +74,38 @@ func (h *Header) keyslotsArea() span {
 	return span{2 * h.HeaderSize, h.meta.config.keyslotsSize}
 }
 
-// gaps returns the free, aligned runs of the keyslots area in order. What a removed
+// roomForKeyslots is what the keyslots area can be: all that lies between the header copies
+// and the data. Other programs may have made it smaller.
+func (h *Header) roomForKeyslots() span {
+	area := h.keyslotsArea()
+	if h.DataOffset() > 0 {
+		area.size = max(area.size, attachedKeyslotsSize(h.HeaderSize, h.DataOffset()))
+	}
+	return area
+}
+
+// widen makes the keyslots area of t as large as it can be, where place does not lie in it.
+func (h *Header) widen(t *tree, place span) {
+	if place.end() > h.keyslotsArea().end() {
+		t.config = t.config.with("keyslots_size", jsonSize(h.roomForKeyslots().size))
+	}
+}
+
+// KeyslotRoom returns the sizes of the free runs that keyslots can go to, in order, in bytes:
+// each takes KeyslotSize of the first that has so much. While a volume is re-encrypted, the
+// largest that is left then is for the record of that.
+func (h *Header) KeyslotRoom() []int64 {
+	sizes := []int64{}
+	for _, g := range h.gaps() {
+		sizes = append(sizes, g.size)
+	}
+	return sizes
+}
+
+// KeyslotSize returns how much room a new keyslot takes that holds a key of keySize bytes.
+func KeyslotSize(keySize int) int64 { return roundUp(int64(keySize)*stripes, areaAlignment) }
+
+// gaps returns the free, aligned runs of the room for keyslots in order. What a removed
 // keyslot had stays taken until it is wiped: until the removal is committed, the
 // slot on disk needs it.
 func (h *Header) gaps() []span {
@@ -86,7 +117,7 @@ func (h *Header) gaps() []span {
 		taken = append(taken, r.area)
 	}
 	slices.SortFunc(taken, func(a, b span) int { return int(min(max(a.offset-b.offset, -1), 1)) })
-	area := h.keyslotsArea()
+	area := h.roomForKeyslots()
 	var free []span
 	at := area.offset
 	for _, s := range append(taken, span{area.end(), 0}) {
@@ -105,7 +136,7 @@ func (h *Header) firstGap(size int64) (span, error) {
 			return span{g.offset, size}, nil
 		}
 	}
-	return span{}, fmt.Errorf("no room for %d bytes in the keyslots area of %d bytes", size, h.meta.config.keyslotsSize)
+	return span{}, fmt.Errorf("no room for %d bytes in the keyslots area of %d bytes", size, h.roomForKeyslots().size)
 }
 
 // largestGap returns the largest free place.
@@ -117,7 +148,7 @@ func (h *Header) largestGap() (span, error) {
 		}
 	}
 	if best.size == 0 {
-		return best, fmt.Errorf("the keyslots area of %d bytes is full", h.meta.config.keyslotsSize)
+		return best, fmt.Errorf("the keyslots area of %d bytes is full", h.roomForKeyslots().size)
 	}
 	return best, nil
 }

@@ -76,7 +76,7 @@ func (h *Header) RestoreTo(d Device, from io.ReaderAt, now *Header, rnd io.Reade
 		now.meta.config.keyslotsSize = h.meta.config.keyslotsSize
 		now.seen = h.wholeOn(d)
 	}
-	if h.HeaderSize != now.HeaderSize || h.keyslotsArea() != now.keyslotsArea() {
+	if h.HeaderSize != now.HeaderSize || (h.keyslotsArea() != now.keyslotsArea() && h.roomForKeyslots() != now.roomForKeyslots()) {
 		return fmt.Errorf("the backup's header takes %d bytes and its keyslots %d, on the volume it is %d and %d",
 			h.HeaderSize, h.keyslotsArea().size, now.HeaderSize, now.keyslotsArea().size)
 	}
@@ -149,6 +149,7 @@ func (h *Header) moveAside(areas map[int][]byte, now *Header) error {
 			return err
 		}
 		t.keyslots[s.ID] = t.keyslots[s.ID].with("area", area.with("offset", jsonSize(to.offset)).encode())
+		h.widen(t, to)
 		if err := h.adopt(t); err != nil {
 			return err
 		}

@@ -197,6 +197,7 @@ func (h *Header) complete(r *Reencryption, newKey []byte) (err error) {
 func (h *Header) adoptBeginning(r *Reencryption, oldKey, newKey []byte, rnd io.Reader) error {
 	t := h.tree.clone()
 	t.keyslots[r.KeyslotID] = r.encodeKeyslot()
+	h.widen(t, span{r.AreaOffset, r.AreaSize})
 	t.setSegments(slices.Concat(r.pieces(r.DataSize, 0), r.backups()), r.oldDigest, r.newDigest)
 	input, err := r.digestInput(oldKey, newKey)
 	if err != nil {

@@ -52,7 +52,7 @@ func enrols(a Action) (keys []definitions.Key, leave bool) {
 	switch a := a.(type) {
 	case Create:
 		if a.Encryption != nil {
-			return a.Encryption.Keys, false
+			return a.Encryption.Keys, a.Encryption.Unavailable == definitions.UnavailableLeave
 		}
 	case Reencrypt:
 		if !a.Resume {

@@ -35,7 +35,7 @@ func (l *layout) findWork() {
 		if p.old != nil && p.def != nil && p.def.Encryption != nil {
 			p.work, p.refusal = workOn(*p.def, *p.old, l.opts)
 			if p.refusal == nil {
-				p.refusal = checkUsable(*p.def, *p.old, p.work)
+				p.refusal = l.opts.checkVolume(*p.def, *p.old, p.work)
 			}
 		}
 	}
@@ -104,16 +104,30 @@ func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, 
 	return workNone, nil
 }
 
-// checkUsable refuses work on a volume whose header asks for what is not known or not
-// done here. One that needs no work is left alone.
-func checkUsable(d definitions.Definition, p disk.Partition, w work) error {
+// checkVolume refuses work on a volume that its header, or the file that has it, does not
+// allow. One that needs no work is left alone.
+func (o Options) checkVolume(d definitions.Definition, p disk.Partition, w work) error {
 	l := p.Content.LUKS
-	switch {
-	case l == nil || w == workNone || w == workDetached:
+	if w == workDetached {
+		l = o.Headers[d.Encryption.DetachedHeader()].LUKS
+	}
+	if l == nil || w == workNone {
 		return nil
+	}
+	return inTurn(
+		func() error { return checkUsable(d, p, l, w) },
+		func() error { return checkCiphers(d, p, l, w) },
+		func() error { return o.checkRoomForKeys(d, p, w) },
+	)
+}
+
+// checkUsable refuses work on a volume whose header asks for what is not known or not
+// done here.
+func checkUsable(d definitions.Definition, p disk.Partition, l *disk.LUKS, w work) error {
+	switch {
 	case l.ReadOnly != "":
 		return refuse(d, p, "its volume is left as it is: "+l.ReadOnly, "a newer sealpart or cryptsetup may know it; set existing = \"keep\" to leave the partition alone")
-	case l.Unsupported != "" && w == workResume:
+	case l.Unsupported != "" && (w == workResume || w == workDetached):
 		return refuse(d, p, l.Unsupported, "finish it with \"cryptsetup reencrypt --resume-only\"")
 	case l.Unsupported != "" && w != workEnroll:
 		return refuse(d, p, "its volume cannot be worked on: "+l.Unsupported, "set existing = \"keep\" to leave the partition alone")
@@ -185,9 +199,38 @@ func checkWhole(d definitions.Definition, p disk.Partition) error {
 	return nil
 }
 
+// checkRoomForKeys refuses work that adds keyslots for which the header has no room.
+func (o Options) checkRoomForKeys(d definitions.Definition, p disk.Partition, w work) error {
+	switch w {
+	case workRekey:
+		return checkKeyRoom(d, p, rekeySlots(d.Encryption, p.Content.LUKS))
+	case workEnroll:
+		return checkKeyRoom(d, p, enrollSlots(o.toEnroll(d.Encryption, p.Content.LUKS), p.Content.LUKS))
+	}
+	return nil
+}
+
+// checkCiphers refuses to rewrite data under a cipher that only the kernel has.
+func checkCiphers(d definitions.Definition, p disk.Partition, l *disk.LUKS, w work) error {
+	ciphers, remedy := []string{l.Cipher}, `"cryptsetup reencrypt" can do it; existing = "enroll" leaves the data as it is and adds the keys of the definition`
+	if l.Reencryption != nil {
+		ciphers, remedy = append(ciphers, l.Reencryption.PreviousCipher), `finish it with "cryptsetup reencrypt --resume-only"`
+	}
+	for _, cipher := range ciphers {
+		if w != workEnroll && cipher != "" && cipher != definitions.CipherClear {
+			return refuse(d, p, fmt.Sprintf("its data is under the cipher %s, and only data under %s is rewritten here", cipher, definitions.CipherClear), remedy)
+		}
+	}
+	return nil
+}
+
 // checkRekeyable refuses volumes whose data is not where it must be.
 func checkRekeyable(d definitions.Definition, p disk.Partition) error {
 	l := p.Content.LUKS
+	if l.FixedSize > 0 {
+		return refuse(d, p, fmt.Sprintf("its header fixes the size of its data at %d bytes, and only data that reaches to the end of its partition gets another key", l.FixedSize),
+			"set existing = \"enroll\" to leave the data as it is and have the definition's keys")
+	}
 	if l.DataOffset <= 0 || l.DataOffset >= p.Size || !powerOfTwo(l.SectorSize) || l.SectorSize < 512 || l.SectorSize > luksSectorMax {
 		return refuse(d, p, fmt.Sprintf("the data of its volume begins at %d in sectors of %d bytes, which cannot be converted", l.DataOffset, l.SectorSize),
 			"look at it with \"cryptsetup luksDump\"")

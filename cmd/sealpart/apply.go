@@ -56,6 +56,7 @@ func applyCommand() *cobra.Command {
 // apply plans and applies; with --dry-run it shows the plan. Whoever listens is told of
 // it from the beginning: to wait for a disk takes time, too.
 func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnostics io.Writer) (err error) {
+	flags.made = flags.fstab
 	if flags.unseen = flags.boot; flags.boot {
 		flags.obeyKernel(diagnostics)
 	}

@@ -17,6 +17,7 @@ import (
 
 // planFlags are the flags that decide what a plan is; plan and apply share them.
 type planFlags struct {
+	made         string // file below root that a run makes before it copies files, "" for none
 	definitions  []string
 	empty        string
 	size         string

@@ -31,6 +31,7 @@ type world struct {
 	facts       host.Facts
 	options     planner.Options
 	mount       bool      // --mount
+	root, made  string    // --root, and what is made below it before files are copied
 	keys        *keyFlags // what keys this run can use; nil where nobody knows
 	boot        bool
 	env         *executor.Env // see environment
@@ -44,7 +45,7 @@ func gather(f *planFlags) (*world, error) {
 	if err := f.absoluteRoot(); err != nil {
 		return nil, err
 	}
-	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot, mount: f.mount}
+	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot, mount: f.mount, root: f.root, made: f.made}
 	var err error
 	if w.options, err = f.options(w.facts); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (
 		plan, err = w.planWithTrailing(ctx, dev, plan, snapshot)
 	}
 	if err == nil {
-		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan))
+		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan), checkSources(w.root, w.made, plan))
 	}
 	return plan, snapshot, err
 }

@@ -47,14 +47,19 @@ func (c Content) HoldsHibernated() bool {
 
 // LUKS is what a LUKS2 header tells without a key.
 type LUKS struct {
-	HeaderSize   Bytes         `json:"header_size"` // one copy: binary header and JSON area
-	SequenceID   uint64        `json:"sequence_id"`
-	Subsystem    string        `json:"subsystem,omitempty"`
-	DataOffset   Bytes         `json:"data_offset"`
-	Cipher       string        `json:"cipher"`
-	KeyBits      int           `json:"key_bits"`
-	SectorSize   Bytes         `json:"sector_size"`
-	Keyslots     []Keyslot     `json:"keyslots"`
+	HeaderSize Bytes  `json:"header_size"` // one copy: binary header and JSON area
+	SequenceID uint64 `json:"sequence_id"`
+	Subsystem  string `json:"subsystem,omitempty"`
+	DataOffset Bytes  `json:"data_offset"`
+	Cipher     string `json:"cipher"`
+	KeyBits    int    `json:"key_bits"`
+	SectorSize Bytes  `json:"sector_size"`
+	// FixedSize is that of data which does not reach to the end of its device, 0 where it does.
+	FixedSize Bytes     `json:"fixed_size,omitempty"`
+	Keyslots  []Keyslot `json:"keyslots"`
+	// KeyslotRoom are the free runs that new keyslots can go to, in order: one of 0 bytes where
+	// there is none, and nil where that is not known.
+	KeyslotRoom  []Bytes       `json:"keyslot_room,omitempty"`
 	Tokens       []Token       `json:"tokens"`
 	Reencryption *Reencryption `json:"reencryption,omitempty"`
 	// Recovered says why one of the two copies of the header is not good; the other
@@ -116,6 +121,8 @@ type Reencryption struct {
 	State      ReencryptionState `json:"state"`
 	Done       Bytes             `json:"done"`
 	Total      Bytes             `json:"total"`
+	// PreviousCipher is that of the data which is not converted yet, "" where it is plain.
+	PreviousCipher string `json:"previous_cipher,omitempty"`
 	// Resume lists which keyslots can resume it: of each list, one must be opened.
 	// There are two where data is left that is under the volume's previous key.
 	Resume [][]int `json:"resume,omitempty"`

@@ -102,6 +102,15 @@ func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),
 		Recovered: text([]byte(h.Recovered())),
 	}
+	if size, fixed := h.DataSize(); fixed {
+		l.FixedSize = disk.Bytes(size)
+	}
+	for _, size := range h.KeyslotRoom() {
+		l.KeyslotRoom = append(l.KeyslotRoom, disk.Bytes(size))
+	}
+	if len(l.KeyslotRoom) == 0 {
+		l.KeyslotRoom = []disk.Bytes{0}
+	}
 	for _, slot := range h.Keyslots() {
 		if slot.Type != "reencrypt" { // that one records the conversion and opens nothing
 			l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: slot.ID, KDF: slot.KDF.Type})
@@ -127,7 +136,7 @@ func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	l.Reencryption = &disk.Reencryption{
 		Mode: r.Mode, Direction: r.Direction, Resilience: r.Resilience, State: reencryptionState(r.State),
 		Done: disk.Bytes(r.DataSize - r.Remaining - r.HotLength), Total: disk.Bytes(r.DataSize),
-		Resume: resumeKeyslots(h, r),
+		PreviousCipher: r.Previous.Encryption, Resume: resumeKeyslots(h, r),
 	}
 	return l, nil
 }

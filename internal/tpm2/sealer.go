@@ -81,7 +81,10 @@ func (s Sealer) Seal(ctx context.Context, key definitions.Key) (executor.Sealed,
 		return executor.Sealed{}, err
 	}
 	raw, err := json.Marshal(token)
-	return executor.Sealed{Passphrase: passphrase, Token: raw, KDF: luks2.TokenKDF(), Unproven: unproven}, err
+	return executor.Sealed{
+		Passphrase: passphrase, Token: raw, KDF: luks2.TokenKDF(),
+		Unproven: unproven, NotAlone: binding.PublicKey != nil && key.DeviceKey == "",
+	}, err
 }
 
 // seal seals to the TPM that is here, or to the one whose key is. unproven says why the
@@ -100,16 +103,34 @@ func (s Sealer) seal(ctx context.Context, key definitions.Key, plain []byte, b B
 		return Token{}, "", err
 	}
 	defer tpm.Close()
-	if token, err = tpm.Seal(plain, b); err != nil || len(b.Values) == 0 {
+	if token, err = tpm.Seal(plain, b); err != nil {
 		return token, "", err
 	}
-	now, err := tpm.PCRs(token.Bank, slices.Collect(maps.Keys(b.Values)))
+	unproven, err = tpm.unproven(token, b)
+	return token, unproven, err
+}
+
+// unproven says why what was sealed cannot be unsealed now by its own binding, "" where it can.
+func (t *TPM) unproven(token Token, b Binding) (unproven string, err error) {
+	if b.PublicKey != nil {
+		by, err := newSigner(b.PublicKey, b.PublicKeyPCRs, "")
+		if err != nil {
+			return "", err
+		}
+		if unproven, err = t.unsigned(by, token.Bank); err != nil || unproven != "" {
+			return unproven, err
+		}
+	}
+	if len(b.Values) == 0 {
+		return "", nil
+	}
+	now, err := t.PCRs(token.Bank, slices.Collect(maps.Keys(b.Values)))
 	for _, pcr := range slices.Sorted(maps.Keys(b.Values)) {
 		if !bytes.Equal(now[pcr], b.Values[pcr]) {
 			unproven = fmt.Sprintf("PCR %d has not the value yet that it is sealed to", pcr)
 		}
 	}
-	return token, unproven, err
+	return unproven, err
 }
 
 // binding reads the files that a key names.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
@@ -132,6 +133,33 @@ func (t *TPM) takeSigned(session *policySession, b bank, by *signer) error {
 		return failed("bind a policy session to a signature", err)
 	}
 	return nil
+}
+
+// unsigned says why what needs a signature over PCRs cannot be unsealed now, "" where one over
+// the values that they have is at hand: who ships an update may sign what is measured only
+// in another phase of the boot, or bring the signatures later.
+func (t *TPM) unsigned(by *signer, bankName string) (string, error) {
+	defer t.release()
+	b, err := bankNamed(bankName)
+	if err != nil {
+		return "", err
+	}
+	values, err := t.PCRs(b.name, by.pcrs)
+	if err != nil {
+		return "", err
+	}
+	digest, err := terms{bank: b, pcrs: by.pcrs}.digest(values)
+	if err != nil {
+		return "", err
+	}
+	known, err := t.Search.signatures()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Sprintf("PCRs %s need a signature: %v", pcrList(by.pcrs), err), nil
+	}
+	if _, found := known.find(b, by, digest); err != nil || found {
+		return "", err
+	}
+	return fmt.Sprintf("PCRs %s (%s) have no values that the key %x has signed", pcrList(by.pcrs), b.name, by.fingerprint), nil
 }
 
 // verify has the TPM check a signature; the ticket says to the TPM that it did.

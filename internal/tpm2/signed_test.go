@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/testenv"
 )
 
@@ -198,4 +199,31 @@ func FuzzPolicyFiles(f *testing.F) {
 		_, _ = newSigner(raw, nil, "")
 		_, _ = parseDeviceKey(raw, 0)
 	})
+}
+
+// TestSealedWithoutASignature: a key whose signature is not at hand, or is over other values,
+// is made all the same, and says that it could not be tried.
+func TestSealedWithoutASignature(t *testing.T) {
+	device, v := testenv.StartSWTPM(t), newVendor(t)
+	boot(t, device)
+	signed := v.sign(t, device, "enter-initrd")
+	key := definitions.Key{Type: definitions.KeyTPM2, PublicKey: v.public, PublicKeyPCRs: []int{11}}
+	for path, want := range map[string]string{
+		signed:                                    "",
+		v.dir + "/none.json":                      "PCRs 11 need a signature: open " + v.dir + "/none.json: no such file or directory",
+		v.sign(t, device, "enter-initrd:sysinit"): "PCRs 11 (sha256) have no values that the key ",
+	} {
+		s := Sealer{Device: device, Search: Search{Signatures: path}}
+		sealed, err := s.Seal(t.Context(), key)
+		if err != nil || !strings.HasPrefix(sealed.Unproven, want) || (want == "") != (sealed.Unproven == "") {
+			t.Errorf("%s: %q, not %q (%v)", path, sealed.Unproven, want, err)
+			continue
+		}
+		sealed.Passphrase.Wipe()
+		if opened, err := s.Unseal(t.Context(), key, sealed.Token); (err == nil) != (want == "") {
+			t.Errorf("%s: unsealed: %v", path, err)
+		} else {
+			opened.Wipe()
+		}
+	}
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/sealpart/sealpart/internal/resolve"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// checkSources refuses a plan that copies files which are not there: it would be found out
+// only when some of the disk is written. The one at made comes about before anything is
+// copied.
+func checkSources(root, made string, plan *planner.Plan) error {
+	for _, action := range plan.Actions {
+		a, ok := action.(planner.Create)
+		if !ok || a.Filesystem == nil {
+			continue
+		}
+		for _, c := range a.Filesystem.CopyFiles {
+			if made != "" && path.Clean(c.Source) == path.Clean(made) {
+				continue
+			}
+			if _, err := resolve.Sources(root).Stat(c.Source); err != nil {
+				return &planner.Refusal{
+					Definition: fileOfRow(plan, a.Number), Partition: a.Number, Reason: fmt.Sprintf("copy_files: %v", err),
+					Remedy: "put there what is to be copied, or say with --root in which tree it is",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fileOfRow returns the definition of a partition.
+func fileOfRow(plan *planner.Plan, number int) string {
+	for _, r := range plan.Rows {
+		if r.Number == number && r.Activity != planner.ActivityDelete {
+			return r.File
+		}
+	}
+	return ""
+}
