@@ -209,8 +209,8 @@ func TestSealedWithoutASignature(t *testing.T) {
 	signed := v.sign(t, device, "enter-initrd")
 	key := definitions.Key{Type: definitions.KeyTPM2, PublicKey: v.public, PublicKeyPCRs: []int{11}}
 	for path, want := range map[string]string{
-		signed:                                    "",
-		v.dir + "/none.json":                      "PCRs 11 need a signature: open " + v.dir + "/none.json: no such file or directory",
+		signed:               "",
+		v.dir + "/none.json": "PCRs 11 need a signature: open " + v.dir + "/none.json: no such file or directory",
 		v.sign(t, device, "enter-initrd:sysinit"): "PCRs 11 (sha256) have no values that the key ",
 	} {
 		s := Sealer{Device: device, Search: Search{Signatures: path}}
