@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 )
@@ -24,7 +25,7 @@ func (b *builder) encryption() *Encryption {
 		KeyBits:     int(b.number("encryption.key_bits", 1, maxKeyBits, 0)),
 		SectorSize:  b.sectorSize("encryption.sector_size"),
 	}
-	e.Keys, e.SecureKey = b.keys()
+	e.Keys, e.Places, e.SecureKey = b.keys()
 	if e.Cipher == "" {
 		e.Cipher = e.cipherOfKey()
 	}
@@ -34,7 +35,7 @@ func (b *builder) encryption() *Encryption {
 
 // keys builds the [[encryption.key]] tables: those of keyslots, and the one that says what
 // the volume key is.
-func (b *builder) keys() ([]Key, *SecureKey) {
+func (b *builder) keys() ([]Key, []Places, *SecureKey) {
 	tables, s, _ := value[[]settings](b.set, "encryption.key")
 	if len(tables) == 0 {
 		at := b.place("encryption")
@@ -45,6 +46,7 @@ func (b *builder) keys() ([]Key, *SecureKey) {
 			hint("add [[encryption.key]] with a type: without one nobody could open the volume"))
 	}
 	var keys []Key
+	var places []Places
 	var secure *SecureKey
 	for i, table := range tables {
 		if kind, _, _ := value[string](relative(table), "type"); kind == KeySecure {
@@ -55,7 +57,7 @@ func (b *builder) keys() ([]Key, *SecureKey) {
 		if slices.ContainsFunc(keys, k.twin) {
 			b.errors = append(b.errors, s.items[i].errorf("encryption.key", "this [[encryption.key]] is the same as one before it"))
 		}
-		keys = append(keys, k)
+		keys, places = append(keys, k), append(places, placesOf(table))
 	}
 	if len(keys) > maxKeys {
 		b.fail(s, "has %d keys, a LUKS2 volume has room for %d", len(keys), maxKeys)
@@ -64,7 +66,17 @@ func (b *builder) keys() ([]Key, *SecureKey) {
 		b.errors = append(b.errors, s.items[0].errorf("encryption.key", "a key of type %q says what the volume key is, and nothing here opens the volume", KeySecure).
 			hint("add a [[encryption.key]] of another type, such as \"file\" or \"recovery\": it guards the keyslot"))
 	}
-	return keys, secure
+	return keys, places, secure
+}
+
+// placesOf says where the settings of a table stand.
+func placesOf(table settings) Places {
+	places := Places{}
+	for name, s := range relative(table) {
+		line, column, _ := s.at.position()
+		places[name] = fmt.Sprintf("%s:%d:%d", s.at.file.path, line, column)
+	}
+	return places
 }
 
 // key builds one key from the table that stands at the given place.

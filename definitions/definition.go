@@ -94,7 +94,11 @@ type Encryption struct {
 	KeyBits                      int        // of the volume key, 0 means as the cipher has it
 	SecureKey                    *SecureKey // what the volume key is; nil: random bytes
 	Keys                         []Key      // at least one
+	Places                       []Places   // of the settings of each of Keys; nil where nobody knows
 }
+
+// Places says where settings stand, as FILE:LINE:COLUMN, by their names.
+type Places map[string]string
 
 // DetachedHeader returns the path of the file that takes the header where it has
 // no room on the disk, "" where the definition names none.

@@ -54,15 +54,21 @@ func (p place) errorf(key, format string, args ...any) *Error {
 	if p.file.text == "" {
 		return e
 	}
-	start := min(p.start, len(p.file.text))
-	lineStart := strings.LastIndexByte(p.file.text[:start], '\n') + 1
+	var lineStart int
+	e.Line, e.Column, lineStart = p.position()
 	line, _, _ := strings.Cut(p.file.text[lineStart:], "\n")
 	e.Message = withoutSecrets(e.Message, line)
-	e.Line = 1 + strings.Count(p.file.text[:lineStart], "\n")
-	e.Column = 1 + utf8.RuneCountInString(p.file.text[lineStart:start])
-	line, from, to := veiled(line, start-lineStart, min(p.end, lineStart+len(line))-lineStart)
+	line, from, to := veiled(line, min(p.start, len(p.file.text))-lineStart, min(p.end, lineStart+len(line))-lineStart)
 	e.Excerpt = excerpt(e.Line, line, from, to)
 	return e
+}
+
+// position returns the line of a place and its column in characters, both from 1, and the byte
+// at which the line begins.
+func (p place) position() (line, column, lineStart int) {
+	start := min(p.start, len(p.file.text))
+	lineStart = strings.LastIndexByte(p.file.text[:start], '\n') + 1
+	return 1 + strings.Count(p.file.text[:lineStart], "\n"), 1 + utf8.RuneCountInString(p.file.text[lineStart:start]), lineStart
 }
 
 // hint sets the hint and returns e.

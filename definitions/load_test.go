@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -131,9 +132,21 @@ func TestLoadEveryKey(t *testing.T) {
 			},
 		},
 	}}
+	if places := got[0].Encryption.Places; len(places) != 3 || places[0]["bank"] != placeIn(everyKey, `bank = `) || places[1]["path"] != placeIn(everyKey, `path = `) {
+		t.Errorf("places %v", places)
+	}
+	got[0].Encryption.Places = nil
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+}
+
+// placeIn says where the value of a setting stands in 20-root.toml that holds a text.
+func placeIn(text, setting string) string {
+	before, _, _ := strings.Cut(text, setting)
+	line := strings.Count(before, "\n")
+	column := len(before) - strings.LastIndexByte(before, '\n') + len(setting)
+	return fmt.Sprintf("/etc/sealpart.d/20-root.toml:%d:%d", line+1, column)
 }
 
 func TestLoadDefaults(t *testing.T) {
@@ -144,7 +157,7 @@ func TestLoadDefaults(t *testing.T) {
 		Partition: Partition{Type: home, Weight: 1000},
 		Encryption: &Encryption{
 			Existing: ExistingKeep, FreeSpace: FreeEncrypt, Trailing: TrailingRefuse, Unavailable: UnavailableFail,
-			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyFile}},
+			Cipher: "aes-xts-plain64", Keys: []Key{{Type: KeyFile}}, Places: []Places{{"type": "/etc/sealpart.d/a.toml:2:28"}},
 		},
 	}}
 	if d := cmp.Diff(want, got); d != "" {

@@ -11,7 +11,7 @@ func Keys(path, text string) ([]Key, error) {
 	}
 	set, errs := read(d)
 	b := builder{loaded: &loaded{set: set}}
-	keys, secure := b.keys()
+	keys, _, secure := b.keys()
 	if secure != nil {
 		b.errors = append(b.errors, b.place("encryption.key").errorf("encryption.key", "a key of type %q takes no keyslot: it says what the key of a new volume is", KeySecure))
 	}

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -15,6 +16,11 @@ import (
 // the tokens that are not, by the partition's number, for planner.Options.Distrusted; it
 // warns of each (Distrusted). It writes nothing. Ask it before Apply, and before saying that
 // there is nothing to do.
+//
+// A note is the volume's own by its MAC. So is the token of a key that was made here; that of
+// another program is where its own key, asked now, opens its keyslot. One of which neither is
+// so does not count, though it may be genuine: a recovery key that another program made is
+// on paper somewhere. The run then adds another such key.
 //
 // For that each of the volumes is opened, once. Where none of its keys can be used here the
 // marks can be neither confirmed nor refuted: they stand, with a warning (Unchecked). Such a
@@ -55,13 +61,44 @@ func checkMark(ctx context.Context, env Env, dev blockdev.Device, m planner.Mark
 		return nil, err
 	}
 	defer key.Wipe()
-	for _, note := range header.Tokens() {
-		if slices.Contains(m.Tokens, note.ID) && !genuine(header, key, note) {
-			bad = append(bad, note.ID)
-			reportNote(env, Event{Partition: m.Number}, note)
+	for _, token := range header.Tokens() {
+		if !slices.Contains(m.Tokens, token.ID) || genuine(header, key, token) {
+			continue
 		}
+		if slices.Contains(noteTypes, token.Type) {
+			reportNote(env, Event{Partition: m.Number}, token)
+		} else if err := opensOwn(ctx, env, header, part, token); ctx.Err() != nil {
+			return nil, ctx.Err()
+		} else if err != nil {
+			reportKeyToken(env, m.Number, token, err)
+		} else {
+			continue
+		}
+		bad = append(bad, token.ID)
 	}
 	return bad, nil
+}
+
+// opensOwn reports why the key that a token speaks of does not open each of its keyslots.
+func opensOwn(ctx context.Context, env Env, h *luks2.Header, r io.ReaderAt, token luks2.Token) error {
+	for _, slot := range token.Keyslots {
+		if !slices.Contains(holding(h, luks2.HoldsFinal), slot) {
+			return fmt.Errorf("keyslot %d does not hold the volume's key", slot)
+		}
+		key, err := unlockByToken(ctx, env, h, r, token, []int{slot})
+		if err != nil {
+			return err
+		}
+		key.Wipe()
+	}
+	return nil
+}
+
+// reportKeyToken warns of the token of a key that does not count, and says why.
+func reportKeyToken(env Env, partition int, token luks2.Token, why error) {
+	env.report(Event{Phase: Distrusted, Partition: partition, Step: fmt.Sprintf(
+		"token %d (%s) does not count as a key of the definition: it has no valid MAC of the volume's key, and nothing opens keyslots %v by it here (%v); \"cryptsetup token remove --token-id %d\" removes it",
+		token.ID, token.Type, token.Keyslots, why, token.ID)})
 }
 
 // unlockForMark opens a volume by a key that it has, or else by the key source that opened it

@@ -27,6 +27,10 @@ import (
 // content is the note's JSON without that member, its names in order: other programs may
 // write it in another. While a volume key is replaced, it is the final one that counts.
 //
+// The tokens of keys that are made here have such a MAC, too, as "sealpart-mac": other
+// programs read those tokens, and a module's may have a "mac" of its own. It vouches that the
+// keyslot was made for this token where the key itself is not at hand (marks.go).
+//
 // So a note cannot be made, changed, or moved to another volume or another keyslot by whoever
 // has no key of the volume. An older note of the same volume can be put back, as its whole
 // old header can: it has done again what it once said.
@@ -37,7 +41,15 @@ const (
 	noteMAC  = "mac" // the member of a note with its MAC
 )
 
-// signNote returns a note with its MAC.
+// macMember names the member of a token with its MAC.
+func macMember(members map[string]any) string {
+	if kind, _ := members["type"].(string); slices.Contains(noteTypes, kind) {
+		return noteMAC
+	}
+	return disk.TokenMAC
+}
+
+// signNote returns a note, or the token of a key, with its MAC.
 func signNote(h *luks2.Header, key *secret.Buffer, note []byte) (json.RawMessage, error) {
 	members, err := membersOf(note)
 	if err != nil {
@@ -47,11 +59,11 @@ func signNote(h *luks2.Header, key *secret.Buffer, note []byte) (json.RawMessage
 	if err != nil {
 		return nil, err
 	}
-	members[noteMAC] = hex.EncodeToString(sum)
+	members[macMember(members)] = hex.EncodeToString(sum)
 	return json.Marshal(members)
 }
 
-// genuine reports whether a note has the MAC that the volume's key gives it. Without the key
+// genuine reports whether a note, or the token of a key, has the MAC that the volume's key gives it. Without the key
 // none is.
 func genuine(h *luks2.Header, key *secret.Buffer, note luks2.Token) bool {
 	if key == nil {
@@ -61,7 +73,7 @@ func genuine(h *luks2.Header, key *secret.Buffer, note luks2.Token) bool {
 	if err != nil {
 		return false
 	}
-	text, _ := members[noteMAC].(string)
+	text, _ := members[macMember(members)].(string)
 	given, err := hex.DecodeString(text)
 	if err != nil {
 		return false
@@ -85,7 +97,7 @@ func membersOf(note []byte) (map[string]any, error) {
 func sumOfNote(h *luks2.Header, key *secret.Buffer, members map[string]any) ([]byte, error) {
 	own := make(map[string]any, len(members))
 	for name, value := range members {
-		if name != noteMAC {
+		if name != macMember(members) {
 			own[name] = value
 		}
 	}

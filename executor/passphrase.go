@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -28,8 +29,12 @@ func openKeyslot(ctx context.Context, h *luks2.Header, r io.ReaderAt, slot int, 
 	if err != nil {
 		return nil, err
 	}
-	if text == nil {
-		return nil, fmt.Errorf("open keyslot %d: %w: it is that of a recovery key, and this is none", slot, luks2.ErrWrongPassphrase)
+	if text == nil { // whose keyslot it is, the token says, and anybody may have written that
+		key, err := h.OpenKeyslot(ctx, r, slot, passphrase.Bytes())
+		if errors.Is(err, luks2.ErrWrongPassphrase) {
+			err = fmt.Errorf("%w: it is that of a recovery key, and this is none", err)
+		}
+		return key, err
 	}
 	defer text.Wipe()
 	return h.OpenKeyslot(ctx, r, slot, text.Bytes())

@@ -154,15 +154,7 @@ func (v *volume) tokenFor(k definitions.Key, sealed Sealed) []byte {
 	return sealed.Token
 }
 
-// marks reports whether a token only marks its keyslots.
-func marks(token []byte) bool {
-	var kind struct {
-		Type string `json:"type"`
-	}
-	return json.Unmarshal(token, &kind) == nil && kind.Type == disk.TokenFile
-}
-
-// addKeyslot adds a keyslot that holds key, with its token.
+// addKeyslot adds a keyslot that holds key, with its token, which gets a MAC: see signNote.
 func (v *volume) addKeyslot(ctx context.Context, env Env, key *secret.Buffer, sealed Sealed, unbound []byte) (int, error) {
 	add := v.header.AddKeyslot
 	if v.old != nil && key == v.key {
@@ -173,7 +165,7 @@ func (v *volume) addKeyslot(ctx context.Context, env Env, key *secret.Buffer, se
 		return slot, err
 	}
 	token, err := bindToken(unbound, slot)
-	if err == nil && marks(unbound) {
+	if err == nil {
 		token, err = signNote(v.header, v.key, token)
 	}
 	if err != nil {

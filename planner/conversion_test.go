@@ -300,10 +300,13 @@ func TestMarks(t *testing.T) {
 		"rekeyed, typed at boot":   {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}}, "reencrypt"},
 		"the vendor's and a mark":  {marked(luks(root, 1)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
 		"file key":                 {luks(root, 0, fileToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{fileKey}, true, &Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
-		"awaits":                   {withNote, definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{9}, ExistingKey: vendorKey}, ""},
+		"awaits":                   {withNote, definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0, 9}, ExistingKey: vendorKey}, "enroll"},
 		"kept, awaits":             {withNote, definitions.ExistingKeep, "", []definitions.Key{tpmKey}, true, nil, ""},
-		"nothing of ours":          {luks(root, 0, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, nil, ""},
-		"a file's, and none named": {luks(root, 0, tpmToken, fileToken), definitions.ExistingEnroll, "", []definitions.Key{tpmKey}, true, nil, ""},
+		"a TPM's":                  {luks(root, 0, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
+		"two that could be it":     {luks(root, 0, tpmToken, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0, 1}, ExistingKey: vendorKey}, "enroll"},
+		"a file's, and none named": {luks(root, 0, tpmToken, fileToken), definitions.ExistingEnroll, "", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0}}, "enroll"},
+		"a token, and none named":  {luks(root, 0, tpmToken), definitions.ExistingEnroll, "", []definitions.Key{{Type: definitions.KeyRecovery}}, true, nil, "enroll"},
+		"kept, a TPM's":            {luks(root, 0, tpmToken), definitions.ExistingKeep, "", []definitions.Key{tpmKey}, true, nil, ""},
 		"to be rekeyed":            {luks(root, 1), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, nil, "reencrypt"},
 	} {
 		o := options(EmptyRefuse)

@@ -140,6 +140,9 @@ func spokenKeys(keys []definitions.Key) string {
 		name := k.Type
 		if len(k.PCRs) > 0 {
 			name += fmt.Sprintf(" with PCRs %v", k.PCRs)
+			if k.Bank != "" {
+				name += " (" + k.Bank + ")"
+			}
 		}
 		if k.PublicKey != "" {
 			name += fmt.Sprintf(" with signed PCRs %v", k.PublicKeyPCRs)

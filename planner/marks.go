@@ -8,10 +8,11 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Mark says that a plan leaves something undone for what tokens of ours in the header of a
-// volume say: that it has been rekeyed, or which keys it has. Whoever has the disk can write
-// such a token; that it is the volume's own shows only to who has a key of the volume
-// (executor.CheckMarks). Those that are not are Options.Distrusted in another plan.
+// Mark says that a plan leaves something undone for what tokens in the header of a volume
+// say: that it has been rekeyed, or which keys it has. Whoever has the disk can write such a
+// token, one of a key too, for a keyslot that somebody else's key opens; that it is the
+// volume's own shows only to who has a key of the volume (executor.CheckMarks). Those that are
+// not are Options.Distrusted in another plan.
 type Mark struct {
 	Number int         `json:"number"` // of the partition
 	Extent disk.Extent `json:"extent"` // on the disk
@@ -43,29 +44,32 @@ func (l *layout) marks() (marks []Mark) {
 		marks = append(marks, m)
 		if rekeyed(luks) && e.Existing == definitions.ExistingRekey {
 			l.note(p, fmt.Sprintf("it has been rekeyed, according to a mark in its header (token %d) that apply verifies", m.Tokens[0]))
+		} else if p.work == workNone {
+			l.note(p, fmt.Sprintf("it has the keys of its definition, according to tokens %v in its header that apply verifies", m.Tokens))
 		}
 	}
 	return marks
 }
 
-// deciding returns the tokens by which is decided what a definition wants done to a volume.
+// deciding returns the tokens by which is decided what a definition wants done to a volume. Of
+// several that could be one key's it is all: where the first is none of the volume's own, the
+// next one would count.
 func deciding(e *definitions.Encryption, l *disk.LUKS) (ids []int) {
-	named := func(t disk.Token) bool {
-		return slices.ContainsFunc(e.Keys, func(k definitions.Key) bool { return NamesKey(t.Awaits, k) })
+	counts := func(t disk.Token) bool {
+		return slices.ContainsFunc(e.Keys, func(k definitions.Key) bool {
+			return NamesKey(t.Awaits, k) || boundAs(t, k) && opensSlot(t, l)
+		})
 	}
-	isFile := func(k definitions.Key) bool { return k.Type == definitions.KeyFile }
 	for _, t := range l.Tokens {
-		switch {
-		case e.Existing == definitions.ExistingRekey && t.Type == disk.TokenRekeyed,
-			e.Existing == definitions.ExistingEnroll && t.Type == disk.TokenFile && slices.ContainsFunc(e.Keys, isFile),
-			e.Existing == definitions.ExistingEnroll && t.Type == disk.TokenAwaits && named(t):
+		if e.Existing == definitions.ExistingRekey && t.Type == disk.TokenRekeyed || e.Existing == definitions.ExistingEnroll && counts(t) {
 			ids = append(ids, t.ID)
 		}
 	}
 	return ids
 }
 
-// trusted returns a snapshot without the tokens that are distrusted.
+// trusted returns a snapshot in which tokens that are distrusted say nothing. Their keyslots
+// still have a token: they are not taken for those of a key file.
 func trusted(s disk.Snapshot, distrusted map[int][]int) disk.Snapshot {
 	if len(distrusted) == 0 {
 		return s
@@ -76,7 +80,12 @@ func trusted(s disk.Snapshot, distrusted map[int][]int) disk.Snapshot {
 			continue
 		}
 		luks := *p.Content.LUKS
-		luks.Tokens = slices.DeleteFunc(slices.Clone(luks.Tokens), func(t disk.Token) bool { return slices.Contains(distrusted[p.Number], t.ID) })
+		luks.Tokens = slices.Clone(luks.Tokens)
+		for j, t := range luks.Tokens {
+			if slices.Contains(distrusted[p.Number], t.ID) {
+				luks.Tokens[j] = disk.Token{ID: t.ID, Keyslots: t.Keyslots}
+			}
+		}
 		s.Partitions[i].Content.LUKS = &luks
 	}
 	return s

@@ -3,6 +3,7 @@ package planner
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,7 +15,26 @@ import (
 type Policies struct {
 	PublicKey string // signs PCR policies
 	PCRLock   string // of systemd-pcrlock
+	// Unusable says, for keys of definitions, why a file that they name cannot be used. Keys
+	// that are none of them are not looked at.
+	Unusable []Unusable
 }
+
+// Unusable says why a key cannot be bound to what a setting of it names.
+type Unusable struct {
+	Key     definitions.Key // with the path that "auto" stands for
+	Setting string          // "public_key", "pcrlock" or "device_key"
+	Reason  string
+}
+
+// settingRefusal is a refusal of what a setting of a key says.
+type settingRefusal struct {
+	*KeyRefusal
+	key     int // index
+	setting string
+}
+
+func (r *settingRefusal) Unwrap() error { return r.KeyRefusal }
 
 // settleKeys decides, of the keys that a plan makes, what their definitions leave open, so
 // that the plan says what they are bound to and in which form. A conversion that was begun
@@ -57,11 +77,22 @@ func (l *layout) settled(p *part, keys []definitions.Key) ([]definitions.Key, er
 	for _, note := range notes {
 		l.note(p, note)
 	}
-	var refusal *KeyRefusal
+	var refusal *settingRefusal
 	if errors.As(err, &refusal) {
-		return nil, &Refusal{Definition: p.def.File, Partition: p.number, Reason: refusal.Reason, Remedy: refusal.Remedy}
+		at := placeOf(p.def, keys[refusal.key], refusal.setting)
+		return nil, &Refusal{Definition: at, Partition: p.number, Reason: refusal.Reason, Remedy: refusal.Remedy}
 	}
 	return done, err
+}
+
+// placeOf says where a setting of a key stands in a definition.
+func placeOf(d *definitions.Definition, k definitions.Key, setting string) string {
+	e := d.Encryption
+	i := slices.IndexFunc(e.Keys, func(other definitions.Key) bool { return reflect.DeepEqual(k, other) })
+	if i < 0 || i >= len(e.Places) || e.Places[i][setting] == "" {
+		return d.File
+	}
+	return e.Places[i][setting]
 }
 
 // SettleKeys decides what keys leave open: the files that "auto" stands for, where policies
@@ -77,9 +108,10 @@ func SettleKeys(keys []definitions.Key, policies *Policies, opener host.Opener, 
 		}
 		name := fmt.Sprintf("key %d (%s)", i+1, k.Type)
 		if policies != nil {
-			note, err := settlePolicies(k, name, *policies)
-			if err != nil {
-				return nil, nil, err
+			note, refusal := settlePolicies(k, name, *policies)
+			if refusal != nil {
+				refusal.key = i
+				return nil, nil, refusal
 			}
 			notes = append(notes, note...)
 		}
@@ -88,25 +120,34 @@ func SettleKeys(keys []definitions.Key, policies *Policies, opener host.Opener, 
 	return settled, notes, nil
 }
 
-// settlePolicies puts paths in the place of "auto".
-func settlePolicies(k *definitions.Key, name string, files Policies) (notes []string, err error) {
+// settlePolicies puts paths in the place of "auto", and refuses files that cannot be used: what
+// the plan says that a key is bound to, apply binds it to.
+func settlePolicies(k *definitions.Key, name string, files Policies) (notes []string, err *settingRefusal) {
 	if k.PublicKey == definitions.AutoPath {
 		if k.PublicKey = files.PublicKey; k.PublicKey == "" {
-			return nil, &KeyRefusal{name + ` has public_key = "auto", and no key that signs PCR policies is here`,
-				"put tpm2-pcr-public-key.pem where systemd has it (/etc/systemd), or name its path"}
+			return nil, refuseSetting("public_key", name+` has public_key = "auto", and no key that signs PCR policies is here`,
+				"put tpm2-pcr-public-key.pem where systemd has it (/etc/systemd), or name its path")
 		}
 	}
-	if k.PCRLock != definitions.AutoPath {
-		return nil, nil
+	if k.PCRLock == definitions.AutoPath {
+		if k.PCRLock = files.PCRLock; k.PCRLock == "" {
+			if !k.Conditional() && !k.AllowsBlank() {
+				return nil, refuseSetting("pcrlock", name+" would bind to nothing: there is no policy of systemd-pcrlock here",
+					`"systemd-pcrlock make-policy" makes one; or name "pcrs", "public_key" or "pin", or say blank = "allow"`)
+			}
+			notes = append(notes, name+" is not bound to a policy of systemd-pcrlock: there is none here")
+		}
 	}
-	if k.PCRLock = files.PCRLock; k.PCRLock != "" {
-		return nil, nil
+	for _, u := range files.Unusable {
+		if reflect.DeepEqual(u.Key, *k) {
+			return nil, refuseSetting(u.Setting, fmt.Sprintf("%s: %q: %s", name, u.Setting, u.Reason), "nothing could be bound to it: name a file that is there, or leave it out")
+		}
 	}
-	if !k.Conditional() && !k.AllowsBlank() {
-		return nil, &KeyRefusal{name + " would bind to nothing: there is no policy of systemd-pcrlock here",
-			`"systemd-pcrlock make-policy" makes one; or name "pcrs", "public_key" or "pin", or say blank = "allow"`}
-	}
-	return []string{name + " is not bound to a policy of systemd-pcrlock: there is none here"}, nil
+	return notes, nil
+}
+
+func refuseSetting(setting, reason, remedy string) *settingRefusal {
+	return &settingRefusal{KeyRefusal: &KeyRefusal{reason, remedy}, setting: setting}
 }
 
 // settleForm decides on the form of a token, and says why.

@@ -196,7 +196,12 @@ func (w *world) planChecked(ctx context.Context, flags *applyFlags, dev blockdev
 	if err != nil || len(distrusted) == 0 {
 		return plan, saw, err
 	}
-	w.options.Distrusted = distrusted
+	if w.options.Distrusted == nil {
+		w.options.Distrusted = map[int][]int{}
+	}
+	for number, tokens := range distrusted {
+		w.options.Distrusted[number] = append(w.options.Distrusted[number], tokens...)
+	}
 	return w.plan(ctx, dev, flags.sectorSize)
 }
 

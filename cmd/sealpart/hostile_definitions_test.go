@@ -13,7 +13,8 @@ import (
 
 // badDefinitions are what somebody may put below defs, and what plan says of it
 // stands in testdata/hostile/definitions.txt. (All that can be wrong inside of a
-// file: definitions/testdata/bad.)
+// file: definitions/testdata/bad.) Nothing large is made before a test wants it: the scripts
+// start this program a thousand times.
 var badDefinitions = []struct {
 	name string
 	make func(t *testing.T)
@@ -40,8 +41,8 @@ var badDefinitions = []struct {
 		file("10.toml.d/50-size.toml", "[partition]\nsize_min = \"x\"\n")(t)
 	}},
 	{"file that has no end", link("/dev/zero", "10.toml")},
-	{"file of 8 MiB", file("10.toml", strings.Repeat("#", 8<<20))},
-	{"file that nests", file("10.toml", "x = "+strings.Repeat("[", 1<<17))},
+	{"file of 8 MiB", func(t *testing.T) { file("10.toml", strings.Repeat("#", 8<<20))(t) }},
+	{"file that nests", func(t *testing.T) { file("10.toml", "x = "+strings.Repeat("[", 1<<17))(t) }},
 	{"FIFO", func(t *testing.T) {
 		if err := unix.Mkfifo("defs/10.toml", 0o600); err != nil {
 			t.Fatal(err)

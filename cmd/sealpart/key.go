@@ -196,7 +196,7 @@ func changeKeys(ctx context.Context, arg string, unlock keyFlags, asJSON bool, o
 
 // settleChange decides what the new keys leave open, as a plan does.
 func settleChange(change *planner.KeyChange, unlock keyFlags) error {
-	keys, notes, err := planner.SettleKeys(change.Add, unlock.policies(), host.Gather("").Opener, false)
+	keys, notes, err := planner.SettleKeys(change.Add, unlock.policies(change.Add), host.Gather("").Opener, false)
 	if err != nil {
 		return err
 	}

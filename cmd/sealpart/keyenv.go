@@ -97,10 +97,23 @@ func (f *keyFlags) tpm(defs []definitions.Definition, pins *keyfile.PINs) tpm2.S
 	return sealer
 }
 
-// policies are the files of TPM policies that are here.
-func (f *keyFlags) policies() *planner.Policies {
+// policies are the files of TPM policies that are here, and what is wrong with those that keys
+// name.
+func (f *keyFlags) policies(keys []definitions.Key) *planner.Policies {
 	publicKey, pcrLock := f.policy.Files()
-	return &planner.Policies{PublicKey: publicKey, PCRLock: pcrLock}
+	files := &planner.Policies{PublicKey: publicKey, PCRLock: pcrLock}
+	for _, k := range keys {
+		if k.PublicKey == definitions.AutoPath {
+			k.PublicKey = publicKey
+		}
+		if k.PCRLock == definitions.AutoPath {
+			k.PCRLock = pcrLock
+		}
+		if setting, err := f.policy.Check(k); err != nil {
+			files.Unusable = append(files.Unusable, planner.Unusable{Key: k, Setting: setting, Reason: err.Error()})
+		}
+	}
+	return files
 }
 
 // keysOf returns the keys of definitions that are of one kind.

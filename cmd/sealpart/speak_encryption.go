@@ -122,19 +122,28 @@ func spokenKey(k definitions.Key) string {
 	}
 }
 
+// spokenBank says which bank of PCRs counts, where the definition says so. Else it is the one
+// into which the firmware measures, and only the TPM knows that.
+func spokenBank(k definitions.Key) string {
+	if k.Bank == "" {
+		return ""
+	}
+	return " (" + k.Bank + ")"
+}
+
 func spokenTPMKey(k definitions.Key) string {
 	name := "a key sealed to the TPM"
 	if k.DeviceKey != "" {
 		name += " that has " + k.DeviceKey
 	}
 	if len(k.PCRs) > 0 {
-		name += " and its PCRs " + joinInts(k.PCRs)
+		name += " and its PCRs " + joinInts(k.PCRs) + spokenBank(k)
 	}
 	if len(k.PCRValues) > 0 {
 		name += ", of which " + joinInts(slices.Sorted(maps.Keys(k.PCRValues))) + " with the value that is given"
 	}
 	if k.PublicKey != "" {
-		name += " and PCRs " + joinInts(k.PublicKeyPCRs) + " as " + k.PublicKey + " signs them"
+		name += " and PCRs " + joinInts(k.PublicKeyPCRs) + spokenBank(k) + " as " + k.PublicKey + " signs them"
 	}
 	switch k.PCRLock {
 	case "":

@@ -207,7 +207,7 @@ func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*planner.P
 		return nil, err
 	}
 	if w.keys != nil {
-		options.Policies = w.keys.policies()
+		options.Policies = w.keys.policies(keysOf(w.definitions, definitions.KeyTPM2))
 		if options.Absent, err = w.absentKeys(ctx, snapshot); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,10 @@ const (
 	// the key.
 	TokenPattern = "paes-verification-pattern"
 
+	// TokenMAC is the member of the tokens of keys that are made here with a MAC under the volume
+	// key. The programs whose tokens they are pass it over.
+	TokenMAC = "sealpart-mac"
+
 	// The notes: they guard no secret, and are believed only with a MAC under the volume
 	// key (executor, note.go).
 

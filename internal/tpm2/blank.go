@@ -15,6 +15,10 @@ import (
 // bindElse is what helps where nothing else does.
 const bindElse = `bind the key to something else ("pcrs" that are measured into, "pin", "public_key"), or say blank = "allow"`
 
+// errBlankLock refuses a policy of pcrlock that every system fits.
+var errBlankLock = &blankError{"the policy of systemd-pcrlock takes PCRs that nothing was measured into, or none",
+	`"systemd-pcrlock make-policy" with PCRs that are measured into makes another; or ` + bindElse}
+
 // blankError says why a binding binds to nothing. It is ErrBlank.
 type blankError struct{ reason, remedy string }
 
@@ -81,8 +85,7 @@ func (t *TPM) checkBound(b Binding, bank string, all []terms, values map[int][]b
 			}
 		}
 		if want.lock != nil && !b.AllowBlank && want.lock.blank() {
-			return &blankError{"the policy of systemd-pcrlock takes PCRs that nothing was measured into, or none",
-				`"systemd-pcrlock make-policy" with PCRs that are measured into makes another; or ` + bindElse}
+			return errBlankLock
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/resolve"
 )
 
@@ -54,6 +55,36 @@ func (s Search) Files() (publicKey, pcrLock string) {
 		pcrLock = s.first("pcrlock.json", lockDirs)
 	}
 	return s.first("tpm2-pcr-public-key.pem", policyDirs), pcrLock
+}
+
+// Check reports why a file that a key is to be bound to cannot be used, and which setting names
+// it. Auto names none.
+func (s Search) Check(k definitions.Key) (setting string, err error) {
+	named := func(path string) bool { return path != "" && path != Auto }
+	if named(k.PublicKey) {
+		text, err := s.publicKey(k.PublicKey)
+		if err == nil {
+			_, err = newSigner(text, k.PublicKeyPCRs, "")
+		}
+		if err != nil {
+			return "public_key", err
+		}
+	}
+	if named(k.DeviceKey) {
+		if _, err := readFile(resolve.Tree{Trusted: true}, k.DeviceKey); err != nil {
+			return "device_key", err
+		}
+	}
+	if named(k.PCRLock) {
+		policy, err := s.pcrLock(k.PCRLock)
+		if err == nil && policy.blank() && !k.AllowsBlank() {
+			err = errBlankLock
+		}
+		if err != nil {
+			return "pcrlock", err
+		}
+	}
+	return "", nil
 }
 
 // first returns the path of the first file with a name in the directories, "" for none.

@@ -79,3 +79,34 @@ func TestSealerFindsPolicies(t *testing.T) {
 	place(t, root, "var/lib/systemd/pcrlock.json", lock)
 	sealAndUnseal(2)
 }
+
+// What a key is to be bound to is looked at without a TPM, for the plan.
+func TestSearchCheck(t *testing.T) {
+	dir := t.TempDir()
+	lock := func(name, values string) string {
+		place(t, dir, name, []byte(`{"pcrBank":"sha256","nvIndex":25165824,"pcrValues":[{"pcr":16,"values":["`+values+`"]}]}`))
+		return dir + "/" + name
+	}
+	place(t, dir, "key.pem", newVendor(t).pem(t))
+	good, blank, none := lock("good.json", extendedPCR), lock("blank.json", zeroPCR), dir+"/none"
+	for _, c := range []struct {
+		key           definitions.Key
+		setting, want string
+	}{
+		{definitions.Key{PCRs: []int{7}}, "", ""},
+		{definitions.Key{PublicKey: Auto, PCRLock: Auto}, "", ""},
+		{definitions.Key{PublicKey: dir + "/key.pem", PublicKeyPCRs: []int{11}, PCRLock: good}, "", ""},
+		{definitions.Key{PublicKey: none}, "public_key", "no such file"},
+		{definitions.Key{PublicKey: good}, "public_key", "is not PEM text"},
+		{definitions.Key{DeviceKey: none}, "device_key", "no such file"},
+		{definitions.Key{PCRLock: none, PCRs: []int{7}}, "pcrlock", "no such file"},
+		{definitions.Key{PCRLock: dir + "/key.pem"}, "pcrlock", "policy of pcrlock: invalid character"},
+		{definitions.Key{PCRLock: blank}, "pcrlock", "takes PCRs that nothing was measured into"},
+		{definitions.Key{PCRLock: blank, Blank: definitions.BlankAllow}, "", ""},
+	} {
+		setting, err := Search{}.Check(c.key)
+		if setting != c.setting || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %q, %v", c.key, setting, err)
+		}
+	}
+}

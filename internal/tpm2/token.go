@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // tokenType is the LUKS2 token type that systemd-cryptsetup looks for.
@@ -210,5 +212,5 @@ func put(out map[string]any, name string, value any, present bool) {
 // unknownFields are the names in Extra that are not ours, for a message.
 func (tok Token) unknownFields() string {
 	names := slices.Sorted(maps.Keys(tok.Extra))
-	return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == valuesField }), ", ")
+	return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == valuesField || name == disk.TokenMAC }), ", ")
 }
