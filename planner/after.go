@@ -50,7 +50,7 @@ func contentsMade(p *Plan, snap disk.Snapshot) map[int]disk.Content {
 		case Create:
 			made[a.Number] = contentCreated(a)
 		case Verity:
-			made[a.Hash] = disk.Content{Kind: "DM_verity_hash", UUID: a.UUID.String()}
+			made[a.Hash] = disk.Content{Kind: verityTree, UUID: a.UUID.String()}
 		case Enroll:
 			old, _ := snap.Partition(a.Number)
 			made[a.Number] = enrolled(old.Content, a)

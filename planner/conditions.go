@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 )
 
@@ -86,13 +85,9 @@ func (l *layout) checkTurns(all, active []definitions.Definition) error {
 // turns says which partition each definition takes, by its name.
 func (l *layout) turns(defs []definitions.Definition) map[string]int {
 	taken := make(map[string]int, len(defs))
-	present := slices.SortedFunc(slices.Values(l.snap.Partitions), func(a, b disk.Partition) int { return a.Number - b.Number })
-	for _, p := range present {
-		for i := range defs {
-			if taken[defs[i].Name] == 0 && l.matches(&defs[i], &p) {
-				taken[defs[i].Name] = p.Number
-				break
-			}
+	for i, p := range l.owners(defs) {
+		if p != nil {
+			taken[defs[i].Name] = p.Number
 		}
 	}
 	return taken

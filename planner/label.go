@@ -19,24 +19,29 @@ const maxNameUnits = 36
 const formatEmpty = "empty"
 
 // assignNames gives every part its name. An existing one keeps what it has; one
-// without a name gets that of its definition.
+// without a name gets that of its definition. What is left alone and nameless keeps the
+// name that it would have had from the others: the next run goes by it (see owners).
 func (l *layout) assignNames() error {
 	taken := make(map[string]bool, len(l.parts))
 	for _, p := range l.parts {
+		name := ""
 		switch {
-		case p.old != nil && (p.foreign() || p.old.Name != ""):
-			p.name = p.old.Name
+		case p.old != nil && (p.def == nil || p.old.Name != ""):
+			name = p.old.Name
 		case p.def.Partition.Label != "":
-			p.name = p.def.Partition.Label
+			name = p.def.Partition.Label
 		default:
-			p.name = unusedName(defaultName(p.def), taken)
+			name = unusedName(defaultName(p.def), taken)
+		}
+		if p.name = name; p.foreign() {
+			p.name = p.old.Name
 		}
 		if p.def != nil {
 			if err := checkName(p.name); err != nil && p.old == nil {
 				return errors.New(p.def.Name + ".toml: " + err.Error())
 			}
 		}
-		taken[p.name] = true
+		taken[name] = true
 	}
 	return nil
 }

@@ -116,6 +116,7 @@ func (l *layout) plan() (*Plan, error) {
 	if err := l.checkNamed(p); err != nil {
 		return nil, err
 	}
+	l.noteOversize()
 	l.noteUnfinished(p)
 	p.Marks = l.marks()
 	p.Notes = l.notes

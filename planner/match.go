@@ -12,9 +12,9 @@ import (
 // cryptoLUKS is blkid's name for a LUKS volume, whatever is inside.
 const cryptoLUKS = "crypto_LUKS"
 
-// match gives every partition that is there, by number, to the first definition
-// of its type that has none yet and whose [partition] match it fits. What is left
-// over is foreign; definitions left over are partitions to be made.
+// match gives the partitions that are there to definitions of their types whose
+// [partition] match they fit (see owners). What is left over is foreign; definitions
+// left over are partitions to be made.
 func (l *layout) match(defs []definitions.Definition) error {
 	for i := range defs {
 		if err := validateDefinition(&defs[i]); err != nil {
@@ -30,23 +30,26 @@ func (l *layout) match(defs []definitions.Definition) error {
 		}
 		return nil
 	}
-	for i := range present {
-		l.bind(&present[i], len(defs))
-	}
+	l.bind(l.owners(defs), present)
 	l.resetToFactory()
 	l.findWork()
 	return nil
 }
 
-// bind gives old to a definition among the first n parts, or makes it foreign.
-func (l *layout) bind(old *disk.Partition, n int) {
-	for _, p := range l.parts[:n] {
-		if p.old == nil && l.matches(p.def, old) {
-			p.old = old
-			return
+// bind gives the definitions, which are the first parts, what they take, and makes the
+// other partitions foreign.
+func (l *layout) bind(takes []*disk.Partition, present []disk.Partition) {
+	owned := make(map[int]bool, len(takes))
+	for i, p := range takes {
+		if l.parts[i].old = p; p != nil {
+			owned[p.Number] = true
 		}
 	}
-	l.parts = append(l.parts, &part{old: old, rank: len(l.parts)})
+	for i := range present {
+		if !owned[present[i].Number] {
+			l.parts = append(l.parts, &part{old: &present[i], rank: len(l.parts)})
+		}
+	}
 }
 
 // matches reports whether the definition may take the partition.

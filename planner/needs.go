@@ -27,6 +27,8 @@ const (
 	parsedGrain disk.Bytes = 4096
 	// signatureSize is the size of a partition for the signature of a root hash.
 	signatureSize = 16 * disk.KiB
+	// verityTree is blkid's name for the superblock of a hash tree.
+	verityTree = "DM_verity_hash"
 )
 
 // minimalFormats says how small a file system may be made: what its mkfs accepts
@@ -55,19 +57,39 @@ func (l *layout) needsOf(p *part) needs {
 		return fixedNeeds(p)
 	}
 	d := p.def.Partition
-	if p.old == nil && strings.HasSuffix(d.Type.Designator(), "-verity-sig") {
-		return needs{min: signatureSize.RoundUp(l.grain), max: signatureSize.RoundUp(l.grain), padMax: unlimited}
-	}
+	sizeMin, sizeMax := sizesOf(p)
 	n := needs{
-		min:       max(orElse(d.SizeMin, sizeMinOf(p.def)).RoundDown(parsedGrain), 1).RoundUp(l.grain),
+		min:       max(sizeMin.RoundDown(parsedGrain), 1).RoundUp(l.grain),
 		padMin:    orElse(d.PaddingMin, 0).RoundDown(parsedGrain),
 		padMax:    orElse(d.PaddingMax, unlimited).RoundUp(parsedGrain),
 		weight:    uint64(d.Weight),
 		padWeight: uint64(d.PaddingWeight),
 	}
 	n.min = max(n.min, l.minimum(p))
-	n.max = max(orElse(d.SizeMax, unlimited).RoundUp(parsedGrain).RoundDown(l.grain), n.min)
+	n.max = max(sizeMax.RoundUp(parsedGrain).RoundDown(l.grain), n.min)
 	return n
+}
+
+// sizesOf returns the size_min and size_max that count for p. What has a size of its
+// own has it whether it is there already or not: another size in the next run would
+// refuse the partition, or grow it for nothing.
+func sizesOf(p *part) (lo, hi disk.Bytes) {
+	d := p.def.Partition
+	lo, hi = orElse(d.SizeMin, sizeMinOf(p)), orElse(d.SizeMax, unlimited)
+	switch {
+	case strings.HasSuffix(d.Type.Designator(), "-verity-sig") && p.old != nil:
+		return 1, signatureSize
+	case strings.HasSuffix(d.Type.Designator(), "-verity-sig"):
+		return signatureSize, signatureSize
+	case p.hasTree():
+		return lo, lo // no more than it has; see minimum
+	}
+	return lo, hi
+}
+
+// hasTree reports whether p is there and holds a hash tree, which never becomes larger.
+func (p *part) hasTree() bool {
+	return p.old != nil && (isVerityHash(p.def) || p.old.Content.Kind == verityTree)
 }
 
 // fixedNeeds returns what p asks for that must stay as large as it is: because it
@@ -140,10 +162,10 @@ func (l *layout) minimalFormat(t disk.Type, format string) disk.Bytes {
 	return size.RoundUp(l.grain)
 }
 
-// sizeMinOf returns the size_min of a definition that has none: the usual one, or
-// none at all for what has a size of its own.
-func sizeMinOf(d *definitions.Definition) disk.Bytes {
-	if d.Verity != nil || slices.Contains([]string{"squashfs", "erofs"}, d.Filesystem.Format) {
+// sizeMinOf returns the size_min of a partition whose definition has none: the usual
+// one, or none at all for what is there already or has a size of its own.
+func sizeMinOf(p *part) disk.Bytes {
+	if p.old != nil || p.def.Verity != nil || slices.Contains([]string{"squashfs", "erofs"}, p.def.Filesystem.Format) {
 		return 1
 	}
 	return defaultSizeMin

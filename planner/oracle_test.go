@@ -93,7 +93,7 @@ func (c oracleCase) options() Options {
 	return options(EmptyRequire)
 }
 
-var oracleTypes = []string{"root", "usr", "home", "srv", "var", "tmp", "swap", "esp", "xbootldr", "linux-generic", "root-arm64", "usr-verity"}
+var oracleTypes = []string{"root", "usr", "home", "srv", "var", "tmp", "swap", "esp", "xbootldr", "linux-generic", "root-arm64", "usr-verity", "root-verity-sig"}
 
 // randomCase draws a disk of up to 4 GiB with up to 6 partitions, and up to 7
 // definitions.
@@ -126,6 +126,7 @@ func randomTable(rng *rand.Rand, size disk.Bytes) disk.Snapshot {
 			break
 		}
 		p := there(oracleTypes[rng.IntN(len(oracleTypes))], start, length)
+		p.Name = "old " + p.Name // says nothing of whose it is
 		partitions, next = append(partitions, p), start+length
 	}
 	// Numbers need not follow the order on the disk.
@@ -179,8 +180,9 @@ func (c oracleCase) ask(t *testing.T, repart, sfdisk, dir string) (rows []oracle
 	if err := os.MkdirAll(confs, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	turns := (&layout{snap: c.snap, opts: c.options()}).turns(c.defs)
 	for _, d := range c.defs {
-		if err := os.WriteFile(filepath.Join(confs, d.Name+".conf"), []byte(conf(d)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(confs, d.Name+".conf"), []byte(conf(spelledOut(d, turns[d.Name] != 0))), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -275,6 +277,20 @@ func (c oracleCase) makeImage(t *testing.T, sfdisk, image string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("sfdisk: %v\n%s\n%s", err, out, script)
 	}
+}
+
+// spelledOut returns a definition with sizes that we know of without them: a partition
+// that is there is kept as small as it is, and a signature's is of 16 KiB, which newer
+// versions of systemd-repart know as well.
+func spelledOut(d definitions.Definition, exists bool) definitions.Definition {
+	p := &d.Partition
+	if strings.HasSuffix(p.Type.Designator(), "-verity-sig") {
+		p.SizeMin, p.SizeMax = new(disk.Bytes(16*disk.KiB)), new(disk.Bytes(16*disk.KiB))
+	}
+	if exists && (p.SizeMin == nil || p.Type.Designator() == "root-verity-sig") {
+		p.SizeMin = new(disk.Bytes(4096))
+	}
+	return d
 }
 
 // conf writes a definition in systemd's form.

@@ -67,14 +67,18 @@ func (l *layout) presentUUIDs() map[uuid.UUID]bool {
 // that is in use already is passed over for the next count.
 func (l *layout) unusedUUID(typ uuid.UUID, count uint64, taken map[uuid.UUID]bool) uuid.UUID {
 	for ; ; count++ {
-		message := typ[:]
-		if count > 0 {
-			message = binary.LittleEndian.AppendUint64(message[:16:16], count)
-		}
-		if u := derive(l.opts.Seed, message); !taken[u] {
+		if u := derive(l.opts.Seed, uuidMessage(typ, count)); !taken[u] {
 			return u
 		}
 	}
+}
+
+// uuidMessage is what the UUID of the count-th partition of a type, from 0, is derived from.
+func uuidMessage(typ uuid.UUID, count uint64) []byte {
+	if count == 0 {
+		return typ[:]
+	}
+	return binary.LittleEndian.AppendUint64(typ[:16:16], count)
 }
 
 // typeUUID returns the GPT type of p.
