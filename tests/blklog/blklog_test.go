@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	states = flag.Int("states", 40, "states to try, spread over all operations of each run; 0 means all")
+	states = flag.Int("states", 24, "states to try, spread over all operations of each run; 0 means all")
 	seed   = flag.Uint64("seed", 20261122, "seed of the places and of the sectors that a power cut loses")
 )
 

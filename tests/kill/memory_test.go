@@ -25,8 +25,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(shm) })
 	for where, dir := range map[string]string{"disk": t.TempDir(), "tmpfs": shm} {
-		for _, megabytes := range []int64{64, 512} {
-			dir := filepath.Join(dir, where, string(rune('0'+megabytes/512)))
+		for _, megabytes := range []int64{64, 256} {
+			dir := filepath.Join(dir, where, string(rune('0'+megabytes/256)))
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
