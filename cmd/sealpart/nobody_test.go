@@ -98,7 +98,7 @@ func TestBuildAsNobody(t *testing.T) {
 	if out := tool(t, "", "sgdisk", "-v", image); !strings.Contains(out, "No problems found") {
 		t.Errorf("sgdisk: %s", out)
 	}
-	part := `set -- $(sfdisk -J disk.img | jq -r ".partitiontable.partitions[$N-1] | \"\(.start) \(.size)\""); dd if=disk.img of=part bs=512 skip=$1 count=$2 conv=sparse status=none; `
+	part := `set -- $(sfdisk -J disk.img | jq -r ".partitiontable.partitions[$N-1] | \"\(.start) \(.size)\""); dd if=disk.img of=part bs=1M iflag=skip_bytes,count_bytes skip=$(($1*512)) count=$(($2*512)) conv=sparse status=none; `
 	shell := func(n int, judge string) string {
 		return tool(t, "", "sh", "-ec", fmt.Sprintf("cd %s; export PATH=$PATH:/usr/sbin:/sbin; N=%d; rm -f part; %s %s", dir, n, part, judge))
 	}
