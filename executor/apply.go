@@ -126,6 +126,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.checkTrailing); err != nil {
 		return err
 	}
+	if err := x.stillThere(); err != nil {
+		return err
+	}
 	if x.plan.Target.Size > x.dev.Size() {
 		// A power cut leaves a larger image with its old table.
 		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
@@ -213,6 +216,9 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 func (x *run) prepare(ctx context.Context, action planner.Action) error {
 	if x.left[action.Partition()] {
 		return nil
+	}
+	if err := x.unchanged(); err != nil {
+		return err // what is free in the plan may be somebody's by now
 	}
 	switch a := action.(type) {
 	case planner.Create:

@@ -11,20 +11,23 @@ import (
 // prepared and of all growth. What a power cut leaves at each of its writes is
 // gpt's to say: always the whole old table or the whole new one.
 func (x *run) publish() error {
-	if x.tableStays() {
-		return nil
-	}
-	state, err := x.table()
-	if err != nil {
+	if err := x.unchanged(); err != nil || x.tableStays() {
 		return err
 	}
 	entries := x.entries()
-	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
+	_, writes, err := x.tableWrites(entries)
 	if err != nil || len(writes) == 0 {
 		return err
 	}
 	if err := x.dev.Sync(); err != nil { // what was prepared comes first
 		return fmt.Errorf("flush the new partitions: %w", err)
+	}
+	if err := x.unchanged(); err != nil {
+		return err // the flush may have taken long
+	}
+	state, writes, err := x.tableWrites(entries)
+	if err != nil {
+		return err
 	}
 	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("write the partition table: %w", err)
@@ -34,6 +37,16 @@ func (x *run) publish() error {
 		return fmt.Errorf("the partition table is written, but the kernel does not follow it: %w", err)
 	}
 	return nil
+}
+
+// tableWrites returns how the disk gets the plan's table, by what is there now.
+func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
+	state, err := x.table()
+	if err != nil {
+		return nil, nil, err
+	}
+	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
+	return state, writes, err
 }
 
 // checkTable refuses a table that publish could not write, while nothing is written
@@ -56,6 +69,9 @@ func (x *run) checkTable() error {
 func (x *run) mendTable() error {
 	if x.plan.NewTable || x.tableStays() {
 		return nil
+	}
+	if err := x.unchanged(); err != nil {
+		return err
 	}
 	state, err := x.table()
 	if err != nil || !state.Exposed() {

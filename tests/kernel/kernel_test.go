@@ -18,7 +18,7 @@ import (
 	"github.com/sealpart/sealpart/tests/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m) }
+func TestMain(m *testing.M) { rig.Main(m, "testkeys") }
 
 // prologue brings the kernel up. It mounts over nothing that the tests write to, and
 // keeps the modules' index out of this machine's own, where the kernel therefore does not

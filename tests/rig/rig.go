@@ -17,9 +17,10 @@ import (
 // Seed makes the UUIDs of all tests repeatable.
 const Seed = "750b6cd5-c4ae-4012-a15e-7be3c29e6a47"
 
-// Main builds the program, runs the tests of a package and removes it again. A
-// TestMain calls it.
-func Main(m *testing.M) {
+// Main builds the program, with build tags if there are any, runs the tests of a package and
+// removes it again. A TestMain calls it.
+func Main(m *testing.M, buildTags ...string) {
+	tags = strings.Join(buildTags, ",")
 	dir, err := os.MkdirTemp("", "sealpart-tests-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -38,7 +39,7 @@ func Main(m *testing.M) {
 
 // build builds the program.
 func build(path string, cgo string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/sealpart/sealpart/cmd/sealpart")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-o", path, "github.com/sealpart/sealpart/cmd/sealpart")
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
@@ -46,8 +47,8 @@ func build(path string, cgo string) error {
 	return nil
 }
 
-// program is what Main built.
-var program string
+// program is what Main built, and tags are those of its build.
+var program, tags string
 
 // withModules builds, once, a program that can load PKCS#11 modules, beside the other.
 var withModules = sync.OnceValue(func() error { return build(program+"-cgo", "CGO_ENABLED=1") })
