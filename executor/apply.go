@@ -50,10 +50,11 @@ type run struct {
 	snapshot disk.Snapshot
 	pipeline *pipeline
 	volumes  map[int]*volume        // by partition number
-	resumed  map[int]dataKeys       // of conversions that are gone on with
+	resumed  map[int]resumption     // conversions that are gone on with
 	derived  map[int]uuid.UUID      // UUIDs that come from root hashes
 	left     map[int]bool           // partitions that stay as they are
 	held     map[string]*claim.Lock // of volumes that are re-encrypted, by UUID
+	uuids    map[int]string         // of those volumes, as they were when they were locked
 	mounting sync.Mutex             // one file system at a time is mounted for backups
 }
 
@@ -83,7 +84,7 @@ func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *ru
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	return &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: pipelineFor(dev, env.Workers),
-		volumes: map[int]*volume{}, resumed: map[int]dataKeys{}, derived: map[int]uuid.UUID{}, left: map[int]bool{}, held: map[string]*claim.Lock{},
+		volumes: map[int]*volume{}, resumed: map[int]resumption{}, derived: map[int]uuid.UUID{}, left: map[int]bool{}, held: map[string]*claim.Lock{}, uuids: map[int]string{},
 	}
 }
 
@@ -194,7 +195,7 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 	case planner.Reencrypt:
 		if a.Resume {
 			var err error
-			x.resumed[a.Number], err = x.resumeKeys(ctx, a)
+			x.resumed[a.Number], err = x.judge(ctx, a)
 			return nil, err
 		}
 		if a.Mode != planner.ModeRekey {
@@ -275,7 +276,7 @@ func (x *run) wipe() {
 	for _, v := range x.volumes {
 		v.wipe()
 	}
-	for _, k := range x.resumed {
-		k.wipe()
+	for _, j := range x.resumed {
+		j.keys.wipe()
 	}
 }

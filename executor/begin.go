@@ -47,7 +47,8 @@ func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
 		return nil, err
 	}
 	c := newConversion(x.env, x.pipeline, part, a)
-	c.keys = x.resumed[a.Number]
+	c.judged, c.uuid = x.resumed[a.Number], x.uuids[a.Number]
+	c.keys = c.judged.keys
 	c.finishing = func() { x.backupAhead(a, c.header, c.home) }
 	if dev, ok := x.dev.(onMachine); ok {
 		c.image = !dev.IsBlockDevice()

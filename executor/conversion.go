@@ -27,7 +27,9 @@ type conversion struct {
 	maxZone  disk.Bytes
 	atomic   disk.Bytes // what the storage under part writes whole or not at all
 	header   *luks2.Header
-	keys     dataKeys // opened before, to go on with
+	keys     dataKeys   // opened before, to go on with
+	judged   resumption // what is gone on with, if it was judged before
+	uuid     string     // of the volume that was locked; "" where none was
 	way      way
 	used     inUse    // which bytes of the data matter
 	leaves   clearing // what is left in the clear until it is zeroed

@@ -91,6 +91,11 @@ func (c *conversion) compareFirst(ctx context.Context, moved disk.Extent) error 
 // moved copy, which the data never reaches before the image is erased.
 func (c *conversion) stagedOffset() disk.Bytes { return c.deviceSize() - 2*c.action.Shift }
 
+// stagedSection is that place.
+func (c *conversion) stagedSection() (*blockdev.Section, error) {
+	return blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
+}
+
 // stage writes the header image into the gap, its first block last, so that it is
 // valid only when it is whole. A power cut leaves the file system whole. What the header
 // counts as its own and the image does not reach is zeroed: the next run takes all of that.
@@ -187,7 +192,7 @@ func (c *conversion) put(p []byte, off int64) error {
 // eraseStaged overwrites a staged header image, if one is there. It only looks
 // there before the first hot zone, which may overwrite the place with data.
 func (c *conversion) eraseStaged() error {
-	section, err := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
+	section, err := c.stagedSection()
 	if err != nil {
 		return err
 	}
@@ -227,7 +232,7 @@ func (c *conversion) findHeader() (header *luks2.Header, staged []byte, err erro
 	if c.action.Room == planner.RoomDetached {
 		return nil, nil, fmt.Errorf("header file %s: %w", c.action.HeaderPath, err)
 	}
-	section, sectionErr := blockdev.NewSection(c.part, disk.Extent{Offset: c.stagedOffset(), Size: c.action.Shift})
+	section, sectionErr := c.stagedSection()
 	if sectionErr != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/claim"
-	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -98,7 +97,8 @@ func (c *conversion) commit() error {
 }
 
 // holdVolume takes the lock of a volume that an action re-encrypts, before anything is made
-// of what its header says.
+// of what its header says. Which lock that is, the header says: read again under the lock, it
+// must be of that volume still (conversion.sameVolume).
 func (x *run) holdVolume(ctx context.Context, action planner.Action) error {
 	a, ok := action.(planner.Reencrypt)
 	if !ok {
@@ -107,25 +107,25 @@ func (x *run) holdVolume(ctx context.Context, action planner.Action) error {
 	if !a.Resume && a.Mode != planner.ModeRekey {
 		return x.hold(ctx, a.Encryption.UUID.String())
 	}
-	c, err := x.conversion(a)
+	c, done, err := x.headerOf(ctx, a)
 	if err != nil {
 		return err
 	}
-	if a.Room == planner.RoomDetached {
-		file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
-		if err != nil {
-			return fmt.Errorf("header file: %w", err)
-		}
-		defer file.Close()
-		if err := c.settle(ctx, file); err != nil {
-			return err
-		}
-	}
+	defer done()
 	header, _, err := c.findHeader()
 	if err != nil {
 		return err
 	}
+	x.uuids[a.Number] = header.UUID
 	return x.hold(ctx, header.UUID)
+}
+
+// sameVolume refuses a header, read under the lock, that is not of the volume which is locked.
+func (c *conversion) sameVolume(header *luks2.Header) error {
+	if c.uuid == "" || header.UUID == c.uuid {
+		return nil
+	}
+	return &overtakenError{fmt.Errorf("%w: it is that of the volume %s, and was that of %s", luks2.ErrChanged, header.UUID, c.uuid)}
 }
 
 // hold takes the lock of the volume's re-encryption, by its UUID, and keeps it until the

@@ -52,7 +52,12 @@ func readToOpen(ctx context.Context, part blockdev.Device) (header *luks2.Header
 	if err != nil {
 		return nil, nil, err
 	}
-	if header, err = readLocked(ctx, part); err != nil { // as whoever had it left it
+	was := header.UUID
+	header, err = readLocked(ctx, part) // as whoever had it left it
+	if err == nil && header.UUID != was {
+		err = &overtakenError{luks2.ErrChanged} // the lock is that of another volume
+	}
+	if err != nil {
 		return nil, nil, errors.Join(err, lock.Release())
 	}
 	return header, func() { _ = lock.Release() }, nil

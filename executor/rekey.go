@@ -20,6 +20,9 @@ func (c *conversion) newRekey(ctx context.Context) (*volume, error) {
 		return nil, err
 	}
 	c.header = header
+	if err := c.sameVolume(header); err != nil {
+		return nil, err
+	}
 	if err := changeable(header, c.part); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/resolve"
@@ -14,45 +15,66 @@ import (
 	"github.com/sealpart/sealpart/planner"
 )
 
-// resumeKeys opens the volume whose conversion an action goes on with, and checks its
+// resumption is a volume whose conversion is gone on with, as it was when its header was judged:
+// that header, and no other that may be there by then, is acted upon.
+type resumption struct {
+	keys   dataKeys
+	header *luks2.Header
+	staged []byte // the image that the header is in, nil where it lies at its place
+}
+
+// judge opens the volume whose conversion an action goes on with, and checks its
 // metadata and its notes, before anything is written anywhere. The keys are the caller's to
 // wipe. Where all that there is to do is what a note says that is not the volume's own, the
 // partition is left as it is.
-func (x *run) resumeKeys(ctx context.Context, a planner.Reencrypt) (dataKeys, error) {
-	c, err := x.conversion(a)
+func (x *run) judge(ctx context.Context, a planner.Reencrypt) (resumption, error) {
+	c, done, err := x.headerOf(ctx, a)
 	if err != nil {
-		return dataKeys{}, err
+		return resumption{}, err
 	}
-	if a.Room == planner.RoomDetached {
-		file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
-		if err != nil {
-			return dataKeys{}, fmt.Errorf("header file: %w", err)
-		}
-		defer file.Close()
-		if err := c.settle(ctx, file); err != nil {
-			return dataKeys{}, err
-		}
-	}
+	defer done()
 	header, staged, err := c.findHeader()
+	if err == nil {
+		err = c.sameVolume(header)
+	}
 	if err != nil {
-		return dataKeys{}, err
+		return resumption{}, err
 	}
 	if c.header = header; staged != nil {
 		c.home = &front{bytes: staged} // with the keyslots
 	}
 	pending, err := c.pending()
 	if err != nil {
-		return dataKeys{}, err
+		return resumption{}, err
 	}
 	keys, err := c.openFor(ctx, pending)
 	if err != nil {
-		return dataKeys{}, err
+		return resumption{}, err
 	}
 	reportForged(c.env, Event{Action: a.Kind(), Partition: a.Number}, c.header, keys.new)
 	if _, found := findWipeToken(c.header, keys.new); pending == nil && !found {
 		x.left[a.Number] = true
 	}
-	return keys, nil
+	return resumption{keys, header, staged}, nil
+}
+
+// headerOf returns the conversion of an action, with the place of its header open to be
+// read until done is called.
+func (x *run) headerOf(ctx context.Context, a planner.Reencrypt) (c *conversion, done func(), err error) {
+	done = func() {}
+	if c, err = x.conversion(a); err != nil || a.Room != planner.RoomDetached {
+		return c, done, err
+	}
+	file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
+	if err == nil {
+		done = func() { _ = file.Close() }
+		err = c.settle(ctx, file)
+	}
+	if err != nil {
+		done()
+		return nil, nil, fmt.Errorf("header file: %w", err)
+	}
+	return c, done, nil
 }
 
 // openFor returns the keys that are needed to go on with what is pending, or to wipe what
@@ -129,8 +151,7 @@ func (c *conversion) kindUnder(s luks2.Segment, key *secret.Buffer) (string, err
 // resume finishes a volume in conversion, with the keys that were opened for it or
 // else with those that it carries.
 func (c *conversion) resume(ctx context.Context) error {
-	var err error
-	if c.header, err = c.readHeader(); err != nil {
+	if err := c.takeHeader(ctx); err != nil {
 		return err
 	}
 	pending, err := c.pending()
@@ -154,6 +175,37 @@ func (c *conversion) resume(ctx context.Context) error {
 		return err
 	}
 	return c.convert(ctx, c.keys)
+}
+
+// takeHeader takes the header to go on from: the judged one, if nobody has changed it since,
+// else what there is, for which keys are still to be found.
+func (c *conversion) takeHeader(ctx context.Context) (err error) {
+	if c.header = c.judged.header; c.header == nil {
+		c.header, err = c.readHeader()
+		return err
+	}
+	err = Locked(ctx, c.home, claim.Read, c.stillJudged)
+	if errors.Is(err, luks2.ErrChanged) {
+		return &overtakenError{err}
+	}
+	if err == nil && c.judged.staged != nil {
+		if err = c.writeFront(c.judged.staged); err != nil {
+			err = fmt.Errorf("write the header: %w", err)
+		}
+	}
+	return err
+}
+
+// stillJudged fails with luks2.ErrChanged where another header is there than the judged one.
+func (c *conversion) stillJudged() error {
+	if err := c.header.Unchanged(c.home); err != nil || c.judged.staged == nil {
+		return err
+	}
+	section, err := c.stagedSection()
+	if err != nil {
+		return err
+	}
+	return c.header.Unchanged(section)
 }
 
 // settleResume makes of what a conversion was left as what this package continues.

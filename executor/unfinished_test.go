@@ -102,7 +102,7 @@ func TestResumeWritable(t *testing.T) {
 		}
 		x := &run{env: c.env, dev: simTarget{hostile.part, true}, left: map[int]bool{}}
 		c.action.Resume, c.action.Room = true, ""
-		if _, err := x.resumeKeys(t.Context(), c.action); err == nil || !strings.Contains(err.Error(), `requires "new-thing"`) || asked > 0 {
+		if _, err := x.judge(t.Context(), c.action); err == nil || !strings.Contains(err.Error(), `requires "new-thing"`) || asked > 0 {
 			t.Errorf("%s: the keys: %v, asked %d times", name, err, asked)
 		}
 	}

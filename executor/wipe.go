@@ -71,6 +71,11 @@ func (c *conversion) wipeLeftover(key *secret.Buffer) error {
 	if err != nil || !ok {
 		return err
 	}
+	return changing(c.header, c.home, func() error { return c.wipeNoted(note, key) })
+}
+
+// wipeNoted does what a note says.
+func (c *conversion) wipeNoted(note wipeNote, key *secret.Buffer) error {
 	if err := blockdev.WriteZeroes(c.home, disk.Extent{Offset: disk.Bytes(note.Offset), Size: disk.Bytes(note.Size)}); err != nil {
 		return fmt.Errorf("wipe the old data at %d: %w", note.Offset, err)
 	}
@@ -83,7 +88,7 @@ func (c *conversion) wipeLeftover(key *secret.Buffer) error {
 	if err := c.header.SetDynamicSize(); err != nil {
 		return err
 	}
-	if err := c.commit(); err != nil {
+	if err := c.header.Commit(c.home); err != nil {
 		return fmt.Errorf("commit the finished header: %w", err)
 	}
 	return nil
