@@ -156,7 +156,7 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 	if err != nil {
 		return false, err
 	}
-	defer dev.Close()
+	defer func() { _ = dev.CloseUntil(ctx) }()
 	plan, saw, err := w.planChecked(ctx, flags, dev, progress)
 	if err != nil {
 		return false, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -168,7 +167,7 @@ func blankPCRs(t *tpm2.TPM, defs []definitions.Definition) (blank []int, err err
 // showReport writes a report for people, or as JSON.
 func showReport(w io.Writer, r *doctor.Report, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
+		encoder := jsonTo(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}

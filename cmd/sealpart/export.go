@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
 
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -45,17 +45,33 @@ func export(ctx context.Context, keys keyFlags, path, part, file string) (err er
 	if err != nil {
 		return err
 	}
-	defer out.dir.Close()
+	making := unfinishedOf(ctx)
+	making.add(out)
 	buffered := bufio.NewWriterSize(out, 1<<20)
 	err = executor.Export(ctx, keys.env(nil), section, buffered)
 	if err = errors.Join(err, buffered.Flush(), out.Sync(), out.Close()); err != nil {
-		return errors.Join(err, out.remove())
+		return errors.Join(err, making.remove())
 	}
-	return nil
+	making.done(out)
+	return out.dir.Close()
+}
+
+// openPartFor is openPart for a command that writes: a disk that does not answer keeps nobody.
+// What it returns is closed by CloseUntil.
+func openPartFor(ctx context.Context, path, part string, o blockdev.OpenOptions) (*blockdev.Section, *blockdev.File, error) {
+	type opened struct {
+		section *blockdev.Section
+		dev     *blockdev.File
+	}
+	found, err := abandon.Call(ctx, func() (opened, error) {
+		section, dev, err := openPart(path, part, o)
+		return opened{section, dev}, err
+	}, func(late opened) { _ = late.dev.Close() })
+	return found.section, found.dev, err
 }
 
 // openPart opens one partition of a disk.
-func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, io.Closer, error) {
+func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, *blockdev.File, error) {
 	dev, err := blockdev.Open(path, o)
 	if err != nil {
 		return nil, nil, err

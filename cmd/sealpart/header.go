@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/sealpart/sealpart/executor"
+	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
@@ -34,12 +35,12 @@ func headerCommand() *cobra.Command {
 		},
 	}
 	restore.Flags().BoolVar(&force, "force", false, "restore also where no header can be read to compare with, or where keyslots come back that were removed")
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(stoppable(&cobra.Command{
 		Use:   "backup DISK#PART FILE",
 		Short: "Write the header with its keyslots to the new FILE, as cryptsetup luksHeaderBackup does",
 		Args:  exactly(2),
 		RunE:  func(cmd *cobra.Command, args []string) error { return backupHeader(cmd.Context(), args[0], args[1]) },
-	}, restore)
+	}), restore)
 	return cmd
 }
 
@@ -55,9 +56,13 @@ func backupHeader(ctx context.Context, arg, name string) error {
 		return err
 	}
 	defer closer.Close()
+	var header bytes.Buffer // whole before the file is begun, and without holding up others for that
+	if err := executor.BackupHeader(ctx, section, &header); err != nil {
+		return err
+	}
 	return wholefile.Create(name, 0o600, func(file *os.File) error {
-		buffered := bufio.NewWriterSize(file, 1<<20)
-		return errors.Join(executor.BackupHeader(ctx, section, buffered), buffered.Flush())
+		_, err := header.WriteTo(file)
+		return err
 	})
 }
 
@@ -67,23 +72,32 @@ func restoreHeader(ctx context.Context, arg, name string, force bool, out io.Wri
 	if err != nil {
 		return err
 	}
-	file, err := resolve.Trusted(name, os.O_RDONLY)
+	backup, err := abandon.Call(ctx, func() ([]byte, error) { return readBackup(name) }, func([]byte) {})
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	size, err := blockdev.SizeOf(file)
+	section, dev, err := openPartFor(ctx, path, part, blockdev.OpenOptions{Write: true})
 	if err != nil {
 		return err
 	}
-	section, closer, err := openPart(path, part, blockdev.OpenOptions{Write: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closer.Close()) }()
-	back, err := executor.RestoreHeader(ctx, executor.Env{Random: rand.Reader}, section, file, int64(size), force)
+	defer func() { err = errors.Join(err, dev.CloseUntil(ctx)) }()
+	back, err := executor.RestoreHeader(ctx, executor.Env{Random: rand.Reader}, section, bytes.NewReader(backup), int64(len(backup)), force)
 	for _, keyslot := range back {
 		fmt.Fprintf(out, "keyslot %s is back\n", printable(keyslot.String()))
 	}
 	return err
+}
+
+// maxBackup is more than a LUKS2 header takes with the largest keyslots area, 128 MiB.
+const maxBackup = 160 << 20
+
+// readBackup reads a file of which others can change nothing, once: what is judged of it is
+// what is written. Of one that is larger than any header only the begin counts.
+func readBackup(name string) ([]byte, error) {
+	file, err := resolve.Trusted(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxBackup))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -35,7 +34,7 @@ func inspectCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder := jsonTo(cmd.OutOrStdout())
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(snapshot)
 			}

@@ -173,11 +173,11 @@ func changeKeys(ctx context.Context, arg string, unlock keyFlags, asJSON bool, o
 	if err != nil {
 		return err
 	}
-	section, closer, err := openPart(path, part, blockdev.OpenOptions{Write: true})
+	section, dev, err := openPartFor(ctx, path, part, blockdev.OpenOptions{Write: true})
 	if err != nil {
 		return err
 	}
-	defer closer.Close()
+	defer func() { _ = dev.CloseUntil(ctx) }()
 	if _, err := luksOf(arg, section); err != nil { // which says what is there instead
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -182,7 +181,7 @@ func showChange(w io.Writer, asJSON bool, added, removed []int) error {
 			Added   []int `json:"added"`
 			Removed []int `json:"removed"`
 		}
-		return json.NewEncoder(w).Encode(change{append([]int{}, added...), append([]int{}, removed...)})
+		return jsonTo(w).Encode(change{append([]int{}, added...), append([]int{}, removed...)})
 	}
 	for _, slot := range added {
 		fmt.Fprintf(w, "keyslot %d added\n", slot)

@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{withoutValue(err)} })
-	root.AddCommand(readOnly(planCommand()), applyCommand(), readOnly(inspectCommand()), openCommand(), closeCommand(), exportCommand(), headerCommand(), keyCommand(), verityCommand(), readOnly(doctorCommand()), readOnly(benchmarkCommand()), settleCommand(), versionCommand())
+	root.AddCommand(readOnly(planCommand()), applyCommand(), readOnly(inspectCommand()), openCommand(), closeCommand(), stoppable(exportCommand()), headerCommand(), keyCommand(), verityCommand(), readOnly(doctorCommand()), readOnly(benchmarkCommand()), settleCommand(), versionCommand())
 	return root
 }
 

@@ -38,7 +38,7 @@ func newProgress(mode string, w io.Writer) (*progress, error) {
 	p := &progress{notes: w, shown: map[int]*mpb.Bar{}, paces: map[int]*pace{}, lines: mode == "lines"}
 	switch {
 	case mode == "json":
-		p.out = json.NewEncoder(w)
+		p.out = jsonTo(w)
 	case mode == "tty" || (mode == "auto" && isTerminal(w)):
 		p.bars = mpb.New(mpb.WithOutput(screen(w)), mpb.WithAutoRefresh())
 	case mode == "auto" || mode == "none" || mode == "lines":

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/abandon"
@@ -90,4 +92,70 @@ func readOnly(cmd *cobra.Command) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// stoppable is readOnly for a command that writes files of its own: a signal ends it wherever
+// it is, though a disk or a file never answers, and what it was making is taken away.
+func stoppable(cmd *cobra.Command) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var making unfinished
+		ctx := context.WithValue(cmd.Context(), unfinishedKey{}, &making)
+		cmd.SetContext(ctx)
+		_, err := abandon.Call(ctx, func() (struct{}, error) { return struct{}{}, run(cmd, args) }, func(struct{}) {})
+		if err == nil || ctx.Err() == nil {
+			return err
+		}
+		if err = errors.Join(err, making.remove()); making.begun.Load() && !errors.As(err, new(changedError)) {
+			err = changedError{err}
+		}
+		return err
+	}
+	return cmd
+}
+
+// unfinished is what a command is making.
+type unfinished struct {
+	mu    sync.Mutex
+	files []*newFile
+	begun atomic.Bool // something that was there before is being written over
+}
+
+// unfinishedKey is under what a context has them.
+type unfinishedKey struct{}
+
+// unfinishedOf returns those of a command.
+func unfinishedOf(ctx context.Context) *unfinished {
+	if u, ok := ctx.Value(unfinishedKey{}).(*unfinished); ok {
+		return u
+	}
+	return new(unfinished)
+}
+
+// begin notes that what was there before is written over from here on.
+func (u *unfinished) begin() { u.begun.Store(true) }
+
+// add notes that a file is being made.
+func (u *unfinished) add(f *newFile) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.files = append(u.files, f)
+}
+
+// done notes that it is finished, or taken away.
+func (u *unfinished) done(f *newFile) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.files = slices.DeleteFunc(u.files, func(one *newFile) bool { return one == f })
+}
+
+// remove takes them away.
+func (u *unfinished) remove() (err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, f := range u.files {
+		err = errors.Join(err, f.remove())
+	}
+	u.files = nil
+	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -31,7 +30,7 @@ func printable(text string) string {
 // showPlan writes a plan. An empty one says nothing in text.
 func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
+		encoder := jsonTo(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(p)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +11,7 @@ import (
 // showKeys writes keyslots, for people or for programs.
 func showKeys(w io.Writer, rows []keyRow, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
+		encoder := jsonTo(w)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(rows)
 	}

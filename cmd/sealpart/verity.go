@@ -25,12 +25,12 @@ func verityCommand() *cobra.Command {
 		Args:  noSubcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(verityFormatCommand(), verityVerifyCommand(), &cobra.Command{
+	cmd.AddCommand(stoppable(verityFormatCommand()), readOnly(verityVerifyCommand()), readOnly(&cobra.Command{
 		Use:   "dump HASH",
 		Short: "Show what the superblock of a hash tree says",
 		Args:  exactly(1),
 		RunE:  func(cmd *cobra.Command, args []string) error { return dumpVerity(args[0], cmd.OutOrStdout()) },
-	})
+	}))
 	return cmd
 }
 
@@ -114,7 +114,9 @@ func dumpVerity(arg string, out io.Writer) error {
 type source struct {
 	io.ReaderAt
 	io.Closer
-	size disk.Bytes
+	size   disk.Bytes
+	disk   *blockdev.File // that it is a part of, nil where it was named by itself
+	extent disk.Extent    // on that
 }
 
 // openSource opens what an argument names. A partition's place is looked up under a
@@ -126,11 +128,11 @@ func openSource(arg string) (source, error) {
 		if err != nil {
 			return source{}, err
 		}
-		section, closer, err := openPart(path, part, blockdev.OpenOptions{})
+		section, dev, err := openPart(path, part, blockdev.OpenOptions{})
 		if err != nil {
 			return source{}, err
 		}
-		return source{section, closer, section.Size()}, nil
+		return source{section, dev, section.Size(), dev, section.Extent()}, nil
 	}
 	info, err := os.Stat(arg)
 	if err != nil {
@@ -147,5 +149,5 @@ func openSource(arg string) (source, error) {
 	if err != nil {
 		return source{}, errors.Join(err, file.Close())
 	}
-	return source{file, file, size}, nil
+	return source{ReaderAt: file, Closer: file, size: size}, nil
 }

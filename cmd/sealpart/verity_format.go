@@ -86,30 +86,38 @@ func formatVerity(ctx context.Context, dataArg, hashArg string, sb verity.Superb
 	if err != nil {
 		return nil, err
 	}
+	making := unfinishedOf(ctx)
+	if created != nil {
+		making.add(created)
+	}
 	defer func() {
-		if created == nil {
-			return
-		}
 		if err != nil {
-			err = errors.Join(err, created.remove())
+			err = errors.Join(err, making.remove())
+		} else {
+			making.done(created)
 		}
-		_ = created.dir.Close()
 	}()
 	hashes, err := openHashes(hashArg)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, hashes.disk.Close()) }()
+	defer func() { err = errors.Join(err, hashes.disk.CloseUntil(ctx)) }()
 	data, err := hashes.openData(dataArg)
 	if err != nil {
 		return nil, err
 	}
 	defer data.Close()
+	held, err := hashes.claim(dataArg, data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, held.Close()) }()
 	sb.DataBlocks = int64(data.size) / int64(sb.DataBlockSize)
 	section, err := hashes.prepare(sb)
 	if err != nil {
 		return nil, err
 	}
+	making.begin()
 	root, err = verity.Format(ctx, data, section, verity.Options{Superblock: sb, Progress: progress.of("verity format", data.size)})
 	if err = errors.Join(err, section.Sync()); err == nil && created != nil {
 		err = created.dir.Sync()
@@ -189,7 +197,7 @@ func (h *hashDevice) openData(arg string) (source, error) {
 		return source{}, usageError{fmt.Errorf("the tree in %s would be written over its data in %s", h.arg, arg)}
 	}
 	section, err := blockdev.NewSection(h.disk, extent)
-	return source{section, io.NopCloser(nil), extent.Size}, err
+	return source{section, io.NopCloser(nil), extent.Size, h.disk, extent}, err
 }
 
 func sameFile(a, b string) (bool, error) {

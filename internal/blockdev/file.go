@@ -1,6 +1,7 @@
 package blockdev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -191,8 +192,12 @@ func (f *File) Grow(size disk.Bytes) error {
 }
 
 // Close gives the lock back and closes the file. It does not sync. For a disk that was
-// open for writing it waits until udev has looked at it.
-func (f *File) Close() error {
+// open for writing it waits until udev has looked at it, for 10 s at most.
+func (f *File) Close() error { return f.CloseUntil(context.Background()) }
+
+// CloseUntil is Close that does not wait for udev any longer once ctx is done. Then udev may
+// still have the kernel read the partition table again, and partitions go and come back.
+func (f *File) CloseUntil(ctx context.Context) error {
 	if f.windows != nil {
 		f.windows.close()
 	}
@@ -202,7 +207,7 @@ func (f *File) Close() error {
 		err = errors.Join(err, f.direct.Close())
 	}
 	if keeper != nil {
-		awaitUdev()
+		awaitUdev(ctx)
 		err = errors.Join(err, keeper.Close())
 	}
 	if f.disk != nil {

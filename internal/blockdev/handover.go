@@ -1,6 +1,7 @@
 package blockdev
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -16,7 +17,7 @@ const (
 )
 
 // Udev's files: its socket, and one that is there while events are queued.
-const (
+var (
 	udevControl = "/run/udev/control"
 	udevQueue   = "/run/udev/queue"
 )
@@ -44,11 +45,12 @@ func (f *File) keep() *os.File {
 	return file
 }
 
-// awaitUdev waits until udev has looked at what was closed.
-func awaitUdev() {
+// awaitUdev waits until udev has looked at what was closed, until ctx is done at most.
+func awaitUdev(ctx context.Context) {
 	const pause = 10 * time.Millisecond
-	end := time.Now().Add(udevPatience)
-	for quiet := time.Duration(0); quiet < udevQuiet && time.Now().Before(end); time.Sleep(pause) {
+	ctx, cancel := context.WithTimeout(ctx, udevPatience)
+	defer cancel()
+	for quiet := time.Duration(0); quiet < udevQuiet && ctx.Err() == nil; time.Sleep(pause) {
 		if quiet += pause; present(udevQueue) {
 			quiet = 0
 		}

@@ -3,6 +3,7 @@ package blockdev
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,27 @@ func mountPoints() (map[string][]string, error) {
 		}
 	}
 	return points, nil
+}
+
+// ReadOnly reports whether the block device of a number is in use by file systems that are
+// mounted read-only, and only by those: then nobody writes to it.
+func ReadOnly(number string) (bool, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false, err
+	}
+	some := false
+	for line := range strings.Lines(string(text)) {
+		before, after, _ := strings.Cut(line, " - ")
+		own, source := strings.Fields(before), strings.Fields(after)
+		if len(own) < 3 || len(source) < 3 || own[2] != number && NumberAt(unescape(source[1])) != number {
+			continue
+		}
+		if some = true; !slices.Contains(strings.Split(source[2], ","), "ro") {
+			return false, nil
+		}
+	}
+	return some, nil
 }
 
 // swapAreas maps device numbers to the swap areas on them (proc(5), /proc/swaps).

@@ -22,6 +22,9 @@ func NewSection(dev Device, e disk.Extent) (*Section, error) {
 	return &Section{Device: dev, extent: e}, nil
 }
 
+// Extent returns where it lies on its device.
+func (s *Section) Extent() disk.Extent { return s.extent }
+
 // Size returns the size of the part.
 func (s *Section) Size() disk.Bytes { return s.extent.Size }
 
