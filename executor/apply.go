@@ -136,14 +136,10 @@ func (x *run) phases(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := x.each(ctx, x.finishShrink); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.checkShrink); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.checkKernel); err != nil {
-		return err
+	for _, step := range []func(context.Context, planner.Action) error{x.finishShrink, x.checkShrink, x.checkKernel, x.shrinkMounted} {
+		if err := x.each(ctx, step); err != nil {
+			return err
+		}
 	}
 	if err := x.mendTable(); err != nil {
 		return err

@@ -29,11 +29,8 @@ func (x *run) reencrypt(ctx context.Context, a planner.Reencrypt, fresh *volume)
 		c.header = fresh.header // prepared, and published with the table
 		return c.convert(ctx, fresh.keys())
 	}
-	if a.ShrinkTo > 0 {
-		if err := x.shrink(ctx, a); err != nil {
-			return err
-		}
-		if err := x.moveMark(a); err != nil {
+	if a.ShrinkTo > 0 && !shrinksMounted(a) {
+		if err := x.shrink(ctx, a, x.shrinkExt); err != nil {
 			return err
 		}
 	}

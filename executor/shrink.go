@@ -9,6 +9,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
+	"github.com/sealpart/sealpart/internal/trailing"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -47,45 +48,71 @@ func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
 }
 
 // checkShrink refuses, with nothing written yet, to shrink an ext file system that a
-// checker cannot mend alone.
+// checker cannot mend alone, or that does not get small enough.
 func (x *run) checkShrink(ctx context.Context, action planner.Action) error {
 	a, ok := action.(planner.Reencrypt)
 	if !ok || a.Resume || a.ShrinkTo == 0 || x.left[a.Number] || !strings.HasPrefix(a.Filesystem, "ext") {
 		return nil
 	}
-	if err := mkfs.TryCheckExt(ctx, x.plainWindow(a)); err != nil {
-		return &damagedError{err}
+	if err := mkfs.TryShrinkExt(ctx, x.plainWindow(a), a.ShrinkTo); err != nil {
+		return &unshrinkableError{a.ShrinkTo, err}
 	}
 	return nil
 }
 
-// damagedError says that a file system is for a person to mend.
-type damagedError struct{ error }
-
-// Error says what was done.
-func (e *damagedError) Error() string { return "check the file system: " + e.error.Error() }
-
-// Unwrap returns what the checker said.
-func (e *damagedError) Unwrap() error { return e.error }
-
-// Hint returns the next step.
-func (*damagedError) Hint() string {
-	return "nothing was changed; see with \"e2fsck -f\" what can be saved, then apply again"
+// unshrinkableError says that a file system cannot be made small enough.
+type unshrinkableError struct {
+	size disk.Bytes
+	err  error
 }
 
-// shrink makes the file system of a partition small enough for the header to fit.
-// It is checked first, and mended where that needs nobody.
-func (x *run) shrink(ctx context.Context, a planner.Reencrypt) error {
+// Error says what was tried.
+func (e *unshrinkableError) Error() string {
+	return fmt.Sprintf("check the file system and shrink it to %s: %v", e.size, e.err)
+}
+
+// Unwrap returns what the programs said.
+func (e *unshrinkableError) Unwrap() error { return e.err }
+
+// Hint returns the next step.
+func (*unshrinkableError) Hint() string {
+	return "nothing was changed; see with \"e2fsck -f\" what can be saved, or give the header another place (header_room), then apply again"
+}
+
+// shrink makes the file system of a partition small enough for the header to fit, by, and has
+// the mark behind it.
+func (x *run) shrink(ctx context.Context, a planner.Reencrypt, by func(context.Context, planner.Reencrypt) error) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
-	shrink := x.shrinkExt
-	if a.Filesystem == "btrfs" {
-		shrink = x.shrinkBtrfs
-	}
-	if err := shrink(ctx, a); err != nil {
+	if err := by(ctx, a); err != nil {
 		return err
 	}
 	x.env.report(Event{Phase: Committed, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
-	return nil
+	return x.moveMark(a)
+}
+
+// shrinksMounted reports whether a conversion has the kernel make the file system smaller.
+func shrinksMounted(a planner.Reencrypt) bool {
+	return !a.Resume && a.ShrinkTo > 0 && a.Filesystem == "btrfs"
+}
+
+// shrinkMounted lets the kernel shrink a btrfs, before anything else is written: whether it can,
+// nobody knows but by trying. What a power cut leaves is told at mkfs.ShrinkBtrfs; where the
+// kernel refuses, the file system keeps its size.
+func (x *run) shrinkMounted(ctx context.Context, action planner.Action) error {
+	a, ok := action.(planner.Reencrypt)
+	if !ok || !shrinksMounted(a) || x.left[a.Number] {
+		return nil
+	}
+	_, place, _ := x.beginning(a)
+	marked := trailing.Marked(x.dev, place)
+	if err := x.markTrailing(a); err != nil {
+		return err
+	}
+	err := x.shrink(ctx, a, x.shrinkBtrfs)
+	if err != nil && !marked {
+		err = errors.Join(err, trailing.Unmark(x.dev, place))
+	}
+	return err
 }
 
 // shrinkExt shrinks an ext file system on its own.
@@ -125,8 +152,8 @@ func (x *run) shrinkBtrfs(ctx context.Context, a planner.Reencrypt) (err error) 
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
-	w := x.plainWindow(a)
-	extent := disk.Extent{Offset: w.Offset, Size: w.Size}
+	old, _ := x.snapshot.Partition(a.Number) // the table that is to come is not written yet
+	extent := old.Extent
 	dev, err := x.mountable()
 	if err != nil {
 		return err

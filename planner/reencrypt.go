@@ -251,8 +251,12 @@ func (l *layout) noRoom(p *part) error {
 	if l.table.Kind == disk.MBR {
 		remedy = "on an MBR disk there is free space in an ext4 or btrfs (header_room \"shrink\") and \"detached:PATH\""
 	}
-	return refuse(*p.def, *p.old, fmt.Sprintf("there is no room for the LUKS2 header: %s more are needed behind its %s, and header_room = %q gives none",
-		missing, c.Kind, p.def.Encryption.HeaderRoom), remedy)
+	reason := fmt.Sprintf("there is no room for the LUKS2 header: %s more are needed behind its %s, and header_room = %q gives none",
+		missing, c.Kind, p.def.Encryption.HeaderRoom)
+	if c.Rigid != "" && slices.Contains(p.def.Encryption.HeaderRoom, definitions.RoomShrink) {
+		reason += fmt.Sprintf("; its %s cannot be made smaller: %s", c.Kind, c.Rigid)
+	}
+	return refuse(*p.def, *p.old, reason, remedy)
 }
 
 // conversionSectorSize returns the encryption sector size: the definition's, or

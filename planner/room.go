@@ -138,8 +138,9 @@ func shrinkTarget(c disk.Content, shift, size disk.Bytes) (to disk.Bytes, shrink
 	return max(0, room).RoundDown(max(c.BlockSize, conversionBlock)), true
 }
 
-// canShrink reports whether the file system has what it takes: a kind that shrinks,
-// and free space for the missing part and as much again for its own metadata.
+// canShrink reports whether the file system has what it takes: a kind and features that shrink,
+// and free space for the missing part and an eighth more for its own metadata. Apply tries it
+// before it writes anything.
 func canShrink(c disk.Content, to, shift disk.Bytes) bool {
 	switch c.Kind {
 	case "ext2", "ext3", "ext4":
@@ -150,7 +151,7 @@ func canShrink(c disk.Content, to, shift disk.Bytes) bool {
 	default:
 		return false
 	}
-	return to >= shift && c.Free > (c.Size-to)+(c.Size-to)/8
+	return to >= shift && c.Rigid == "" && c.Free > (c.Size-to)+(c.Size-to)/8
 }
 
 // minBtrfs is the least size that the kernel lets a btrfs shrink to.

@@ -259,6 +259,9 @@ func checkConvertible(d definitions.Definition, p disk.Partition) error {
 		// A damaged superblock may count fewer blocks than there are, and what lies
 		// behind the last it counts would be overwritten.
 		return refuse(d, p, fmt.Sprintf("its %s is damaged: %s", c.Kind, c.Problem), repairOf(c.Kind))
+	case c.User != "":
+		return refuse(d, p, fmt.Sprintf("its %s is in use, or was left without being unmounted, by %s, as its multiple mount protection says", c.Kind, c.User),
+			"unmount it there; if nobody has it, \"tune2fs -f -E clear_mmp\" says so")
 	case c.Size == 0:
 		return refuse(d, p, fmt.Sprintf("its %s does not tell its size", c.Kind), "set existing = \"keep\"")
 	case c.Size > p.Size:

@@ -20,6 +20,12 @@ type Content struct {
 	// Unclean is set where the superblock says that the file system was not
 	// unmounted cleanly, or holds errors.
 	Unclean bool `json:"unclean,omitempty"`
+	// Rigid says why the file system cannot be made smaller, though its kind can; "" where
+	// nothing of that kind is known.
+	Rigid string `json:"rigid,omitempty"`
+	// User is who has the file system in use, on this machine or another, by what it says
+	// itself; "" for nobody.
+	User string `json:"user,omitempty"`
 	// Ambiguous lists further signatures found beside Kind.
 	Ambiguous []string `json:"ambiguous,omitempty"`
 	// LUKS describes a LUKS2 volume, nil for anything else.

@@ -5,11 +5,13 @@ package extfs
 const (
 	compatHasJournal   = 0x4
 	compatSparseSuper2 = 0x200
+	compatStableInodes = 0x800
 
 	incompatRecover    = 0x4
 	incompatJournalDev = 0x8
 	incompatMetaBG     = 0x10
 	incompat64Bit      = 0x80
+	incompatMMP        = 0x100
 	incompatCsumSeed   = 0x2000
 
 	roCompatSparseSuper  = 0x1
@@ -27,7 +29,7 @@ const (
 		incompatMetaBG |
 		0x40 | // extents
 		incompat64Bit |
-		0x100 | // mmp
+		incompatMMP |
 		0x200 | // flex_bg
 		0x400 | // ea_inode
 		0x1000 | // dirdata

@@ -35,6 +35,8 @@ type Superblock struct {
 	ChecksumBad bool
 
 	compat, incompat, roCompat uint32
+	journalInode               uint32 // of a journal in the file system
+	mmpBlock                   int64  // of multiple mount protection
 	geometry
 	seed uint32 // of the metadata checksums
 }
@@ -82,6 +84,7 @@ func parseSuperblock(raw []byte) (*Superblock, error) {
 		incompat:  le.Uint32(raw[96:]),
 		roCompat:  le.Uint32(raw[100:]),
 	}
+	s.journalInode, s.mmpBlock = le.Uint32(raw[224:]), int64(le.Uint64(raw[360:]))
 	s.Kind = s.kind()
 	s.Blocks, s.FreeBlocks = s.count(raw, 4, 336), s.count(raw, 12, 344)
 	state := le.Uint16(raw[58:])

@@ -30,13 +30,13 @@ type change struct {
 //
 // All that was written to free blocks is written again, also what is there already (a
 // power cut left it): else it would look free, and take the redo.
-func (o *overlay) sort(d device, blockSize, size int64) (change, error) {
+func (o *overlay) sort(below io.ReaderAt, blockSize, size int64) (change, error) {
 	written, err := o.written(blockSize, size)
 	if err != nil {
 		return change{}, err
 	}
 	c := change{blockSize: blockSize}
-	if err := c.place(d, o.size, written); err != nil {
+	if err := c.place(below, o.size, written); err != nil {
 		return change{}, err
 	}
 	same := func(b int64) bool {
@@ -56,8 +56,8 @@ func (o *overlay) sort(d device, blockSize, size int64) (change, error) {
 }
 
 // place sorts the written blocks by what they were, and finds room.
-func (c *change) place(d device, size int64, written []int64) error {
-	fs, err := extfs.Open(d, disk.Bytes(size))
+func (c *change) place(below io.ReaderAt, size int64, written []int64) error {
+	fs, err := extfs.Open(below, disk.Bytes(size))
 	if err != nil {
 		return err
 	}

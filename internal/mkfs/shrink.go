@@ -11,8 +11,8 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// ShrinkExt makes the file system in w size bytes large, rounded down to its blocks;
-// one that is no larger is left as it is. It must have passed CheckExt. It fails,
+// ShrinkExt makes the file system in w size bytes large at most, rounded down to its blocks, or
+// to its groups where the last one would be small; one that is no larger is left as it is. It must have passed CheckExt. It fails,
 // with nothing changed, where the content does not fit.
 //
 // resize2fs alone will not do: cut off late, it leaves inodes renumbered and
@@ -39,15 +39,37 @@ func ShrinkExt(ctx context.Context, w Window, size disk.Bytes) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	o, err := newOverlay(p, int64(w.Size))
+	err = w.onShrunk(ctx, p, s, size, func(c change, o *overlay) error { return c.commit(p, int64(w.Size), o) })
+	if err != nil {
+		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
+	}
+	return nil
+}
+
+// onShrunk shrinks the file system below, which has the superblock s, in an overlay, and does
+// with what that changes what is left to do. resize2fs leaves a last group out that would have
+// little more than its own tables: the file system may become smaller than size.
+func (w Window) onShrunk(ctx context.Context, below io.ReaderAt, s superblock, size disk.Bytes, then func(change, *overlay) error) (err error) {
+	o, err := newOverlay(below, int64(w.Size))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
 	if err := o.shrink(ctx, size); err != nil {
-		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
+		return err
 	}
-	return w.commit(p, o, s, size)
+	after, err := o.superblock()
+	if err != nil {
+		return err
+	}
+	if after.size > size || after.blockSize != s.blockSize {
+		return fmt.Errorf("resize2fs made the file system %d bytes large, not %d", after.size, size)
+	}
+	c, err := o.sort(below, int64(s.blockSize), int64(after.size))
+	if err != nil {
+		return err
+	}
+	return then(c, o)
 }
 
 // shrink shrinks the file system in the overlay, and looks at what came of it.
@@ -67,27 +89,13 @@ func (o *overlay) shrink(ctx context.Context, size disk.Bytes) error {
 	return run(ctx, command{name: "e2fsck", args: []string{"-f", "-n", given(0)}, files: []*os.File{o.file}, overlay: o})
 }
 
-// commit makes the overlay's file system that of the window.
-func (w Window) commit(p *place, o *overlay, before superblock, size disk.Bytes) error {
+// superblock reads that of the file system in the overlay.
+func (o *overlay) superblock() (superblock, error) {
 	sb, err := superblockOf(o)
 	if err != nil {
-		return err
+		return superblock{}, err
 	}
-	after, err := parseSuperblock(sb)
-	if err == nil && (after.size != size || after.blockSize != before.blockSize) {
-		err = fmt.Errorf("resize2fs made the file system %d bytes large, not %d", after.size, size)
-	}
-	var c change
-	if err == nil {
-		c, err = o.sort(p, int64(before.blockSize), int64(size))
-	}
-	if err == nil {
-		err = c.commit(p, int64(w.Size), o)
-	}
-	if err != nil {
-		return fmt.Errorf("%s at %d: %w", w.name(), w.Offset, err)
-	}
-	return nil
+	return parseSuperblock(sb)
 }
 
 // ShrinkPending reports whether the ext file system in r has a shrink to be finished by

@@ -46,6 +46,17 @@ func TryCheckExt(ctx context.Context, w Window) error {
 	return w.check(ctx, os.O_RDONLY, func(*overlay, device, superblock) error { return nil })
 }
 
+// TryShrinkExt fails where CheckExt, or ShrinkExt to size bytes after it, would: it does both in
+// memory, and nothing is written. A shrink that a power cut interrupted must have been finished.
+func TryShrinkExt(ctx context.Context, w Window, size disk.Bytes) error {
+	return w.check(ctx, os.O_RDONLY, func(mended *overlay, _ device, s superblock) error {
+		if size = size.RoundDown(s.blockSize); size >= s.size {
+			return nil
+		}
+		return w.onShrunk(ctx, mended, s, size, func(change, *overlay) error { return nil })
+	})
+}
+
 // check runs e2fsck on an overlay in memory, and then does with it what is left to do.
 func (w Window) check(ctx context.Context, flags int, then func(*overlay, device, superblock) error) (err error) {
 	if err := ctx.Err(); err != nil {

@@ -32,7 +32,7 @@ func findExt(m *image) (disk.Content, bool) {
 		Size:      product(uint64(sb.Blocks), uint64(sb.BlockSize)),
 		BlockSize: sb.BlockSize,
 		Free:      product(uint64(sb.FreeBlocks), uint64(sb.BlockSize)),
-		Unclean:   sb.Unclean,
+		Unclean:   sb.Unclean, Rigid: sb.Rigid(), User: text([]byte(sb.User(m))),
 	}
 	if sb.ChecksumBad {
 		c = distrusted(c)
@@ -85,10 +85,11 @@ func findBtrfs(m *image) (disk.Content, bool) {
 		Size: product(le.Uint64(sb[209:]), 1), BlockSize: disk.Bytes(le.Uint32(sb[144:])),
 		Unclean: le.Uint64(sb[96:]) != 0, // log_root: fsync'ed data to be replayed
 	}
-	// Free is what no chunk takes: what is free inside of chunks makes none smaller. Of
-	// several devices nobody knows which can do without how much.
-	if le.Uint64(sb[136:]) == 1 {
-		c.Free = max(0, c.Size-product(le.Uint64(sb[217:]), 1))
+	// Free is what no data takes, inside of chunks too, which the kernel empties where it must;
+	// how much more the second copies of metadata take is not in the superblock.
+	c.Free = max(0, c.Size-product(le.Uint64(sb[120:]), 1))
+	if le.Uint64(sb[136:]) != 1 {
+		c.Free, c.Rigid = 0, "it spans several devices"
 	}
 	const csumCRC32C = 0
 	if le.Uint16(sb[196:]) == csumCRC32C && crc32.Checksum(sb[32:], castagnoli) != le.Uint32(sb) {

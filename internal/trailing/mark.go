@@ -101,6 +101,23 @@ func Mark(dev blockdev.Device, p Place) error {
 	return write(dev, sector, p.Offset+frontMark)
 }
 
+// Marked reports whether a conversion has left its mark for p.
+func Marked(dev blockdev.Device, p Place) bool {
+	_, marked := p.find(dev)
+	return marked
+}
+
+// Unmark takes the mark away again, of a conversion that was not begun. A power cut leaves it,
+// and no harm in it, for nothing else was written.
+func Unmark(dev blockdev.Device, p Place) error {
+	if p.Shift > 0 && p.Content.Size <= p.behind() {
+		if _, ok := p.at(dev, p.behind()); ok {
+			return write(dev, make([]byte, markSize), p.Offset+p.behind())
+		}
+	}
+	return p.unmarkFront(dev)
+}
+
 // frontFree reports whether there is room for a mark in the second sector.
 func (p Place) frontFree(dev blockdev.Device) bool {
 	sector := make([]byte, markSize)
