@@ -147,6 +147,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.eraseOld(); err != nil {
 		return err
 	}
+	if err := x.claimFree(); err != nil {
+		return err
+	}
 	if err := x.each(ctx, x.prepare); err != nil {
 		return err
 	}

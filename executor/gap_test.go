@@ -26,11 +26,10 @@ const (
 
 var gapData = disk.Extent{Offset: 3 * disk.MiB, Size: 3 * disk.MiB}
 
-// gapImage lays the disk out by sfdisk, with rubbish where it is free.
+// gapImage lays the disk out by sfdisk.
 func gapImage(t testing.TB, plain []byte) []byte {
 	t.Helper()
 	image := make([]byte, gapDisk)
-	rand.NewChaCha8([32]byte{12}).Read(image[disk.MiB:gapData.Offset])
 	copy(image[gapData.Offset:], plain)
 	return partitioned(t, image, "label: gpt\nstart=6144, size=6144, type=linux, name=data\n")
 }

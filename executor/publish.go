@@ -45,6 +45,7 @@ func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	state.Release()
 	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
 	return state, writes, err
 }

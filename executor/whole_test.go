@@ -198,10 +198,14 @@ func (w *whole) plan(dev *simdev.Device) (*planner.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planner.Make(w.definitions, snapshot, host.Facts{}, planner.Options{
+	options := planner.Options{
 		Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Discard: true, Empty: planner.EmptyRefuse,
 		SourceSizes: map[string]disk.Bytes{"/usr.raw": 2 * disk.MiB},
-	})
+	}
+	if !w.zeroes {
+		options.Leftovers = planner.LeftoversDiscard
+	}
+	return planner.Make(w.definitions, snapshot, host.Facts{}, options)
 }
 
 // apply is one run of the command: probe, plan, apply.

@@ -38,8 +38,29 @@ func (l *layout) findAreas() {
 	l.addArea(nil, l.usable.Offset, first)
 }
 
-// addArea adds the area from start to end, if a multiple of the grain is left of it.
+// addArea adds the space from start to end behind a partition, without what is occupied of it.
 func (l *layout) addArea(before *part, start, end disk.Bytes) {
+	for _, o := range l.occupied() {
+		if o.Offset >= end || o.End() <= start {
+			continue
+		}
+		l.addFree(before, start, o.Offset)
+		before, start = nil, o.End()
+	}
+	l.addFree(before, start, end)
+}
+
+// occupied returns the space that is in no partition and not free either: all of it, between
+// two partitions, where something lies in it.
+func (l *layout) occupied() []disk.Occupied {
+	if l.opts.Leftovers == LeftoversDiscard || l.newTable {
+		return nil
+	}
+	return l.snap.Occupied
+}
+
+// addFree adds free space from start to end, if a multiple of the grain is left of it.
+func (l *layout) addFree(before *part, start, end disk.Bytes) {
 	start = max(start, l.usable.Offset).RoundUp(l.grain)
 	end = end.RoundDown(l.grain)
 	if end <= start {

@@ -16,10 +16,17 @@ type NoSpaceError struct {
 	Have       disk.Bytes // the largest free area; of one that is there, how far it can grow
 	Total      disk.Bytes // what all that must be made or grown take together
 	Free       disk.Bytes // what all free areas offer together
+	// Occupied is the space that no partition has and that is not free, for something lies in
+	// it; SectorSize is the disk's.
+	Occupied   []disk.Occupied
+	SectorSize disk.Bytes
 }
 
 // Error says how much is needed and how much there is.
-func (e *NoSpaceError) Error() string {
+func (e *NoSpaceError) Error() string { return e.lack() + DescribeOccupied(e.Occupied, e.SectorSize) }
+
+// lack says how much is needed and how much is free.
+func (e *NoSpaceError) lack() string {
 	need, have := figures(e.Need, e.Have)
 	total, free := figures(e.Total, e.Free)
 	switch {
@@ -32,9 +39,24 @@ func (e *NoSpaceError) Error() string {
 	}
 }
 
+// DescribeOccupied says which space is not free, to be appended to a reason; "" where none is.
+func DescribeOccupied(occupied []disk.Occupied, sectorSize disk.Bytes) string {
+	text := ""
+	for _, o := range occupied {
+		text += fmt.Sprintf("; the %s at byte %d are not free: in them lies %s", o.Size, o.Offset, o.Found.Describe(sectorSize))
+	}
+	return text
+}
+
+// remedyOccupied is what to do where something lies in space that is wanted.
+const remedyOccupied = "look at what lies in the space that is not free; --leftovers=discard gives it up"
+
 // Hint says what would help.
 func (e *NoSpaceError) Hint() string {
 	help := "lower size_min or padding_min, give a priority above 0 to what may be left out, or make room: fewer partitions, or a larger disk (--size, for an image file)"
+	if len(e.Occupied) > 0 {
+		help = remedyOccupied + "; else " + help
+	}
 	if e.Partition != 0 {
 		return help + "; a partition grows only into the free space right behind it"
 	}
@@ -80,7 +102,7 @@ func (l *layout) assign() (lacking *part) {
 		a.new, a.taken = nil, 0
 	}
 	slices.SortFunc(l.areas, func(a, b *area) int {
-		return cmp.Or(cmp.Compare(l.room(a), l.room(b)), cmp.Compare(a.rank, b.rank))
+		return cmp.Or(cmp.Compare(l.room(a), l.room(b)), cmp.Compare(a.rank, b.rank), cmp.Compare(a.Offset, b.Offset))
 	})
 	for _, p := range l.parts {
 		if !l.assignOne(p) {
@@ -162,7 +184,7 @@ func (l *layout) dropSet(p *part) {
 
 // noSpace says why lacking has no place.
 func (l *layout) noSpace(lacking *part) error {
-	e := &NoSpaceError{Definition: lacking.def.Name, Need: l.footprint(lacking)}
+	e := &NoSpaceError{Definition: lacking.def.Name, Need: l.footprint(lacking), Occupied: l.occupied(), SectorSize: l.snap.SectorSize}
 	for _, a := range l.areas {
 		e.Have = max(e.Have, a.Size)
 		e.Free += a.Size

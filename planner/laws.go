@@ -17,7 +17,7 @@ import (
 // the fingerprint to say.
 func Check(p *Plan, snap disk.Snapshot) error {
 	laws := []func(*Plan, disk.Snapshot) error{
-		checkTarget, checkTable, checkPresent, checkRows, checkIdentities, checkOverlaps, checkActions,
+		checkTarget, checkTable, checkPresent, checkRows, checkIdentities, checkOverlaps, checkOccupied, checkActions,
 	}
 	for _, law := range laws {
 		if err := law(p, snap); err != nil {
@@ -215,6 +215,22 @@ func checkOverlaps(p *Plan, _ disk.Snapshot) error {
 	for i := 1; i < len(rows); i++ {
 		if rows[i-1].Overlaps(rows[i].Extent) {
 			return fmt.Errorf("partitions %d and %d overlap", rows[i-1].Number, rows[i].Number)
+		}
+	}
+	return nil
+}
+
+// checkOccupied: where something lies in free space, nothing is put, unless the plan gives that
+// up or replaces the table.
+func checkOccupied(p *Plan, snap disk.Snapshot) error {
+	if p.NewTable || p.Leftovers == LeftoversDiscard {
+		return nil
+	}
+	for _, r := range p.Rows {
+		for _, o := range snap.Occupied {
+			if r.Activity != ActivityDelete && r.Overlaps(o.Extent) && (r.Old == nil || !r.Old.Overlaps(o.Extent)) {
+				return fmt.Errorf("partition %d would take %d bytes at %d, where something lies", r.Number, o.Size, o.Offset)
+			}
 		}
 	}
 	return nil

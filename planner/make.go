@@ -105,7 +105,10 @@ func (l *layout) plan() (*Plan, error) {
 		Target: Target{
 			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.fingerprint,
 		},
-		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(),
+		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(), Occupied: l.snap.Occupied,
+	}
+	if l.opts.Leftovers == LeftoversDiscard {
+		p.Leftovers = LeftoversDiscard
 	}
 	if err := inTurn(func() error { return l.act(p) }, func() error { return l.settleKeys(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err

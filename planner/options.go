@@ -18,6 +18,15 @@ const (
 	EmptyCreate  Empty = "create"  // the image file is new
 )
 
+// Leftovers says what becomes of what lies in free space.
+type Leftovers string
+
+// The values of --leftovers.
+const (
+	LeftoversKeep    Leftovers = "keep"    // the space is not used (the default)
+	LeftoversDiscard Leftovers = "discard" // the space is free, and what lies there may be overwritten
+)
+
 // Options is what the command line adds to the definitions.
 type Options struct {
 	Seed         uuid.UUID
@@ -41,6 +50,8 @@ type Options struct {
 	// Trailing says what was found behind the file systems that are to be converted, by the
 	// number of their partitions; only where there is something.
 	Trailing map[int]disk.Trailing
+	// Leftovers says what becomes of free space in which something lies.
+	Leftovers Leftovers
 	// Policies says which files "auto" stands for in tpm2 keys; nil where nobody knows.
 	Policies *Policies
 	// LeaveUnmounted is set where the kernel of this machine is not to mount file systems of

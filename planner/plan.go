@@ -20,6 +20,10 @@ type Plan struct {
 	Rows     []Row      `json:"partitions"` // every partition before or after, in disk order
 	Actions  []Action   `json:"-"`          // in the order they are done; see json.go
 	Notes    []Note     `json:"notes,omitempty"`
+	// Occupied is the free space in which something lies, before. Nothing is put there, unless
+	// Leftovers is LeftoversDiscard.
+	Occupied  []disk.Occupied `json:"occupied,omitempty"`
+	Leftovers Leftovers       `json:"leftovers,omitempty"`
 	// Marks are what was taken from headers at their word; see Mark.
 	Marks []Mark `json:"marks,omitempty"`
 }

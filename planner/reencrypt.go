@@ -256,7 +256,21 @@ func (l *layout) noRoom(p *part) error {
 	if c.Rigid != "" && slices.Contains(p.def.Encryption.HeaderRoom, definitions.RoomShrink) {
 		reason += fmt.Sprintf("; its %s cannot be made smaller: %s", c.Kind, c.Rigid)
 	}
+	if beside := l.occupiedBeside(p); len(beside) > 0 {
+		reason += DescribeOccupied(beside, l.snap.SectorSize)
+		remedy = remedyOccupied + "; else " + remedy
+	}
 	return refuse(*p.def, *p.old, reason, remedy)
+}
+
+// occupiedBeside returns the space right before and right behind p that is not free.
+func (l *layout) occupiedBeside(p *part) (beside []disk.Occupied) {
+	for _, o := range l.occupied() {
+		if o.End() == p.old.Offset || o.Offset == p.old.End() {
+			beside = append(beside, o)
+		}
+	}
+	return beside
 }
 
 // conversionSectorSize returns the encryption sector size: the definition's, or

@@ -91,6 +91,11 @@ func (l *layout) gapBefore(p *part) disk.Bytes {
 			start = max(start, other.End())
 		}
 	}
+	for _, o := range l.occupied() {
+		if o.Offset < p.old.Offset {
+			start = max(start, o.End())
+		}
+	}
 	return max(0, p.old.Offset-start)
 }
 

@@ -71,6 +71,9 @@ func showSnapshot(w io.Writer, s disk.Snapshot) error {
 		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", p.Number, printable(p.Name), spokenType(p.Entry), p.Size, spokenContent(p.Content))
 		showContent(table, p.Content)
 	}
+	for _, o := range s.Occupied {
+		fmt.Fprintf(table, "  \t\tfree\t%s\t%s\n", o.Size, printable(o.Found.Describe(s.SectorSize)))
+	}
 	showContent(table, s.Content)
 	_ = table.Flush() // out keeps its errors
 	return out.Flush()

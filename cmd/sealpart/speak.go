@@ -79,8 +79,11 @@ func showBefore(w io.Writer, p *planner.Plan) {
 		if r.Old == nil {
 			continue
 		}
-		listed++
-		showRow(w, *r.Old, spokenContent(r.Content), r.OldPadding, "")
+		if listed++; listed == 1 {
+			showFront(w, p, r.Old.Offset, true)
+		}
+		showRow(w, *r.Old, spokenContent(r.Content), "")
+		showFree(w, p, r.Old.End(), r.OldPadding, true)
 	}
 	if listed == 0 {
 		fmt.Fprintln(w, "  no partitions")
@@ -89,24 +92,56 @@ func showBefore(w io.Writer, p *planner.Plan) {
 
 // showAfter lists the partitions as they will be.
 func showAfter(w io.Writer, p *planner.Plan) {
+	first := true
 	for _, r := range p.Rows {
 		if r.Activity == planner.ActivityDelete {
 			continue
 		}
+		if first {
+			showFront(w, p, r.Offset, false)
+		}
 		mark := ""
+		first = false
 		if r.Definition != "" {
 			mark = "<- " + r.Definition
 		}
-		showRow(w, r.Entry, contentAfter(p, r), r.Padding, mark)
+		showRow(w, r.Entry, contentAfter(p, r), mark)
+		showFree(w, p, r.End(), r.Padding, false)
 	}
 }
 
-// showRow writes one partition, and the free space behind it on a line of its own.
-func showRow(w io.Writer, e disk.Entry, content string, padding disk.Bytes, mark string) {
+// showRow writes one partition.
+func showRow(w io.Writer, e disk.Entry, content string, mark string) {
 	fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\n", e.Number, printable(e.Name), spokenType(e), e.Size, content, mark)
-	if padding >= disk.MiB {
-		fmt.Fprintf(w, "  \t\tfree\t%s\t\t\n", padding)
+}
+
+// showFront writes the free space in front of the first partition, which begins at to.
+func showFront(w io.Writer, p *planner.Plan, to disk.Bytes, before bool) {
+	if start := p.Table.FirstUsable.Offset(p.Target.SectorSize); p.Table.Kind == disk.GPT && to > start {
+		showFree(w, p, start, to-start, before)
 	}
+}
+
+// showFree writes the free space of a size that begins at from on a line of its own, with what
+// lies in it: of what little there is between most partitions only that.
+func showFree(w io.Writer, p *planner.Plan, from, size disk.Bytes, before bool) {
+	held := heldIn(p, disk.Extent{Offset: from, Size: size}, before)
+	if size >= disk.MiB || held != "" {
+		fmt.Fprintf(w, "  \t\tfree\t%s\t%s\t\n", size, held)
+	}
+}
+
+// heldIn says what lies in free space e: as the disk is before, or when all is done.
+func heldIn(p *planner.Plan, e disk.Extent, before bool) string {
+	if p.NewTable && !before {
+		return ""
+	}
+	for _, o := range p.Occupied {
+		if e.Contains(disk.Extent{Offset: o.Found.Offset, Size: 1}) {
+			return printable(o.Found.Describe(p.Target.SectorSize))
+		}
+	}
+	return ""
 }
 
 // spokenType names a partition's type; on an MBR disk that is a byte.

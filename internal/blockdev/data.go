@@ -75,6 +75,42 @@ func NonZero(ctx context.Context, dev Device, e disk.Extent, found func(disk.Ext
 	return nil
 }
 
+// NonBlank returns where the first sector of 512 bytes of e begins that is not blank, -1 where
+// all is: zeros, or all ones for whole units of 4096 bytes, as erased flash reads. It passes
+// over holes.
+func NonBlank(dev Device, e disk.Extent) (disk.Bytes, error) {
+	at, errFound := disk.Bytes(-1), errors.New("found")
+	err := NonZero(context.Background(), dev, e, func(run disk.Extent) error {
+		var err error
+		if at, err = nonBlankIn(dev, run); err == nil && at >= 0 {
+			err = errFound
+		}
+		return err
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return at, err
+}
+
+// nonBlankIn is NonBlank for a run of units of which none is all zeros.
+func nonBlankIn(dev Device, run disk.Extent) (disk.Bytes, error) {
+	const sector = 512
+	unit := make([]byte, nonZeroUnit)
+	for at := run.Offset; at < run.End(); {
+		p := unit[:min(nonZeroUnit-at%nonZeroUnit, run.End()-at)]
+		if n, err := dev.ReadAt(p, int64(at)); n < len(p) {
+			return -1, fmt.Errorf("%s: read %d bytes at %d: %w", dev.Name(), len(p), at, err)
+		}
+		if len(bytes.TrimLeft(p, "\xff")) > 0 {
+			zeros := disk.Bytes(len(p) - len(bytes.TrimLeft(p, "\x00")))
+			return at + zeros.RoundDown(sector), nil
+		}
+		at += disk.Bytes(len(p))
+	}
+	return -1, nil
+}
+
 // runsIn is NonZero for bytes that were read at at.
 func runsIn(p []byte, at disk.Bytes, found func(disk.Extent) error) error {
 	var run disk.Extent

@@ -12,6 +12,13 @@ type Partition struct {
 	Content Content `json:"content"`
 }
 
+// Occupied is a run of space that no partition has, from one partition to the next, with
+// something in it that is not blank.
+type Occupied struct {
+	Extent
+	Found Trailing `json:"found"` // the first thing, or what is known
+}
+
 // Snapshot is a disk at one moment, as far as planning needs it.
 type Snapshot struct {
 	Path       string      `json:"path"` // for people; no part of the fingerprint
@@ -23,6 +30,8 @@ type Snapshot struct {
 	// Member is what the disk as a whole is a part of, though it has a table: an array whose
 	// metadata lies behind it. The table is then that of the array. Nil for most disks.
 	Member *Content `json:"member,omitempty"`
+	// Occupied is the free space in which something lies, in the order of the places.
+	Occupied []Occupied `json:"occupied,omitempty"`
 	// Unwritable says why the table must not be written, though it can be read: what
 	// lies in the place of its primary copy is something else. Empty where it may.
 	Unwritable string `json:"unwritable,omitempty"`

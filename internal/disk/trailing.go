@@ -2,12 +2,14 @@ package disk
 
 import "fmt"
 
-// Trailing is what was found between the end of a partition's file system and the end of
-// the partition: the zero value where all of it reads as zero.
+// Trailing is what was found where nothing should be, between the end of a partition's file
+// system and the end of the partition, or where no partition is: the zero value where there
+// is nothing.
 type Trailing struct {
-	// Offset is where the first block begins that is not zero, on the disk.
+	// Offset is where it begins, on the disk.
 	Offset Bytes `json:"offset"`
-	// Kind is what a signature at Offset says that it is, as in Content; "" where none does.
+	// Kind is what a signature there says that it is, as in Content, or the name of a boot
+	// loader; "" where none does.
 	Kind string `json:"kind,omitempty"`
 }
 

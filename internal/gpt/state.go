@@ -25,6 +25,8 @@ type State struct {
 	backup  *tableCopy // nil where it is not whole; it may not be at the disk's end
 	fresh   bool       // New made it: nothing of it is on the disk
 
+	released bool // claims of free space are left out when it is written
+
 	primaryArray disk.LBA // where the primary array is, or is to be written
 	stale        disk.LBA // of a whole backup header that is not at the disk's end; 0: none known
 	damaged      []byte   // sector 1 where it holds a primary header that is not used

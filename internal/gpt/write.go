@@ -135,7 +135,9 @@ func (s *State) build(own *tableCopy, t disk.Table, array []byte, h header) *tab
 	h.raw, h.count, h.guid = own.raw, own.count, t.GUID
 	h.first, h.last = t.FirstUsable, t.LastUsable
 	h.arrayCRC = crc32.ChecksumIEEE(array)
-	h.raw = h.build()
+	if h.raw = h.build(); s.released {
+		withoutClaims(h.raw)
+	}
 	return &tableCopy{header: h, entries: append(bytes.Clone(array), own.entries[len(array):]...)}
 }
 

@@ -30,7 +30,9 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 	case err == nil:
 		snapshot.SectorSize, snapshot.Table, snapshot.Warnings = state.SectorSize, state.Table, state.Warnings
 		snapshot.Unwritable = state.Unwritable()
-		err = addPartitions(&snapshot, dev, state.Entries)
+		if err = addPartitions(&snapshot, dev, state.Entries); err == nil && snapshot.Member == nil {
+			snapshot.Occupied, err = new(image).occupied(dev, state)
+		}
 	case errors.Is(err, gpt.ErrMBR):
 		err = addMBR(&snapshot, dev)
 	case errors.Is(err, gpt.ErrNone):
@@ -82,7 +84,7 @@ func addBare(s *disk.Snapshot, dev blockdev.Device, unusable error) error {
 	var m image
 	content, err := m.look(dev, dev.Size())
 	if err == nil && content.Kind == "" && unusable == nil {
-		content, err = m.unknown()
+		content, err = m.unknown(dev)
 	}
 	if err != nil {
 		return err

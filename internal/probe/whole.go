@@ -1,12 +1,11 @@
 package probe
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
 
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
@@ -37,39 +36,25 @@ const (
 
 // unknown reports what is on a disk on which nothing known is found: no content where
 // everything that is read of it is blank, else that there is something, and where.
-func (m *image) unknown() (disk.Content, error) {
+func (m *image) unknown(dev blockdev.Device) (disk.Content, error) {
 	if m.has(510, "\x55\xAA") {
 		return disk.Content{Kind: "dos"}, nil // without partitions, and somebody's nevertheless
 	}
-	buf := make([]byte, maxRead)
-	at, err := m.firstByte(buf, 0, min(wholeEnds, m.size))
-	for n := int64(1); n <= sampleCount && at < 0 && err == nil; n++ {
-		place := m.size / (sampleCount + 1) * n &^ (sampleSize - 1)
-		at, err = m.firstByte(buf, place, min(place+sampleSize, m.size))
+	size := disk.Bytes(m.size)
+	places := []disk.Extent{{Size: min(wholeEnds, size)}}
+	for n := disk.Bytes(1); n <= sampleCount; n++ {
+		place := (size / (sampleCount + 1) * n).RoundDown(sampleSize)
+		places = append(places, disk.Extent{Offset: place, Size: min(sampleSize, size-place)})
 	}
-	if at < 0 && err == nil {
-		at, err = m.firstByte(buf, max(0, m.size-wholeEnds)&^(sampleSize-1), m.size)
-	}
-	if at < 0 || err != nil {
-		return disk.Content{}, err
-	}
-	return disk.Content{At: disk.Bytes(at), Problem: fmt.Sprintf("unknown data, the first of it found at byte %d", at)}, nil
-}
-
-// firstByte returns where, from byte at up to end, the first block lies that is not blank:
-// all zeros, or all ones as erased flash reads. It is -1 where all are.
-func (m *image) firstByte(buf []byte, at, end int64) (int64, error) {
-	for ; at < end; at += int64(len(buf)) {
-		piece := buf[:min(int64(len(buf)), end-at)]
-		if m.read(piece, at) == nil {
-			return -1, fmt.Errorf("looking whether the disk is empty: %w", cmp.Or(m.err, io.ErrUnexpectedEOF))
+	end := max(0, size-wholeEnds).RoundDown(sampleSize)
+	for _, place := range append(places, disk.Extent{Offset: end, Size: size - end}) {
+		at, err := blockdev.NonBlank(dev, place)
+		if err != nil {
+			return disk.Content{}, fmt.Errorf("looking whether the disk is empty: %w", err)
 		}
-		for start := 0; start < len(piece); start += sampleSize {
-			block := piece[start:min(start+sampleSize, len(piece))]
-			if n := len(block) - len(bytes.TrimLeft(block, string(block[:1]))); n < len(block) || block[0] != 0 && block[0] != 0xFF {
-				return at + int64(start), nil
-			}
+		if at >= 0 {
+			return disk.Content{At: at, Problem: fmt.Sprintf("unknown data, the first of it found at byte %d", at)}, nil
 		}
 	}
-	return -1, nil
+	return disk.Content{}, nil
 }

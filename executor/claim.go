@@ -1,0 +1,66 @@
+package executor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// claimFree says in the table that the free space which prepare is about to fill is this run's:
+// it was looked over, and what a power cut leaves in it is nobody else's. A power cut leaves the
+// old table, with the claim or without; publish takes it away.
+func (x *run) claimFree() error {
+	places := x.toFill()
+	if x.plan.NewTable || x.tableStays() || len(places) == 0 {
+		return nil
+	}
+	if err := x.unchanged(); err != nil {
+		return err
+	}
+	state, err := x.table()
+	if err != nil {
+		return err
+	}
+	if err := state.Apply(x.dev, state.Claim(places)); err != nil {
+		return fmt.Errorf("claim free space: %w", err)
+	}
+	return nil
+}
+
+// toFill returns what prepare writes to in space that no partition has yet, with what is free
+// between.
+func (x *run) toFill() (places []disk.Extent) {
+	for _, a := range x.plan.Actions {
+		if x.left[a.Partition()] {
+			continue
+		}
+		switch a := a.(type) {
+		case planner.Create:
+			places = append(places, a.Extent)
+		case planner.Verity:
+			places = append(places, a.HashExtent)
+		case planner.Reencrypt:
+			if a.Room == planner.RoomGap && !a.Resume {
+				places = append(places, disk.Extent{Offset: a.Extent.Offset, Size: a.Shift})
+			}
+		}
+	}
+	slices.SortFunc(places, func(a, b disk.Extent) int { return cmp.Compare(a.Offset, b.Offset) })
+	var joined []disk.Extent
+	for _, e := range places {
+		if last := len(joined) - 1; last >= 0 && x.isFree(disk.Extent{Offset: joined[last].End(), Size: e.Offset - joined[last].End()}) {
+			joined[last].Size = e.End() - joined[last].Offset
+			continue
+		}
+		joined = append(joined, e)
+	}
+	return joined
+}
+
+// isFree reports whether no partition that is there has a byte of e.
+func (x *run) isFree(e disk.Extent) bool {
+	return !slices.ContainsFunc(x.snapshot.Partitions, func(p disk.Partition) bool { return p.Overlaps(e) })
+}

@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/gpt"
+)
+
+// How much of free space is read. Boards have their boot loaders before the first partition,
+// at any place that their first code knows: of that space, all up to a bound. Elsewhere it is
+// the ends, where partitions that are gone had their signatures, and where signatures lie.
+const (
+	readFront = 64 << 20
+	readEnds  = 1 << 20
+)
+
+// occupied returns the space that no partition has and in which something lies. A backup table
+// in the middle of a disk that has grown is nothing, and so is what an earlier run of ours
+// claimed, and was cut off while it filled it.
+func (m *image) occupied(dev blockdev.Device, state *gpt.State) ([]disk.Occupied, error) {
+	passed := append(state.Backup(), state.Claims()...)
+	var found []disk.Occupied
+	for _, e := range freeAreas(state) {
+		front := !slices.ContainsFunc(state.Entries, func(p disk.Entry) bool { return p.Offset < e.Offset })
+		held, err := m.inFree(dev, e, passed, front)
+		if err != nil {
+			return nil, fmt.Errorf("looking whether the free space at byte %d is empty: %w", e.Offset, err)
+		}
+		if held.Found() {
+			found = append(found, disk.Occupied{Extent: e, Found: held})
+		}
+	}
+	return found, nil
+}
+
+// freeAreas returns the usable space between partitions.
+func freeAreas(state *gpt.State) (areas []disk.Extent) {
+	sector := state.SectorSize
+	at, end := state.Table.FirstUsable.Offset(sector), (state.Table.LastUsable + 1).Offset(sector)
+	entries := slices.Clone(state.Entries)
+	slices.SortFunc(entries, func(a, b disk.Entry) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, p := range entries {
+		if to := min(p.Offset, end); to > at {
+			areas = append(areas, disk.Extent{Offset: at, Size: to - at})
+		}
+		at = max(at, p.End())
+	}
+	if end > at {
+		areas = append(areas, disk.Extent{Offset: at, Size: end - at})
+	}
+	return areas
+}
+
+// inFree looks at the free space e, but for what is passed over.
+func (m *image) inFree(dev blockdev.Device, e disk.Extent, passed []disk.Extent, front bool) (disk.Trailing, error) {
+	if front {
+		if held := bootLoader(dev, e, passed); held.Found() {
+			return held, nil
+		}
+	}
+	first := disk.Bytes(readEnds)
+	if front {
+		first = readFront
+	}
+	head := min(e.Size, first)
+	tail := min(e.Size-head, readEnds)
+	parts := without([]disk.Extent{{Offset: e.Offset, Size: head}, {Offset: e.End() - tail, Size: tail}}, passed)
+	for _, part := range parts {
+		at, err := blockdev.NonBlank(dev, part)
+		if err != nil {
+			return disk.Trailing{}, err
+		}
+		if at >= 0 {
+			return m.named(dev, e, at)
+		}
+	}
+	return m.signatureIn(dev, e, passed)
+}
+
+// named says what lies in e, of which at is the first sector that is not blank: what begins
+// there, or before it, where partitions begin, and has its signature further on.
+func (m *image) named(dev blockdev.Device, e disk.Extent, at disk.Bytes) (disk.Trailing, error) {
+	for _, start := range []disk.Bytes{e.Offset, at.RoundDown(disk.MiB), at.RoundDown(sampleSize), at} {
+		if start < e.Offset {
+			continue
+		}
+		if kind, err := m.kindFrom(dev, start, e.End()); kind != "" || err != nil {
+			return disk.Trailing{Offset: start, Kind: kind}, err
+		}
+	}
+	return disk.Trailing{Offset: at}, nil
+}
+
+// kindFrom returns what a signature says of the bytes from at on.
+func (m *image) kindFrom(dev blockdev.Device, at, end disk.Bytes) (string, error) {
+	section, err := blockdev.NewSection(dev, disk.Extent{Offset: at, Size: end - at})
+	if err != nil {
+		return "", err
+	}
+	c, err := m.look(section, section.Size())
+	return c.Kind, err
+}
+
+// signatureIn looks for signatures between the ends of e, where they lie on a device of that
+// size: copies of what a partition was that is gone.
+func (m *image) signatureIn(dev blockdev.Device, e disk.Extent, passed []disk.Extent) (disk.Trailing, error) {
+	section, err := blockdev.NewSection(dev, e)
+	if err != nil {
+		return disk.Trailing{}, err
+	}
+	places, err := Signatures(section, e.Size)
+	for _, p := range places {
+		p.Offset += e.Offset
+		if !slices.ContainsFunc(passed, p.Overlaps) {
+			kind, err := m.kindFrom(dev, e.Offset, e.End())
+			return disk.Trailing{Offset: p.Offset, Kind: kind}, err
+		}
+	}
+	return disk.Trailing{}, err
+}
+
+// without returns what of parts does not lie in passed.
+func without(parts, passed []disk.Extent) []disk.Extent {
+	for _, gone := range passed {
+		var left []disk.Extent
+		for _, p := range parts {
+			before := disk.Extent{Offset: p.Offset, Size: min(p.End(), gone.Offset) - p.Offset}
+			from := max(p.Offset, gone.End())
+			after := disk.Extent{Offset: from, Size: p.End() - from}
+			if !p.Overlaps(gone) {
+				before, after = p, disk.Extent{}
+			}
+			for _, piece := range []disk.Extent{before, after} {
+				if piece.Size > 0 {
+					left = append(left, piece)
+				}
+			}
+		}
+		parts = left
+	}
+	return parts
+}
