@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/sealpart/sealpart/internal/disk"
@@ -185,4 +186,104 @@ func sparseIn(t *testing.T, dir string, size disk.Bytes) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// meddling puts a program of a name before the real one: it runs a script first, as somebody
+// would who is as fast as can be.
+func meddling(t *testing.T, name, script string) {
+	t.Helper()
+	program := testenv.Need(t, name)
+	bin := t.TempDir()
+	openToAll(t, bin)
+	write(t, bin+"/"+name, fmt.Sprintf("#!/bin/sh\n%s\nexec %s \"$@\"\n", script, program), 0o755)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+}
+
+// TestSwappedBeforeItIsRead: at the very moment at which a program begins to read, somebody
+// changes a directory that is theirs to change. What was there before is copied: programs get
+// what nobody else can change, or an open file. A directory of ours is read where it lies.
+func TestSwappedBeforeItIsRead(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to keep a secret from others")
+	}
+	t.Setenv("SUDO_UID", "")
+	for name, c := range map[string]struct {
+		format, program string
+		shared          bool
+		want            string
+	}{
+		"ext4":       {"ext4", "mkfs.ext4", true, "what is inside"},
+		"ext4, ours": {"ext4", "mkfs.ext4", false, "link to "}, // which shows that it was swapped in time
+		"FAT":        {"vfat", "mcopy", true, "what is inside"},
+		"FAT, ours":  {"vfat", "mcopy", false, "what is outside"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outside, dir := filepath.Join(t.TempDir(), "secret"), filepath.Join(t.TempDir(), "theirs")
+			write(t, outside, "what is outside", 0o600)
+			write(t, dir+"/file", "what is inside", 0o644)
+			openToAll(t, dir)
+			if c.shared {
+				if err := os.Chmod(dir, 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			meddling(t, c.program, fmt.Sprintf("ln -sfn %s %s/file", outside, dir))
+			path := sparse(t, 40*disk.MiB)
+			if err := Make(t.Context(), path, Filesystem{Format: c.format, CopyFiles: []Copy{{Source: dir, Target: "/"}}}); err != nil {
+				t.Fatal(err)
+			}
+			if got := fileIn(t, c.format, path); !strings.Contains(got, c.want) || strings.Contains(got, "outside") != strings.Contains(c.want, "outside") {
+				t.Errorf("the image holds %q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
+// fileIn returns what /file is in a file system: its text, or that it is a link.
+func fileIn(t *testing.T, format, path string) string {
+	t.Helper()
+	if format == "vfat" {
+		return output(t, "mtype", "-i", path, "::/file")
+	}
+	if bytes.Contains([]byte(output(t, "debugfs", "-R", "stat /file", path)), []byte("Type: symlink")) {
+		return "link to "
+	}
+	return output(t, "debugfs", "-R", "cat /file", path)
+}
+
+// TestSwappedBetweenLookAndOpen: what an entry has become since it was seen is not copied, be it
+// a link out of the tree, or a pipe that would be waited for.
+func TestSwappedBetweenLookAndOpen(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "secret")
+	write(t, outside, "what is outside", 0o600)
+	for name, c := range map[string]struct {
+		swap func(file string) error
+		want string
+	}{
+		"a link out of it":     {func(file string) error { return os.Symlink(outside, file) }, "path escapes from parent"},
+		"a pipe":               {func(file string) error { return unix.Mkfifo(file, 0o600) }, "has changed while it was copied"},
+		"a directory":          {func(file string) error { return os.Mkdir(file, 0o700) }, "has changed while it was copied"},
+		"nothing, all is well": {func(file string) error { return os.WriteFile(file, []byte("x"), 0o600) }, ""},
+	} {
+		dir, to := t.TempDir(), t.TempDir()
+		write(t, dir+"/file", "what is inside", 0o644)
+		in, err := os.OpenRoot(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		s := stager{dir: in, links: map[inode]string{}, late: map[string]late{}}
+		err = Copy{Source: dir, Target: "/"}.walk(func(e entry) error {
+			if e.name == "file" {
+				if err := errors.Join(os.Remove(dir+"/file"), c.swap(dir+"/file")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return s.copy(e)
+		})
+		copied, _ := os.ReadFile(to + "/file")
+		if (err == nil) != (c.want == "") || err != nil && !bytes.Contains([]byte(err.Error()), []byte(c.want)) || bytes.Contains(copied, []byte("outside")) {
+			t.Errorf("%s: %v, copied %q", name, err, copied)
+		}
+	}
 }
