@@ -426,6 +426,40 @@ func TestBeginRefused(t *testing.T) {
 		"begin encryption: not the volume key of this header")
 }
 
+// TestBeginRefusesForms: a volume of which not all is one encrypted segment up to the end of its
+// device, that is in conversion, or whose keys are not those that are given, is not begun on.
+func TestBeginRefusesForms(t *testing.T) {
+	const notOne = "the volume is not one encrypted segment without integrity protection"
+	good := volume(t)
+	for name, c := range map[string]struct {
+		change func(string) string
+		text   string
+	}{
+		"two segments": {segments(`"0":{`+cryptSegment+`"offset":"524288","size":"4096"},"1":{`+cryptSegment+`"offset":"528384","size":"dynamic"}`, `"0","1"`), notOne},
+		"plain":        {segments(`"0":{"type":"linear","offset":"524288","size":"dynamic"}`, ``), notOne},
+		"integrity":    {swap(`"encryption":"aes-xts-plain64","sector_size"`, `"integrity":{"type":"hmac(sha256)","journal_encryption":"none","journal_integrity":"none"},"encryption":"aes-xts-plain64","sector_size"`), notOne},
+		"an end":       {swap(`"size":"dynamic"`, `"size":"8192"`), "the data does not reach to the end of the device"},
+	} {
+		m := memory(bytes.Clone(good))
+		m.json(c.change)
+		h, err := m.read()
+		check(t, err)
+		err = h.BeginEncryptForward(ForwardOptions{"journal", "", 0, 16 * mib, rand.Reader}, random(t, 32))
+		if err == nil || err.Error() != "begin encryption: "+c.text {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	j := shifted(t, mib, mib, 2*mib, 512)
+	wants(t, j.h.BeginEncrypt(EncryptOptions{Shift: mib, DeviceSize: j.size, DataSize: mib, Rand: rand.Reader}, j.newKey), "begin encryption: "+notOne)
+
+	img := newImage(t, 16*mib)
+	h, key := img.format(options(2*mib, 4096))
+	o := RekeyOptions{ForwardOptions: ForwardOptions{"journal", "", 0, 16 * mib, rand.Reader}}
+	const noSlot = "begin re-encryption: the new key has no keyslot, or is the old one"
+	wants(t, h.BeginRekey(t.Context(), o, key, key), noSlot)
+	wants(t, h.BeginRekey(t.Context(), o, random(t, 64), key), "begin re-encryption: old key: not the volume key of this header")
+}
+
 // TestFailedCommitMayHaveReachedTheDisk: after a commit of a hot zone that failed, one of
 // the copies on disk may list that zone, so its record stays; and after one that failed to
 // say that it is done, it is listed still.
