@@ -1,13 +1,16 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -84,8 +87,8 @@ func TestFrontIsBounded(t *testing.T) {
 		if _, err := f.WriteAt([]byte{1}, at); err == nil || !strings.HasPrefix(err.Error(), "header and keyslots need ") {
 			t.Errorf("a write %s: %v", name, err)
 		}
-		if _, err := f.ReadAt(make([]byte, 1), at+min(at, 1)); err == nil {
-			t.Errorf("a read %s", name)
+		if _, err := f.ReadAt(make([]byte, 1), at+min(at, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("a read %s: %v", name, err)
 		}
 	}
 	if _, err := f.WriteAt([]byte{1}, maxFront-1); err != nil || len(f.bytes) != maxFront {
@@ -187,3 +190,68 @@ type fakeImage struct {
 }
 
 func (fakeImage) IsBlockDevice() bool { return false }
+
+// TestNewPartitionIsClean: where new content may leave out what is zero, nothing of an earlier
+// life is recognised at the ends of a new partition, and beside it not a byte changes. Storage
+// that zeroes what is discarded has it all zeroed.
+func TestNewPartitionIsClean(t *testing.T) {
+	const size, at, length = 8 * disk.MiB, 2 * disk.MiB, 4 * disk.MiB
+	for name, c := range map[string]struct {
+		discard, zeroes bool
+		length, left    disk.Bytes // of the partition, and in its middle as it was
+	}{
+		"":                          {false, false, length, length - 2*signatures},
+		"discarded, to no effect":   {true, false, length, length - 2*signatures},
+		"zeroed":                    {true, true, length, 0},
+		"zeroed, though not wanted": {false, true, length, 0},
+		"a short one":               {false, false, signatures / 2, 0},
+	} {
+		dev := simdev.New(bytes.Repeat([]byte{0xaa}, int(size)))
+		part, err := blockdev.NewSection(simTarget{dev, c.zeroes}, disk.Extent{Offset: at, Size: c.length})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &run{dev: simTarget{dev, c.zeroes}}
+		if err := x.clean(part, c.discard); err != nil {
+			t.Fatal(err)
+		}
+		got := dev.Bytes()
+		end := (c.length - c.left) / 2
+		for _, ours := range [][]byte{got[at : at+end], got[at+c.length-end : at+c.length]} {
+			if len(bytes.Trim(ours, "\x00")) > 0 {
+				t.Errorf("%s: something is left at an end", name)
+			}
+		}
+		for _, kept := range [][]byte{got[:at], got[at+end : at+c.length-end], got[at+c.length:]} {
+			if len(bytes.Trim(kept, "\xaa")) > 0 {
+				t.Errorf("%s: more than the ends has changed", name)
+			}
+		}
+	}
+}
+
+// TestUnfinishedUntilWiped: a volume on which old data is still to be wiped is not finished: its
+// keys are not changed, and its header is neither backed up nor the place of a backup.
+func TestUnfinishedUntilWiped(t *testing.T) {
+	const want = "a conversion of the volume was not finished"
+	dev := simdev.New(gapImage(t, tpmLess(t)))
+	part, _ := gapVolume(t, dev)
+	var backup bytes.Buffer
+	if err := BackupHeader(t.Context(), part, &backup); err != nil {
+		t.Fatal(err)
+	}
+	forge(t, dev, `{"type":"sealpart","keyslots":[],"wipe-offset":"2093056","wipe-size":"4096"}`)
+	before := string(dev.Bytes())
+	_, _, change := ChangeKeys(t.Context(), keyEnv(t), part, decided(planner.KeyChange{Add: []definitions.Key{{Type: "stub"}}}))
+	_, restore := RestoreHeader(t.Context(), testEnv(t), part, bytes.NewReader(backup.Bytes()), int64(backup.Len()), false)
+	for name, err := range map[string]error{
+		"change of keys": change, "backup": BackupHeader(t.Context(), part, new(bytes.Buffer)), "restoring": restore,
+	} {
+		if !errors.Is(err, errUnfinished) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if string(dev.Bytes()) != before {
+		t.Error("the disk differs")
+	}
+}
