@@ -159,3 +159,48 @@ func TestCouldBeArray(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaceOfThePrimaryArray: of a primary header that is not used only one that is whole is
+// believed where its array is. A torn one is a hint, and what lies there must look like an
+// array: else it is somebody's, and nothing is written over it.
+func TestPlaceOfThePrimaryArray(t *testing.T) {
+	const hint, first = 100, 200
+	for name, c := range map[string]struct {
+		at            uint64
+		whole, array  bool // the header has a good checksum; an empty array is at the place
+		place         disk.LBA
+		foreign, none bool // none: there is no header
+	}{
+		"whole":                  {hint, true, false, hint, false, false},
+		"torn":                   {hint, false, true, hint, false, false},
+		"torn, and another's":    {hint, false, false, hint, true, false},
+		"in the partitions":      {first, true, true, usualArrayLBA, true, false},
+		"its end is":             {first - 31, true, true, usualArrayLBA, true, false},
+		"right before them":      {first - 32, true, false, first - 32, false, false},
+		"the header's own place": {primaryLBA, true, true, usualArrayLBA, true, false},
+		"the end of numbers":     {math.MaxUint64, true, true, usualArrayLBA, true, false},
+		"no header":              {hint, true, true, usualArrayLBA, true, true},
+	} {
+		image := bytes.Repeat([]byte("boot loader; "), 300*512/13+1)[:300*512]
+		h := image[512:1024]
+		clear(h)
+		if !c.none {
+			copy(h, signature)
+		}
+		binary.LittleEndian.PutUint32(h[12:], headerSize)
+		binary.LittleEndian.PutUint64(h[72:], c.at)
+		if c.whole {
+			binary.LittleEndian.PutUint32(h[16:], headerCRC(h))
+		} else {
+			h[16] = ^byte(headerCRC(h))
+		}
+		if c.array {
+			clear(image[hint*512 : (hint+32)*512])
+		}
+		s := &State{SectorSize: 512, base: &tableCopy{header: header{count: 128, first: first}}}
+		s.findPrimaryArray(source{r: bytes.NewReader(image), sectorSize: 512, sectors: 300})
+		if s.primaryArray != c.place || s.foreign != c.foreign {
+			t.Errorf("%s: at %d, somebody's: %v", name, s.primaryArray, s.foreign)
+		}
+	}
+}

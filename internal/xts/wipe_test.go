@@ -61,7 +61,8 @@ func TestTakeWipesTheKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := Take(key)
-		if (err == nil) != (size != 48) {
+		const odd = "aes-xts key of 48 bytes: must be 32 or 64"
+		if size == 48 && (err == nil || err.Error() != odd) || size != 48 && err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		if key.Bytes() != nil {
