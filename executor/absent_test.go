@@ -113,6 +113,7 @@ encryption = { existing = "enroll", existing_key = "file:/vendor", key = [{ type
 // judgement, and the next run ends where one run does. Where the chip is absent still
 // nothing is written.
 func TestCrashWithLateKey(t *testing.T) {
+	t.Parallel()
 	dev := simdev.New(gapImage(t, vendorVolume(t)))
 	absent, there := []Sealer{chip{seal: errGone}, tokenless{}}, []Sealer{chip{}, tokenless{}}
 	if err := applyWith(t, dev, lateDefinition, nil, absent...); err != nil {

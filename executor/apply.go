@@ -130,6 +130,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.stillThere(); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.checkFiles); err != nil {
+		return err
+	}
 	if x.plan.Target.Size > x.dev.Size() {
 		// A power cut leaves a larger image with its old table.
 		if err := x.dev.Grow(x.plan.Target.Size); err != nil {

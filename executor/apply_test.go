@@ -17,6 +17,7 @@ import (
 
 // TestApplyWhole applies everything at once; foreign tools judge the result.
 func TestApplyWhole(t *testing.T) {
+	t.Parallel()
 	for name, zeroes := range map[string]bool{"image file": true, "block device": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWhole(t, zeroes)

@@ -39,6 +39,7 @@ encryption = { key = [{ type = "file" }] }`}
 // is the one that makes the header the volume's. When no run has anything left to do,
 // the copy of the header is there, and it is of the volume.
 func TestBackupIsNotMissed(t *testing.T) {
+	t.Parallel()
 	for name, c := range backedUp(t) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "header")

@@ -8,13 +8,14 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 )
 
-var crashStates = flag.Int("crash-states", 32, "crash states of a whole apply to try, spread over all its operations; 0 means all")
+var crashStates = flag.Int("crash-states", 20, "crash states of a whole apply to try, spread over all its operations; 0 means all")
 
 // TestCrashDuringApply cuts the power in the middle of a run that does everything,
 // with unsynced sectors kept or lost by a seed, and runs again: probe, plan, apply.
 // One run must bring the disk to rest, with every byte as it must be. Every third
 // second run is cut again.
 func TestCrashDuringApply(t *testing.T) {
+	t.Parallel()
 	seed := *crashSeed
 	if seed == 0 {
 		seed = 20261122

@@ -144,6 +144,16 @@ func (c *creation) mkfsOptions() mkfs.Filesystem {
 	return options
 }
 
+// checkFiles refuses, before anything is written, files that a new file system cannot hold.
+func (x *run) checkFiles(_ context.Context, action planner.Action) error {
+	a, ok := action.(planner.Create)
+	if !ok || a.Filesystem == nil || x.left[a.Number] {
+		return nil
+	}
+	c := creation{run: x, action: a}
+	return mkfs.CheckFiles(c.mkfsOptions())
+}
+
 // blocks copies an image or a block device.
 func (c *creation) blocks(ctx context.Context) error {
 	file, err := resolve.Sources(c.env.Root).Open(c.action.CopyBlocks, os.O_RDONLY)

@@ -150,6 +150,7 @@ func TestEnrollFailures(t *testing.T) {
 // TestCrashWithEnroll cuts the power anywhere: at every instant the vendor's key or
 // the definition's opens the volume, and the next run ends where one run does.
 func TestCrashWithEnroll(t *testing.T) {
+	t.Parallel()
 	whole := simdev.New(gapImage(t, vendorVolume(t)))
 	if err := applyTo(t, whole, enrollDefinition, tokenless{}); err != nil {
 		t.Fatal(err)

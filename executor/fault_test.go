@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var faultStates = flag.Int("fault-states", 20, "failures of a whole apply to try, spread over all its operations; 0 means all")
+var faultStates = flag.Int("fault-states", 12, "failures of a whole apply to try, spread over all its operations; 0 means all")
 
 // A failure is one way in which an operation fails.
 type failure struct {
@@ -30,6 +30,7 @@ var writeFailures = []failure{
 // TestFaultsDuringConversion fails every write, flush and read of a conversion. The
 // failure comes back; the next run, on a disk that works, finishes.
 func TestFaultsDuringConversion(t *testing.T) {
+	t.Parallel()
 	plain := extImage(t, crashData)
 	image := make([]byte, crashDisk)
 	copy(image, plain)
@@ -71,6 +72,7 @@ var namesPlace = regexp.MustCompile(`partition (\d+|table)|new partitions|^simde
 // TestFaultsDuringApply does the same to a run that does everything. The error also
 // tells in which partition it was.
 func TestFaultsDuringApply(t *testing.T) {
+	t.Parallel()
 	w := newWhole(t, false)
 	uncut := simdev.New(w.image)
 	w.mustApply(t, uncut)

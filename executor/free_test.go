@@ -134,6 +134,7 @@ func (w freeWorld) check(t testing.TB, dev *simdev.Device) {
 // power after every few operations, and demands every used byte back, no plain text left,
 // and that little more was written than is in use.
 func TestFreeSpaceIsNotEncrypted(t *testing.T) {
+	t.Parallel()
 	plain := sparseImage(t, freeData)
 	worlds := map[string]freeWorld{
 		"moved":         {planner.RoomBehind, 4096, plain},

@@ -95,6 +95,7 @@ func restoreOn(dev blockdev.Device, backup []byte, force bool) error {
 // keyslot listed afterwards must open, "first" among them; restored again, what the
 // backup has opens, and what came after it does not. cryptsetup looks at some.
 func TestCrashDuringRestore(t *testing.T) {
+	t.Parallel()
 	v := newLUKSVolume(t)
 	backup := v.backup()
 	v.run("luksKillSlot", "--key-file", v.key("first"), v.path, "1")

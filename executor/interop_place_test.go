@@ -75,6 +75,7 @@ func (f files) args(action, key string, more ...string) []string {
 // TestCryptsetupFinishesOurs cuts our conversions in the middle of hot zones and
 // between them; cryptsetup repairs, resumes, and has every byte.
 func TestCryptsetupFinishesOurs(t *testing.T) {
+	t.Parallel()
 	for i, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			whole := m.newWorld(t)
@@ -139,6 +140,7 @@ var cheap = []string{"--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iter
 // TestWeFinishCryptsetups lets cryptsetup begin a conversion, kills it somewhere, and
 // finishes it.
 func TestWeFinishCryptsetups(t *testing.T) {
+	t.Parallel()
 	for _, m := range theirs {
 		for _, zones := range []uint64{0, 1, 4} {
 			if zones > 0 && strings.HasSuffix(m.name, "none") {
@@ -267,6 +269,7 @@ func readHeaderFile(path string) (*luks2.Header, error) {
 // last zone and the finished header, and that it would resume by converting all of
 // it a second time. We finish the header and touch no data.
 func TestTrapIsFinished(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			whole := m.newWorld(t)

@@ -31,6 +31,7 @@ func (s *stopTarget) WriteAt(p []byte, off int64) (int, error) {
 // of it. It says that it was interrupted, in whatever it was; a volume in conversion
 // is left between hot zones, where every tool opens it; the next run finishes.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	w := newWhole(t, true)
 	uncut := simdev.New(w.image)
 	w.mustApply(t, uncut)

@@ -47,6 +47,7 @@ var keyChanges = map[string]struct {
 // judgement the keys are at every instant those before or those afterwards, and whoever
 // begins again from there can.
 func TestCrashWithKeyChanges(t *testing.T) {
+	t.Parallel()
 	volume := vendorVolume(t)
 	for name, c := range keyChanges {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -74,25 +75,31 @@ type whole struct {
 	zeroes bool
 }
 
-// wholeShared is what foreign tools make only once for all tests.
-var wholeShared struct{ image, plain []byte }
+// wholeShared is what is made only once for all tests.
+var wholeShared struct {
+	sync.Mutex
+	image, plain []byte
+	lived        []byte // image as a block device
+}
 
 // newWhole makes the disk. As an image file its free space reads as zero; as a
 // block device it is full of what earlier lives left.
 func newWhole(t testing.TB, zeroes bool) *whole {
 	t.Helper()
+	wholeShared.Lock()
+	defer wholeShared.Unlock()
 	if wholeShared.image == nil {
 		wholeShared.plain = extImage(t, wholeFS)
 		wholeShared.image = wholeImage(t, wholeShared.plain)
+		wholeShared.lived = bytes.Clone(wholeShared.image)
+		rand.NewChaCha8([32]byte{9}).Read(wholeShared.lived[wholeRoot.End():wholeForeign[1].Offset])
 	}
 	w := &whole{
 		definitions: loadTOML(t, wholeDefinitions), env: wholeEnv(t), zeroes: zeroes,
 		image: wholeShared.image, plain: wholeShared.plain,
 	}
 	if !zeroes {
-		w.image = bytes.Clone(w.image)
-		source := rand.NewChaCha8([32]byte{9})
-		source.Read(w.image[wholeRoot.End():wholeForeign[1].Offset])
+		w.image = wholeShared.lived
 	}
 	return w
 }

@@ -80,6 +80,16 @@ func Make(ctx context.Context, path string, fs Filesystem) (err error) {
 	}
 }
 
+// CheckFiles makes sure, without writing anything, that the sources of fs are there and
+// that it can hold files of their names.
+func CheckFiles(fs Filesystem) error {
+	if err := checkCopies(fs.CopyFiles); err != nil || fs.Format != "vfat" {
+		return err
+	}
+	_, err := planFAT(fs.CopyFiles)
+	return err
+}
+
 func unknownFormat(format string) error {
 	return fmt.Errorf("file systems of format %q cannot be made, only ext4, vfat and swap", format)
 }

@@ -19,6 +19,10 @@ import (
 // makeVFAT makes a FAT file system, FAT32 where it is large enough, as firmware
 // likes its system partition best.
 func makeVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
+	names, err := planFAT(fs.CopyFiles)
+	if err != nil {
+		return err
+	}
 	size, err := blockdev.SizeOf(image)
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func makeVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
 	if err := run(ctx, command{name: "mkfs.vfat", args: append(args, given(0)), files: []*os.File{image}, epoch: fs.Epoch}); err != nil {
 		return err
 	}
-	return fillVFAT(ctx, image, fs)
+	return fillVFAT(ctx, image, fs, names)
 }
 
 // minFAT32 is the least that holds a FAT32: 65525 clusters of a sector (Microsoft's
@@ -50,15 +54,16 @@ func minFAT32(sector disk.Bytes) disk.Bytes {
 	return (clusters+64)*sector + 2*table
 }
 
-// fillVFAT copies the files with mtools, which need no mount.
-func fillVFAT(ctx context.Context, image *os.File, fs Filesystem) error {
-	m := mtools{ctx: ctx, image: image, fs: fs, made: map[string]bool{"/": true}}
+// fillVFAT copies the files with mtools, which need no mount, and looks at what they made
+// of it.
+func fillVFAT(ctx context.Context, image *os.File, fs Filesystem, names *fatTree) error {
+	m := mtools{ctx: ctx, image: image, fs: fs, names: names, made: map[string]bool{"/": true}}
 	for _, c := range fs.CopyFiles {
 		if err := m.copyAll(c); err != nil {
 			return fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
 		}
 	}
-	return nil
+	return settleFAT(image, names)
 }
 
 // copyAll copies a source with all below it.
@@ -85,7 +90,8 @@ type mtools struct {
 	ctx     context.Context
 	image   *os.File
 	fs      Filesystem
-	made    map[string]bool // directories, in lower case: FAT knows no other
+	names   *fatTree
+	made    map[string]bool // directories, as they are written
 	waiting []string
 	into    string
 	exposed bool         // others can change it meanwhile
@@ -98,21 +104,23 @@ const maxWaiting = 128
 
 // copy takes one entry. Links are followed inside their tree, as FAT has none.
 func (m *mtools) copy(e entry) error {
+	target, err := m.names.onDisk(e.target)
+	if err != nil {
+		return err
+	}
 	switch {
-	case strings.ContainsFunc(path.Base(e.target), notInFAT) && e.target != "/":
-		return fmt.Errorf("%s: FAT cannot hold a file of the name %q", e.source, path.Base(e.target))
 	case e.info.Mode()&os.ModeSymlink != 0:
-		return m.copyBehind(e)
+		return m.copyBehind(e, target)
 	case e.info.IsDir():
 		return m.directories(e.target)
 	case !e.info.Mode().IsRegular():
 		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
 	case m.exposed:
-		return m.copyOpen(e)
-	case path.Base(e.name) != path.Base(e.target):
-		return m.run("mcopy", "-Q", "-o", "-m", belowFrom(e), "::"+e.target)
+		return m.copyOpen(e, target)
+	case path.Base(e.name) != path.Base(target):
+		return m.run("mcopy", "-Q", "-o", "-m", belowFrom(e), "::"+target)
 	}
-	if dir := path.Dir(e.target); dir != m.into || len(m.waiting) == maxWaiting {
+	if dir := path.Dir(target); dir != m.into || len(m.waiting) == maxWaiting {
 		if err := m.flush(); err != nil {
 			return err
 		}
@@ -126,7 +134,7 @@ func (m *mtools) copy(e entry) error {
 func belowFrom(e entry) string { return given(1) + "/" + e.name }
 
 // copyBehind takes what a link leads to: of a directory only that there is one.
-func (m *mtools) copyBehind(e entry) error {
+func (m *mtools) copyBehind(e entry, target string) error {
 	file, err := m.tree.Open(e.at, os.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
@@ -141,30 +149,26 @@ func (m *mtools) copyBehind(e entry) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s: FAT holds only files and directories", e.source)
 	}
-	return m.copyFrom(file, e)
+	return m.copyFrom(file, target)
 }
 
 // copyFrom copies an open file, after those that wait.
-func (m *mtools) copyFrom(file *os.File, e entry) error {
+func (m *mtools) copyFrom(file *os.File, target string) error {
 	if err := m.flush(); err != nil {
 		return err
 	}
-	return m.runWith(file, "mcopy", "-Q", "-o", "-m", given(1), "::"+e.target)
+	return m.runWith(file, "mcopy", "-Q", "-o", "-m", given(1), "::"+target)
 }
 
 // copyOpen takes a file by its descriptor.
-func (m *mtools) copyOpen(e entry) error {
+func (m *mtools) copyOpen(e entry, target string) error {
 	file, err := e.openFile()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return m.copyFrom(file, e)
+	return m.copyFrom(file, target)
 }
-
-// notInFAT tells the characters that long names exclude (Microsoft's FAT
-// specification, "Long Directory Entries").
-func notInFAT(r rune) bool { return r < ' ' || strings.ContainsRune(`"*:<>?\|`, r) }
 
 // flush copies the files that wait.
 func (m *mtools) flush() error {
@@ -178,14 +182,15 @@ func (m *mtools) flush() error {
 
 // directories makes dir and those above it.
 func (m *mtools) directories(dir string) error {
-	if m.made[strings.ToLower(dir)] {
-		return nil
+	target, err := m.names.onDisk(dir)
+	if err != nil || m.made[target] {
+		return err
 	}
 	if err := m.directories(path.Dir(dir)); err != nil {
 		return err
 	}
-	m.made[strings.ToLower(dir)] = true
-	return m.run("mmd", "::"+dir)
+	m.made[target] = true
+	return m.run("mmd", "::"+target)
 }
 
 func (m *mtools) run(name string, args ...string) error { return m.runWith(m.from, name, args...) }

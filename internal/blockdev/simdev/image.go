@@ -37,14 +37,21 @@ func (m *image) read(p []byte, off int64) {
 	}
 }
 
-// write stores p; all of it must be inside.
+// write stores p, which must not change any more: whole pages of it are taken over. All
+// of it must be inside.
 func (m *image) write(p []byte, off int64) {
 	for len(p) > 0 {
-		i := off / pageSize
-		if !m.own[i] {
+		i, at := off/pageSize, off%pageSize
+		n := min(len(p), len(m.pages[i])-int(at))
+		switch {
+		case n == len(m.pages[i]):
+			m.pages[i], m.own[i] = p[:n:n], false
+		case !m.own[i]:
 			m.pages[i], m.own[i] = bytes.Clone(m.pages[i]), true
+			fallthrough
+		default:
+			copy(m.pages[i][at:], p[:n])
 		}
-		n := copy(m.pages[i][off%pageSize:], p)
 		p, off = p[n:], off+int64(n)
 	}
 }

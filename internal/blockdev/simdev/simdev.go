@@ -134,6 +134,11 @@ func (d *Device) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes and records.
 func (d *Device) WriteAt(p []byte, off int64) (int, error) {
+	return d.writeOwn(bytes.Clone(p), off)
+}
+
+// writeOwn writes p and takes it over.
+func (d *Device) writeOwn(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if off < 0 || off+int64(len(p)) > d.current.size {
@@ -142,11 +147,11 @@ func (d *Device) WriteAt(p []byte, off int64) (int, error) {
 	d.ops++
 	if err := d.fault.hit(d.ops-1, false); err != nil {
 		if d.fault.short {
-			d.write(bytes.Clone(p[:len(p)/2]), off)
+			d.write(p[:len(p)/2], off)
 		}
 		return 0, err
 	}
-	d.write(bytes.Clone(p), off)
+	d.write(p, off)
 	return len(p), nil
 }
 
@@ -164,7 +169,7 @@ func (d *Device) Sync() error {
 
 // Discard zeroes e, as punching a hole in a file does.
 func (d *Device) Discard(e disk.Extent) error {
-	_, err := d.WriteAt(make([]byte, e.Size), int64(e.Offset))
+	_, err := d.writeOwn(make([]byte, e.Size), int64(e.Offset))
 	return err
 }
 

@@ -1,0 +1,58 @@
+package executor
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/blockdev/simdev"
+	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/probe"
+	"github.com/sealpart/sealpart/planner"
+)
+
+// TestFilesAreCheckedFirst: what a new file system cannot hold is refused before anything
+// is written, to other partitions of the plan either.
+func TestFilesAreCheckedFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"one name in FAT": {[]string{"README", "readme"}, `"/README" and "/readme" are one name`},
+		"no such source":  {nil, "copy /files to /: "},
+	} {
+		env := testEnv(t)
+		env.Root = t.TempDir()
+		for _, file := range c.files {
+			if err := os.MkdirAll(filepath.Join(env.Root, "files"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(env.Root, "files", file), []byte(file), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dev := simdev.New(partitioned(t, make([]byte, 16*disk.MiB), "label: gpt\n"))
+		snapshot, err := probe.Disk(dev, 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defs := loadTOML(t, map[string]string{
+			"10-bare": `partition = { type = "linux-generic", size_min = "1M", size_max = "1M" }`,
+			"20-data": `partition = { type = "home", size_min = "4M" }
+filesystem = { format = "vfat", copy_files = ["/files:/"] }`,
+		})
+		plan, err := planner.Make(defs, snapshot, host.Facts{}, planner.Options{Seed: uuid.New(), Empty: planner.EmptyRefuse})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Apply(t.Context(), simTarget{dev, false}, plan, env); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := len(dev.Log()); n > 0 {
+			t.Errorf("%s: %d operations on the disk", name, n)
+		}
+	}
+}
