@@ -1,12 +1,14 @@
 package executor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
@@ -54,5 +56,32 @@ filesystem = { format = "vfat", copy_files = ["/files:/"] }`,
 		if n := len(dev.Log()); n > 0 {
 			t.Errorf("%s: %d operations on the disk", name, n)
 		}
+	}
+}
+
+// TestSplitTakesBack: where one file cannot be written, those before it go again, or the next
+// run would find them in its way.
+func TestSplitTakesBack(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "image")
+	if err := os.WriteFile(path, make([]byte, 2*disk.MiB), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	image, err := blockdev.Open(path, blockdev.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.Close()
+	row := func(n int, to string) planner.Row {
+		entry := disk.Entry{Number: n, Extent: disk.Extent{Offset: disk.MiB, Size: disk.MiB}}
+		return planner.Row{Entry: entry, Old: &entry, SplitPath: to}
+	}
+	one := filepath.Join(dir, "one")
+	plan := &planner.Plan{Rows: []planner.Row{row(1, one), row(2, filepath.Join(dir, "missing", "two"))}}
+	if err := Split(t.Context(), image, plan); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "split off partition 2: ") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(one); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the first file is left: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,8 +18,17 @@ import (
 // Split copies the content of partitions, as it lies on the disk, to the files that
 // the rows of an applied plan name. Files that are there are not written over. It
 // writes nothing to the disk; a power cut leaves whole files, or none.
-// They may be read by those who may read the image.
-func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) error {
+// They may be read by those who may read the image. Where one fails, those before it go
+// again: the next run would find them in its way.
+func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) (err error) {
+	var files []string
+	defer func() {
+		for _, path := range files {
+			if err != nil {
+				err = errors.Join(err, os.Remove(path))
+			}
+		}
+	}()
 	for _, r := range plan.Rows {
 		if r.SplitPath == "" {
 			continue
@@ -31,6 +41,7 @@ func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) error
 		if err := splitOff(ctx, image, r); err != nil {
 			return fmt.Errorf("split off partition %d: %w", r.Number, err)
 		}
+		files = append(files, r.SplitPath)
 	}
 	return nil
 }

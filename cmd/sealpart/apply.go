@@ -216,10 +216,16 @@ func (w *world) environment(flags *applyFlags) executor.Env {
 }
 
 // nothingToDo says so to machines, and what is amiss to people.
-func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) error {
-	if _, err := w.writeFstab(flags, plan); err != nil {
+func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
+	takeBack, err := w.writeFstab(flags, plan)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, takeBack())
+		}
+	}()
 	if err := executor.Split(ctx, dev, plan); err != nil {
 		return err
 	}

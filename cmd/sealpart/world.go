@@ -18,6 +18,7 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/resolve"
+	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )
@@ -61,9 +62,19 @@ func gather(f *planFlags) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.facts.TPM2 = w.hasTPM2()
 	w.facts.Paths = conditionPaths(f.root, w.definitions)
 	w.options.SourceSizes, err = sourceSizes(f.root, w.definitions)
 	return w, err
+}
+
+// hasTPM2 reports whether there is a TPM: the machine's, or the one that --tpm2-device names.
+func (w *world) hasTPM2() bool {
+	asked := slices.ContainsFunc(w.definitions, func(d definitions.Definition) bool { return d.Conditions != nil && d.Conditions.TPM2 != nil })
+	if !asked || w.keys == nil || w.keys.tpm2 == "auto" {
+		return w.facts.TPM2
+	}
+	return tpm2.Sealer{Device: w.keys.tpm2}.There(context.Background(), definitions.Key{Type: definitions.KeyTPM2})
 }
 
 // conditionPaths looks for the paths that conditions ask for.
