@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 
@@ -42,6 +43,14 @@ type Target interface {
 	TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) error
 }
 
+// touch tells a target that wants to know it that something is about to be written past it: by
+// a program, by the kernel, or by a larger size.
+func (x *run) touch() {
+	if t, ok := x.dev.(interface{ Touch() }); ok {
+		t.Touch()
+	}
+}
+
 // run is one application of a plan.
 type run struct {
 	env      Env
@@ -53,6 +62,7 @@ type run struct {
 	resumed  map[int]resumption     // conversions that are gone on with
 	derived  map[int]uuid.UUID      // UUIDs that come from root hashes
 	left     map[int]bool           // partitions that stay as they are
+	made     map[int]*os.File       // file systems of new partitions, by number
 	held     map[string]*claim.Lock // of volumes that are re-encrypted, by UUID
 	uuids    map[int]string         // of those volumes, as they were when they were locked
 	mounting sync.Mutex             // one file system at a time is mounted for backups
@@ -84,7 +94,8 @@ func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *ru
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	return &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: pipelineFor(dev, env.Workers),
-		volumes: map[int]*volume{}, resumed: map[int]resumption{}, derived: map[int]uuid.UUID{}, left: map[int]bool{}, held: map[string]*claim.Lock{}, uuids: map[int]string{},
+		volumes: map[int]*volume{}, resumed: map[int]resumption{}, derived: map[int]uuid.UUID{}, left: map[int]bool{}, made: map[int]*os.File{},
+		held: map[string]*claim.Lock{}, uuids: map[int]string{},
 	}
 }
 
@@ -105,7 +116,7 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.checkBackup); err != nil {
 		return err
 	}
-	if err := x.checkTable(); err != nil {
+	if err := checkTable(x.dev, x.plan); err != nil {
 		return err
 	}
 	if err := x.each(ctx, x.holdVolume); err != nil {
@@ -127,6 +138,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.checkTrailing); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.makeFilesystem); err != nil {
+		return err
+	}
 	if err := x.stillThere(); err != nil {
 		return err
 	}
@@ -135,6 +149,7 @@ func (x *run) phases(ctx context.Context) error {
 	}
 	if x.plan.Target.Size > x.dev.Size() {
 		// A power cut leaves a larger image with its old table.
+		x.touch()
 		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
 			return err
 		}
@@ -273,8 +288,11 @@ func interrupted(ctx context.Context) error {
 	return nil
 }
 
-// wipe forgets every volume key.
+// wipe forgets every volume key, and lets go of what was made.
 func (x *run) wipe() {
+	for _, file := range x.made {
+		_ = file.Close() // it has no name
+	}
 	for _, v := range x.volumes {
 		v.wipe()
 	}

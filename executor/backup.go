@@ -96,6 +96,9 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 	if err != nil {
 		return err
 	}
+	if !readOnly {
+		x.touch()
+	}
 	node, err := dev.NodeOf(b.in.Extent)
 	if err != nil {
 		return err

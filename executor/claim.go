@@ -14,13 +14,13 @@ import (
 // old table, with the claim or without; publish takes it away.
 func (x *run) claimFree() error {
 	places := x.toFill()
-	if x.plan.NewTable || x.tableStays() || len(places) == 0 {
+	if x.plan.NewTable || tableStays(x.plan) || len(places) == 0 {
 		return nil
 	}
 	if err := x.unchanged(); err != nil {
 		return err
 	}
-	state, err := x.table()
+	state, err := tableOf(x.dev, x.plan)
 	if err != nil {
 		return err
 	}

@@ -109,36 +109,49 @@ func (c *creation) content(ctx context.Context) error {
 	}
 }
 
-// filesystem makes the file system in a sparse temporary file without a name, without root or
-// device-mapper, and copies what it wrote.
-func (c *creation) filesystem(ctx context.Context) error {
-	file, err := mkfs.Nameless(c.env.TempDir)
+// makeFilesystem makes the file system of a new partition in a sparse temporary file without a
+// name, without root or device-mapper, while nothing is written to the disk yet: programs may
+// fail, and files may not fit.
+func (x *run) makeFilesystem(ctx context.Context, action planner.Action) error {
+	a, ok := action.(planner.Create)
+	if !ok || a.Filesystem == nil || x.left[a.Number] {
+		return nil
+	}
+	size, sector := a.Extent.Size, disk.Bytes(0)
+	if v := x.volumes[a.Number]; v != nil {
+		size, sector = size-a.Encryption.DataOffset, disk.Bytes(v.header.SectorSize())
+	}
+	file, err := mkfs.Nameless(x.env.TempDir)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	size := c.data.Size()
-	size = size.RoundDown(max(c.sector, 1))
-	if err := file.Truncate(int64(size)); err != nil {
+	x.made[a.Number] = file
+	if err := file.Truncate(int64(size.RoundDown(max(sector, 1)))); err != nil {
 		return err
 	}
-	if err := mkfs.Make(ctx, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), c.mkfsOptions()); err != nil {
+	return mkfs.Make(ctx, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), x.mkfsOptions(a, sector))
+}
+
+// filesystem copies what was written to the file system that was made.
+func (c *creation) filesystem(ctx context.Context) error {
+	file := c.made[c.action.Number]
+	size, err := blockdev.SizeOf(file)
+	if err != nil {
 		return err
 	}
 	return c.fill(ctx, file, size, c.action.Filesystem.Format)
 }
 
-// mkfsOptions translates the action.
-func (c *creation) mkfsOptions() mkfs.Filesystem {
-	fs := c.action.Filesystem
+// mkfsOptions translates the action; sector is that of the encryption, 0 for plain content.
+func (x *run) mkfsOptions(a planner.Create, sector disk.Bytes) mkfs.Filesystem {
+	fs := a.Filesystem
 	options := mkfs.Filesystem{
-		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: c.plan.Target.SectorSize, TempDir: c.env.TempDir,
-		Epoch: c.env.Epoch,
+		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: max(x.plan.Target.SectorSize, sector), TempDir: x.env.TempDir,
+		Epoch: x.env.Epoch,
 	}
-	options.SectorSize = max(options.SectorSize, c.sector)
 	for _, f := range fs.CopyFiles {
 		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{
-			Root: c.env.Root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
+			Root: x.env.Root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
 		})
 	}
 	return options

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/secret"
@@ -101,7 +102,7 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 		return nil, err
 	}
 	defer passphrase.Wipe()
-	for _, slot := range holding(v.header, luks2.HoldsFinal) {
+	for _, slot := range readableSlots(v.header, holding(v.header, luks2.HoldsFinal)) {
 		key, err := openKeyslot(ctx, v.header, v.device, slot, passphrase)
 		if errors.Is(err, luks2.ErrWrongPassphrase) {
 			continue
@@ -117,6 +118,18 @@ func (v *volume) openBySource(ctx context.Context, env Env, source string) (slot
 		}
 	}
 	return slots, nil
+}
+
+// readableSlots leaves out the keyslots that nothing here can open, unless there are no others:
+// then trying them says why.
+func readableSlots(h *luks2.Header, slots []int) []int {
+	readable := slices.DeleteFunc(slices.Clone(slots), func(id int) bool {
+		return slices.ContainsFunc(h.Keyslots(), func(s luks2.Keyslot) bool { return s.ID == id && s.Unreadable() != "" })
+	})
+	if len(readable) == 0 {
+		return slots
+	}
+	return readable
 }
 
 // enroll brings the new header to the disk, if there is one.

@@ -3,15 +3,17 @@ package executor
 import (
 	"fmt"
 
+	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
+	"github.com/sealpart/sealpart/planner"
 )
 
 // publish writes the partition table, the one commit point of everything that was
 // prepared and of all growth. What a power cut leaves at each of its writes is
 // gpt's to say: always the whole old table or the whole new one.
 func (x *run) publish() error {
-	if err := x.unchanged(); err != nil || x.tableStays() {
+	if err := x.unchanged(); err != nil || tableStays(x.plan) {
 		return err
 	}
 	entries := x.entries()
@@ -41,7 +43,7 @@ func (x *run) publish() error {
 
 // tableWrites returns how the disk gets the plan's table, by what is there now.
 func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
-	state, err := x.table()
+	state, err := tableOf(x.dev, x.plan)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,17 +52,29 @@ func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error)
 	return state, writes, err
 }
 
-// checkTable refuses a table that publish could not write, while nothing is written
-// yet: prepare may take long, and overwrite what the table needs.
-func (x *run) checkTable() error {
-	if x.tableStays() {
+// CheckPlan refuses a plan that Apply would refuse of the disk on dev, whatever the keys: by the
+// laws of plans, and a table that could not be written. It reads only.
+func CheckPlan(dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) error {
+	if plan.Empty() {
 		return nil
 	}
-	state, err := x.table()
+	if err := planner.Check(plan, snapshot); err != nil {
+		return err
+	}
+	return checkTable(dev, plan)
+}
+
+// checkTable refuses a table that publish could not write, while nothing is written
+// yet: prepare may take long, and overwrite what the table needs.
+func checkTable(dev blockdev.Device, plan *planner.Plan) error {
+	if tableStays(plan) {
+		return nil
+	}
+	state, err := tableOf(dev, plan)
 	if err != nil {
 		return err
 	}
-	_, err = state.Writes(x.plan.Table, x.plan.Entries(nil), max(x.dev.Size(), x.plan.Target.Size))
+	_, err = state.Writes(plan.Table, plan.Entries(nil), max(dev.Size(), plan.Target.Size))
 	return err
 }
 
@@ -68,13 +82,13 @@ func (x *run) checkTable() error {
 // space that prepare may write to: the backup of a disk that has grown. What a power
 // cut leaves is for gpt to say: always that table.
 func (x *run) mendTable() error {
-	if x.plan.NewTable || x.tableStays() {
+	if x.plan.NewTable || tableStays(x.plan) {
 		return nil
 	}
 	if err := x.unchanged(); err != nil {
 		return err
 	}
-	state, err := x.table()
+	state, err := tableOf(x.dev, x.plan)
 	if err != nil || !state.Exposed() {
 		return err
 	}
@@ -90,14 +104,15 @@ func (x *run) mendTable() error {
 
 // tableStays reports whether there is no table to write: that of an MBR disk stays as
 // it is, and only the content of its partitions changes.
-func (x *run) tableStays() bool { return x.plan.Table.Kind == disk.MBR }
+func tableStays(plan *planner.Plan) bool { return plan.Table.Kind == disk.MBR }
 
-// table returns the table to change: the disk's own, or a new one.
-func (x *run) table() (*gpt.State, error) {
-	if x.plan.NewTable {
-		return gpt.New(x.dev.Size(), x.plan.Target.SectorSize, x.plan.Table.GUID)
+// tableOf returns the table to change: the disk's own, or a new one. An image may be too small
+// for that until it has grown.
+func tableOf(dev blockdev.Device, plan *planner.Plan) (*gpt.State, error) {
+	if plan.NewTable {
+		return gpt.New(max(dev.Size(), plan.Target.Size), plan.Target.SectorSize, plan.Table.GUID)
 	}
-	return gpt.Read(x.dev, x.dev.Size(), x.plan.Target.SectorSize)
+	return gpt.Read(dev, dev.Size(), plan.Target.SectorSize)
 }
 
 // before returns the partitions that the kernel knows so far.

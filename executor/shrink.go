@@ -41,6 +41,7 @@ func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
 	if pending, err := mkfs.ShrinkPending(section); err != nil || !pending {
 		return err
 	}
+	x.touch()
 	if _, err := mkfs.FinishShrink(ctx, w); err != nil {
 		return fmt.Errorf("finish the shrink of the file system: %w", err)
 	}
@@ -83,6 +84,7 @@ func (*unshrinkableError) Hint() string {
 // the mark behind it.
 func (x *run) shrink(ctx context.Context, a planner.Reencrypt, by func(context.Context, planner.Reencrypt) error) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
+	x.touch()
 	if err := by(ctx, a); err != nil {
 		return err
 	}

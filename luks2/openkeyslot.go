@@ -37,6 +37,31 @@ func (h *Header) OpenKeyslot(ctx context.Context, r io.ReaderAt, id int, passphr
 	return key, nil
 }
 
+// Unreadable says why nothing here can open a keyslot, whatever the passphrase: another tool made
+// it with a hash or cipher that is not supported. It is "" where a passphrase can be tried.
+func (s Keyslot) Unreadable() string {
+	_, afErr := newHash(s.AFHash)
+	var kdfErr error
+	if s.KDF.Type == "pbkdf2" {
+		_, kdfErr = newHash(s.KDF.Hash)
+	}
+	switch {
+	case s.Type != "luks2":
+		return fmt.Sprintf("it is of the type %.40q", s.Type)
+	case s.broken != nil:
+		return s.broken.Error()
+	case kdfErr != nil:
+		return kdfErr.Error()
+	case !slices.Contains([]string{"pbkdf2", "argon2i", "argon2id"}, s.KDF.Type):
+		return fmt.Sprintf("kdf %.40q is not known", s.KDF.Type)
+	case afErr != nil:
+		return afErr.Error()
+	case s.AreaEncryption != areaEncryption:
+		return fmt.Sprintf("its cipher %.40q is not supported, only %s is", s.AreaEncryption, areaEncryption)
+	}
+	return ""
+}
+
 // load decrypts the area and merges what it holds; a wrong passphrase gives a wrong
 // key.
 func (s Keyslot) load(ctx context.Context, r io.ReaderAt, passphrase []byte) ([]byte, error) {

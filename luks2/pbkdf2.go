@@ -1,6 +1,7 @@
 package luks2
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding"
@@ -49,15 +50,20 @@ func pbkdf2Key(ctx context.Context, name string, secret, salt []byte, iterations
 }
 
 // mac is HMAC (RFC 2104) under one key, for many short messages. It keeps nothing of the
-// key but the states of the hash behind its two pads, and wipes those.
+// key but the states of the hash behind its two pads, or where a hash does not give its state
+// the pads, and wipes those.
 type mac struct {
 	hash         hash.Hash
 	inner, outer []byte
+	whole        bool // they are pads
 	digest       []byte
 }
 
 func newMAC(newHash func() hash.Hash, key []byte) *mac {
 	m := &mac{hash: newHash()}
+	_, gives := m.hash.(encoding.BinaryMarshaler)
+	_, takes := m.hash.(encoding.BinaryUnmarshaler)
+	m.whole = !gives || !takes
 	pad := make([]byte, m.hash.BlockSize())
 	defer clear(pad)
 	if len(key) > len(pad) {
@@ -72,16 +78,20 @@ func newMAC(newHash func() hash.Hash, key []byte) *mac {
 	return m
 }
 
-// state returns the hash's state behind the pad, which it changes by XOR with flip.
+// state returns the hash's state behind the pad, which it changes by XOR with flip, or a copy
+// of the pad.
 func (m *mac) state(pad []byte, flip byte) []byte {
 	for i := range pad {
 		pad[i] ^= flip
+	}
+	if m.whole {
+		return bytes.Clone(pad)
 	}
 	m.hash.Reset()
 	m.hash.Write(pad)
 	state, err := m.hash.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
-		panic("luks2: a hash of the standard library has no state: " + err.Error())
+		panic("luks2: a hash has no state: " + err.Error())
 	}
 	return state
 }
@@ -92,9 +102,13 @@ func (m *mac) sum(dst, message []byte) []byte {
 	return m.after(m.outer, dst, m.digest)
 }
 
+// after appends the hash of what a pad and a message are, one behind the other.
 func (m *mac) after(state, dst, message []byte) []byte {
-	if err := m.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-		panic("luks2: a hash of the standard library refuses its own state: " + err.Error())
+	if m.whole {
+		m.hash.Reset()
+		m.hash.Write(state)
+	} else if err := m.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+		panic("luks2: a hash refuses its own state: " + err.Error())
 	}
 	m.hash.Write(message)
 	return m.hash.Sum(dst)

@@ -73,6 +73,10 @@ func (h *Header) Reencryption(deviceSize int64) (*Reencryption, error) {
 	if r.Unsupported = r.unsupported(); r.Unsupported != "" && !r.unprotected() {
 		return r, nil
 	}
+	if size, fixed := h.DataSize(); fixed && !r.shifts() {
+		// The last zone is hot, and says where the data ends: the device may have grown since.
+		deviceSize = min(deviceSize, r.Final.Offset+size)
+	}
 	if err := r.measure(deviceSize); err != nil {
 		return nil, fmt.Errorf("re-encryption metadata: %w", err)
 	}

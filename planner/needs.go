@@ -37,6 +37,8 @@ var minimalFormats = map[string]disk.Bytes{
 	"ext4":  32 * disk.MiB,
 	"btrfs": 256 * disk.MiB,
 	"xfs":   300 * disk.MiB,
+	"vfat":  64 * disk.KiB, // mkfs.vfat refuses less
+	"swap":  40 * disk.KiB, // ten pages: what mkswap asks for
 }
 
 // settleNeeds works out what every part asks for, as things stand.

@@ -110,7 +110,7 @@ func planConversion(l *layout, p *part) (Action, error) {
 	case workDetached:
 		return l.resumeDetached(p), l.checkUnseen(p)
 	case workRekey:
-		return l.rekey(p), nil
+		return l.rekey(p)
 	}
 	return nil, nil
 }
@@ -222,8 +222,13 @@ func (l *layout) resumeDetached(p *part) Action {
 
 // rekey gives a volume another volume key. It stays what it is to everybody else:
 // its UUID, its label and its sectors are those it has.
-func (l *layout) rekey(p *part) Action {
+func (l *layout) rekey(p *part) (Action, error) {
 	luks := p.old.Content.LUKS
+	if rest := (p.extent.Size - luks.DataOffset) % luks.SectorSize; rest != 0 {
+		// cryptsetup, and with it the boot, opens no volume in conversion there.
+		return nil, refuse(*p.def, *p.old, fmt.Sprintf("its data is in sectors of %d bytes, and %d bytes of the partition are no whole one", luks.SectorSize, rest),
+			fmt.Sprintf("make the partition %d bytes smaller, as it was when the volume was made, or %d larger", rest, luks.SectorSize-rest))
+	}
 	r := Reencrypt{
 		Number: p.number, Mode: ModeRekey, Extent: p.extent, Shift: luks.DataOffset,
 		DataSize:    (p.extent.Size - luks.DataOffset).RoundDown(luks.SectorSize),
@@ -231,7 +236,7 @@ func (l *layout) rekey(p *part) Action {
 		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and no mark in its header says that it has one", p.def.Name),
 	}
 	r.Encryption.ofVolume(p.old.Content)
-	return r
+	return r, nil
 }
 
 // ofVolume lets e speak of the volume that is there already.

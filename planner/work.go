@@ -117,6 +117,7 @@ func (o Options) checkVolume(d definitions.Definition, p disk.Partition, w work)
 	return inTurn(
 		func() error { return checkUsable(d, p, l, w) },
 		func() error { return checkCiphers(d, p, l, w) },
+		func() error { return checkReadable(d, p, l, w) },
 		func() error { return o.checkRoomForKeys(d, p, w) },
 	)
 }
@@ -197,6 +198,22 @@ func checkWhole(d definitions.Definition, p disk.Partition) error {
 		return refuse(d, p, "its volume is in conversion and ends behind the partition", "the partition was cut; make it as large as it was")
 	}
 	return nil
+}
+
+// checkReadable refuses to work with an existing key where nothing here opens any keyslot.
+func checkReadable(d definitions.Definition, p disk.Partition, l *disk.LUKS, w work) error {
+	if (w != workRekey && w != workEnroll) || len(l.Keyslots) == 0 {
+		return nil
+	}
+	var reasons []string
+	for _, s := range l.Keyslots {
+		if s.Unreadable == "" {
+			return nil
+		}
+		reasons = append(reasons, fmt.Sprintf("keyslot %d: %s", s.ID, s.Unreadable))
+	}
+	return refuse(d, p, "no keyslot of its volume can be opened here: "+strings.Join(reasons, "; "),
+		`add one that can be, with "cryptsetup luksAddKey --pbkdf argon2id --hash sha256"`)
 }
 
 // checkRoomForKeys refuses work that adds keyslots for which the header has no room.

@@ -129,6 +129,9 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 	}
 	for _, slot := range l.Keyslots {
 		fmt.Fprintf(w, "     keyslot %d: %s, %s\n", slot.ID, printable(slot.KDF), spokenBinding(l, slot.ID))
+		if slot.Unreadable != "" {
+			fmt.Fprintf(w, "       problem: it cannot be opened here: %s\n", printable(slot.Unreadable))
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ func (t *target) WriteAt(p []byte, off int64) (int, error) {
 	return t.File.WriteAt(p, off)
 }
 
+// Touch notes that something is written by others for us: programs, or the kernel.
+func (t *target) Touch() { t.changed.Store(true) }
+
 // Discard discards.
 func (t *target) Discard(e disk.Extent) error {
 	t.changed.Store(true)

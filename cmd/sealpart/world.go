@@ -194,6 +194,9 @@ func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (
 		plan, err = w.planWithTrailing(ctx, dev, plan, snapshot)
 	}
 	if err == nil {
+		err = executor.CheckPlan(dev, plan, snapshot)
+	}
+	if err == nil {
 		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan), checkSources(w.root, w.made, plan))
 	}
 	return plan, snapshot, err

@@ -81,6 +81,8 @@ type LUKS struct {
 type Keyslot struct {
 	ID  int    `json:"id"`
 	KDF string `json:"kdf,omitempty"`
+	// Unreadable says why nothing here can open it, "" where a passphrase can be tried.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Token is one LUKS2 token, as far as it says what a key is bound to.

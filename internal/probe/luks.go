@@ -113,7 +113,7 @@ func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	}
 	for _, slot := range h.Keyslots() {
 		if slot.Type != "reencrypt" { // that one records the conversion and opens nothing
-			l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: slot.ID, KDF: slot.KDF.Type})
+			l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: slot.ID, KDF: slot.KDF.Type, Unreadable: text([]byte(slot.Unreadable()))})
 		}
 	}
 	for _, token := range h.Tokens() {
