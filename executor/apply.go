@@ -187,7 +187,7 @@ func (x *run) phases(ctx context.Context) error {
 func (x *run) keys(ctx context.Context) error {
 	return x.each(ctx, func(ctx context.Context, action planner.Action) error {
 		v, err := x.newVolume(ctx, action)
-		if err != nil && mayLeave(action, err) && ctx.Err() == nil {
+		if err != nil && x.mayLeave(action, err) && ctx.Err() == nil {
 			x.leave(action, err)
 			return nil
 		}

@@ -68,7 +68,7 @@ func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 
 // isNew reports whether the plan makes a partition.
 func (x *run) isNew(number int) bool {
-	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Old == nil })
+	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Activity == planner.ActivityCreate })
 }
 
 // inDirectory calls do with the directory of a backup: one of this machine that others

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -13,17 +14,25 @@ import (
 // mayLeave reports whether an action's partition may stay as it is when its keys cannot be
 // used, for that reason: its definition says unavailable = "leave", and there is something to
 // leave; or all that is left to do is to wipe.
-func mayLeave(action planner.Action, why error) bool {
+func (x *run) mayLeave(action planner.Action, why error) bool {
 	switch a := action.(type) {
 	case planner.Reencrypt:
 		return errors.Is(why, errLeftover) || !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
 	case planner.Enroll:
 		return a.Unavailable == definitions.UnavailableLeave
 	case planner.Create:
-		return a.Encryption != nil && a.Encryption.Unavailable == definitions.UnavailableLeave
+		return a.Encryption != nil && a.Encryption.Unavailable == definitions.UnavailableLeave && !x.replaces(a.Number)
 	default:
 		return false
 	}
+}
+
+// replaces reports whether a new partition comes in the place of one that a factory reset
+// deletes: that one would be gone, with nothing in its place.
+func (x *run) replaces(number int) bool {
+	return !x.plan.NewTable && slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool {
+		return r.Activity == planner.ActivityDelete && r.Number == number
+	})
 }
 
 // unguarded reports whether an action is more than to add keys to a volume that its
@@ -48,7 +57,7 @@ func (x *run) entries() (entries []disk.Entry) {
 		switch {
 		case !x.left[e.Number]:
 			entries = append(entries, e)
-		case there:
+		case there && !x.isNew(e.Number):
 			entries = append(entries, p.Entry)
 		}
 	}

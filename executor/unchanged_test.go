@@ -60,7 +60,7 @@ func (m *meddled) Seal(ctx context.Context, key definitions.Key) (Sealed, error)
 const tableArea = 34 * 512
 
 // tableOf returns the bytes of both copies.
-func tableOf(t testing.TB, dev *simdev.Device) []byte {
+func publishedTable(t testing.TB, dev *simdev.Device) []byte {
 	t.Helper()
 	both := make([]byte, 2*tableArea)
 	for at, p := range map[int64][]byte{0: both[:tableArea], int64(dev.Size()) - tableArea: both[tableArea:]} {
@@ -102,7 +102,7 @@ func TestTableWrittenMeanwhile(t *testing.T) {
 				if err := applyMeddled(t, dev, c.empty); !errors.Is(err, ErrStale) {
 					t.Errorf("before operation %d of %d: %v", at, first, err)
 				}
-				if !bytes.Equal(tableOf(t, dev.Device), tableOf(t, simdev.New(c.theirs))) {
+				if !bytes.Equal(publishedTable(t, dev.Device), publishedTable(t, simdev.New(c.theirs))) {
 					t.Errorf("before operation %d of %d: their table was written over", at, first)
 				}
 			}

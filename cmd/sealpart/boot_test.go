@@ -36,3 +36,16 @@ func TestKeyPaths(t *testing.T) {
 		t.Errorf("paths are %v", got)
 	}
 }
+
+// TestWhatProgramsWriteCounts: once a program has written for a run, it does not say that
+// nothing was written.
+func TestWhatProgramsWriteCounts(t *testing.T) {
+	var onto target
+	if onto.changed.Load() {
+		t.Error("changed before anything was done")
+	}
+	onto.Touch()
+	if !onto.changed.Load() {
+		t.Error("not changed by what a program wrote")
+	}
+}
