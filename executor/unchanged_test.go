@@ -59,7 +59,7 @@ func (m *meddled) Seal(ctx context.Context, key definitions.Key) (Sealed, error)
 // tableArea is what the copies of a table take, at the begin and at the end of a disk.
 const tableArea = 34 * 512
 
-// tableOf returns the bytes of both copies.
+// publishedTable returns the bytes of both copies.
 func publishedTable(t testing.TB, dev *simdev.Device) []byte {
 	t.Helper()
 	both := make([]byte, 2*tableArea)

@@ -174,7 +174,7 @@ func (w *promiseWorld) draw() error {
 	w.chip = promiseChip{oneOf(rng, nil, nil, nil, errPromise, executor.Absent(errPromise))}
 	w.flags = applyFlags{planFlags: planFlags{
 		definitions: []string{filepath.Join(w.dir, "defs")}, seed: "750b6cd5-c4ae-4012-a15e-7be3c29e6a47", discard: rng.IntN(2) == 0,
-		empty: oneOf(rng, "refuse", "refuse", "refuse", "refuse", "refuse", "refuse", "allow", "allow", "require", "force"), factoryReset: rng.IntN(8) == 0, boot: true,
+		empty: oneOf(rng, "refuse", "refuse", "refuse", "refuse", "refuse", "refuse", "allow", "allow", "require", "force"), factoryReset: rng.IntN(8) == 0, boot: true, leftovers: oneOf(rng, "keep", "discard", "discard"),
 	}}
 	w.flags.tpm2, w.flags.unseen = "auto", true
 	w.flags.keys = &w.flags.keyFlags
