@@ -40,9 +40,10 @@ tools:
 test: tools
 	SEALPART_REQUIRE_TOOLS=1 go test -timeout 30m ./...
 
-# What user-mode Linux says of volumes, devices and disks; "make test" has it, too.
+# What user-mode Linux says of volumes, devices and disks; "make test" has it, too, with fewer
+# kinds of conversion beside which other programs run.
 test-kernel: tools
-	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kernel -v -timeout 20m
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kernel -v -modes -timeout 40m
 
 # Whole machines boot in qemu: some minutes. Of these, "make test" boots the first.
 test-boot: tools
