@@ -49,16 +49,16 @@ written() { sync; read -a fields </sys/block/${loop#/dev/}/stat; echo ${fields[6
 // while cryptsetup adds one.
 const enrolling = `
 defs=enroll.d header=; loop=$(losetup -f --show -P enroll.img)
-resumed --key-file vendor && refused "in use by cryptsetup|was not finished" $s apply --definitions $defs --seed %[1]s $loop && finished && echo enroll-used >>good
-mkfifo pipe; apply 2>late & pid=$!; quiet $pid; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; { while cat added >pipe; do :; done; } & feed=$!
+resumed --key-file vendor && refused "is in use by (cryptsetup|another program)" $s apply --definitions $defs --seed %[1]s $loop && finished && echo enroll-used >>good
+mkfifo -m 600 pipe; $s apply --definitions $defs --seed %[1]s $loop 2>late & pid=$!; quiet $pid; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; { while cat added >pipe; do :; done; } & feed=$!
 wait $pid; test $? = 1 && grep -q "another program changed the header" late && cryptsetup open --test-passphrase --key-file theirs.key ${loop}p1 && cryptsetup open --test-passphrase --key-file vendor ${loop}p1 && echo enroll >>good
 kill $feed; losetup -d $loop
 `
 
 // hashing is the script of a hash tree: not of data that is mounted for writing.
 const hashing = `
-loop=$(losetup -f --show %[1]q); mount $loop /run/vol && refused "is in use, and may change while its tree is made" $s verity format $loop tree && ! test -e tree && refused=yes; umount /run/vol
-mount -o ro $loop /run/vol && $s verity format $loop tree && test -s tree -a "$refused" = yes && echo verity >>good; umount /run/vol; losetup -d $loop
+loop=$(losetup -f --show %[1]q); mount $loop /run/vol && refused "is in use, and may change while its tree is made" $s verity format $loop hashes && ! test -e hashes && refused=yes; umount /run/vol
+mount -o ro $loop /run/vol && $s verity format $loop hashes && test -s hashes -a "$refused" = yes && echo verity >>good; umount /run/vol; losetup -d $loop
 `
 
 // neighbour is one kind of conversion with its disk.
