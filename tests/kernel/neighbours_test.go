@@ -50,7 +50,7 @@ written() { sync; read -a fields </sys/block/${loop#/dev/}/stat; echo ${fields[6
 const enrolling = `
 defs=enroll.d header=; loop=$(losetup -f --show -P enroll.img)
 resumed --key-file vendor && refused "is in use by (cryptsetup|another program)" $s apply --definitions $defs --seed %[1]s $loop && finished && echo enroll-used >>good
-mkfifo -m 600 pipe; $s apply --definitions $defs --seed %[1]s $loop 2>late & pid=$!; quiet $pid; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; { while cat added >pipe; do :; done; } & feed=$!
+mkfifo -m 600 pipe; $s apply --definitions $defs --seed %[1]s $loop 2>late & pid=$!; exec 5>pipe; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; cat added >&5; exec 5>&-; { while cat added >pipe; do :; done; } & feed=$!
 wait $pid; test $? = 1 && grep -q "another program changed the header" late && cryptsetup open --test-passphrase --key-file theirs.key ${loop}p1 && cryptsetup open --test-passphrase --key-file vendor ${loop}p1 && echo enroll >>good
 kill $feed; losetup -d $loop
 `
