@@ -15,7 +15,7 @@ import (
 
 // Locked calls do under the lock of the header that lies in home, which the programs of
 // libcryptsetup take too: while do reads a header nobody changes it, and while it changes
-// one nobody reads it. What lies in an image file is locked with the image, by who opened
+// one nobody reads it; and what do reads is what they wrote, not what is cached. What lies in an image file is locked with the image, by who opened
 // it, and what is only in memory is nobody else's. The end of ctx ends the wait for the lock.
 func Locked(ctx context.Context, home io.ReaderAt, mode claim.Mode, do func() error) (err error) {
 	lock, err := lockHeader(ctx, home, mode)
@@ -24,6 +24,11 @@ func Locked(ctx context.Context, home io.ReaderAt, mode claim.Mode, do func() er
 	}
 	if lock != nil {
 		defer func() { err = errors.Join(err, lock.Release()) }()
+	}
+	if section, ok := home.(*blockdev.Section); ok {
+		if err := section.Forget(); err != nil {
+			return err
+		}
 	}
 	return do()
 }

@@ -25,6 +25,15 @@ func NewSection(dev Device, e disk.Extent) (*Section, error) {
 // Extent returns where it lies on its device.
 func (s *Section) Extent() disk.Extent { return s.extent }
 
+// Forget has what is read next come from the device, and not from what is cached of the whole
+// disk: who writes to a partition by its own node writes past that.
+func (s *Section) Forget() error {
+	if dev, ok := s.Device.(interface{ Forget() error }); ok {
+		return dev.Forget()
+	}
+	return nil
+}
+
 // Size returns the size of the part.
 func (s *Section) Size() disk.Bytes { return s.extent.Size }
 

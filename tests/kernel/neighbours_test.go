@@ -50,9 +50,9 @@ written() { sync; read -a fields </sys/block/${loop#/dev/}/stat; echo ${fields[6
 const enrolling = `
 defs=enroll.d header=; loop=$(losetup -f --show -P enroll.img)
 resumed --key-file vendor && refused "is in use by (cryptsetup|another program)" $s apply --definitions $defs --seed %[1]s $loop && finished && echo enroll-used >>good
-mkfifo -m 600 pipe; $s apply --definitions $defs --seed %[1]s $loop 2>late & pid=$!; exec 5>pipe; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; cat added >&5; exec 5>&-; { while cat added >pipe; do :; done; } & feed=$!
+mkfifo -m 600 pipe; $s apply --definitions $defs --seed %[1]s $loop 2>late & pid=$!; exec 5>pipe; cryptsetup luksAddKey --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file vendor ${loop}p1 theirs.key; cat vendor >&5; exec 5>&-
 wait $pid; test $? = 1 && grep -q "another program changed the header" late && cryptsetup open --test-passphrase --key-file theirs.key ${loop}p1 && cryptsetup open --test-passphrase --key-file vendor ${loop}p1 && echo enroll >>good
-kill $feed; losetup -d $loop
+losetup -d $loop
 `
 
 // hashing is the script of a hash tree: not of data that is mounted for writing.
@@ -84,7 +84,7 @@ var neighbours = []neighbour{
 	{"shrink", 1, `existing = "convert", header_size = "2M", header_room = "shrink", key = [{ type = "file" }]`, mounting, leaving, false},
 	{"gap", 5, `existing = "convert", header_size = "2M", header_room = "gap", key = [{ type = "file" }]`, mounting, leaving, false},
 	{"detached", 1, `existing = "convert", header_room = "detached:%[1]s/detached", key = [{ type = "file" }]`, mounting, leaving, false},
-	{"enroll", 1, `existing = "enroll", existing_key = "file:%[1]s/vendor", key = [{ type = "file", path = "%[1]s/pipe" }]`, "", "", true},
+	{"enroll", 1, `existing = "enroll", existing_key = "file:%[1]s/pipe", key = [{ type = "file", path = "%[1]s/added" }]`, "", "", true},
 	{"rekey", 1, `existing = "rekey", existing_key = "file:%[1]s/vendor", key = [{ type = "file" }]`, mapping, closing, false},
 }
 
