@@ -67,6 +67,7 @@ crash: tools
 	SEALPART_REQUIRE_TOOLS=1 go test ./executor -run 'Crash|Fault|Interrupt|Free' -crash-times 12 -crash-states 0 -fault-states 0 -timeout 3h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/blklog -states 0 -timeout 3h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/interop -cuts 0 -timeout 3h
+	SEALPART_REQUIRE_TOOLS=1 go test ./tests/matrix -all -timeout 1h
 	SEALPART_REQUIRE_TOOLS=1 go test ./tests/kill -kills 500 -secrets -timeout 3h
 
 # The table of ratios against the peers. It wants an idle machine, 10 GiB of /dev/shm
