@@ -163,8 +163,7 @@ func (x *run) checkFiles(_ context.Context, action planner.Action) error {
 	if !ok || a.Filesystem == nil || x.left[a.Number] {
 		return nil
 	}
-	c := creation{run: x, action: a}
-	return mkfs.CheckFiles(c.mkfsOptions())
+	return mkfs.CheckFiles(x.mkfsOptions(a, 0))
 }
 
 // blocks copies an image or a block device.

@@ -87,11 +87,6 @@ func (l *layout) checkWritable(p *Plan) error {
 		return &TableError{l.snap.Path, reason,
 			"if what lies there may go, \"gdisk\" rebuilds the primary partition table from the backup (r, b, w)"}
 	}
-	if last := lastUsable(p.Target.Size, l.snap.SectorSize, p.Table.Slots); p.Table.LastUsable > last {
-		return &TableError{l.snap.Path,
-			fmt.Sprintf("the last usable sector %d lies in the place of the backup partition table, which leaves sectors up to %d", p.Table.LastUsable, last),
-			"make the disk larger (--size, for an image file), or the table smaller: \"sfdisk --dump\", take out its last-lba, and write it with \"sfdisk\""}
-	}
 	size := backupSectors(l.snap.SectorSize, p.Table.Slots).Offset(l.snap.SectorSize)
 	end := p.Target.Size.RoundDown(l.snap.SectorSize)
 	backup := disk.Extent{Offset: end - size, Size: size}
@@ -101,6 +96,11 @@ func (l *layout) checkWritable(p *Plan) error {
 				fmt.Sprintf("partition %d ends at byte %d, over the backup partition table, which starts at byte %d", r.Number, r.End(), backup.Offset),
 				"make the partition and what is in it smaller, or the disk larger (--size, for an image file)"}
 		}
+	}
+	if last := lastUsable(p.Target.Size, l.snap.SectorSize, p.Table.Slots); p.Table.LastUsable > last {
+		return &TableError{l.snap.Path,
+			fmt.Sprintf("the last usable sector %d lies in the place of the backup partition table, which leaves sectors up to %d", p.Table.LastUsable, last),
+			"make the disk larger (--size, for an image file), or the table smaller: \"sfdisk --dump\", take out its last-lba, and write it with \"sfdisk\""}
 	}
 	return nil
 }
