@@ -138,13 +138,13 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.checkTrailing); err != nil {
 		return err
 	}
+	if err := x.each(ctx, x.checkFiles); err != nil {
+		return err
+	}
 	if err := x.each(ctx, x.makeFilesystem); err != nil {
 		return err
 	}
 	if err := x.stillThere(); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.checkFiles); err != nil {
 		return err
 	}
 	if x.plan.Target.Size > x.dev.Size() {
