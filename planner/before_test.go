@@ -13,14 +13,16 @@ import (
 func TestTableThatCannotBeWrittenIsRefused(t *testing.T) {
 	snap := gpt(disk.GiB, there("root", 2048, 204800))
 	snap.Table.LastUsable += 3
-	_, err := Make(named(want("root"), want("home")), snap, host.Facts{}, options(EmptyRefuse))
+	keep := want("root")
+	keep.Partition.Weight = 0
+	small := want("home", sizes(disk.MiB, disk.MiB))
+	small.Partition.PaddingWeight = 1
+	_, err := Make(named(keep, small), snap, host.Facts{}, options(EmptyRefuse))
 	var refused *TableError
 	const reason = "/dev/test: the last usable sector 2097121 lies in the place of the backup partition table, which leaves sectors up to 2097118"
 	if !errors.As(err, &refused) || refused.Reason != reason[len("/dev/test: "):] || refused.Remedy == "" {
 		t.Errorf("%v", err)
 	}
-	keep := want("root")
-	keep.Partition.Weight = 0
 	if p, err := Make(named(keep), snap, host.Facts{}, options(EmptyRefuse)); err != nil || !p.Empty() {
 		t.Errorf("with nothing to write: %v", err)
 	}

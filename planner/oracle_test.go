@@ -280,12 +280,18 @@ func (c oracleCase) makeImage(t *testing.T, sfdisk, image string) {
 }
 
 // spelledOut returns a definition with sizes that we know of without them: a partition
-// that is there is kept as small as it is, and a signature's is of 16 KiB, which newer
-// versions of systemd-repart know as well.
+// that is there is kept as small as it is, a signature's is of 16 KiB, which newer
+// versions of systemd-repart know as well, and swap has ten pages at least.
 func spelledOut(d definitions.Definition, exists bool) definitions.Definition {
 	p := &d.Partition
 	if strings.HasSuffix(p.Type.Designator(), "-verity-sig") {
 		p.SizeMin, p.SizeMax = new(disk.Bytes(16*disk.KiB)), new(disk.Bytes(16*disk.KiB))
+	}
+	if least := minimalFormats["swap"]; !exists && p.Type.Designator() == "swap" && p.SizeMin != nil && *p.SizeMin < least {
+		p.SizeMin = new(least)
+		if p.SizeMax != nil {
+			p.SizeMax = new(max(*p.SizeMax, least))
+		}
 	}
 	if exists && (p.SizeMin == nil || p.Type.Designator() == "root-verity-sig") {
 		p.SizeMin = new(disk.Bytes(4096))
