@@ -40,13 +40,13 @@ func TestJudgedHeaderIsTheOne(t *testing.T) {
 		}
 		for _, state := range []luks2.State{luks2.Clean, luks2.Crash} {
 			w := whole.halfway(state)
-			c, x := w.judgedConversion(t)
+			c, _ := w.judgedConversion(t)
 			if err := c.resume(t.Context()); err != nil {
 				t.Fatalf("%s, %v: %v", m.name, state, err)
 			}
 			w.checkData(t, passphrase, m.name)
 			w = whole.halfway(state)
-			c, x = w.judgedConversion(t)
+			c, x := w.judgedConversion(t)
 			commitTheirs(t, w.part)
 			left := w.part.Bytes()
 			var overtaken *overtakenError

@@ -19,14 +19,13 @@ const (
 )
 
 // occupied returns the space that no partition has and in which something lies. A backup table
-// in the middle of a disk that has grown is nothing, and so is what an earlier run of ours
-// claimed, and was cut off while it filled it.
+// in the middle of a disk that has grown is nothing, and so is what is left of it where another
+// program moved it, and what an earlier run of ours claimed and was cut off while it filled it.
 func (m *image) occupied(dev blockdev.Device, state *gpt.State) ([]disk.Occupied, error) {
 	passed := append(state.Backup(), state.Claims()...)
 	var found []disk.Occupied
 	for _, e := range freeAreas(state) {
-		front := !slices.ContainsFunc(state.Entries, func(p disk.Entry) bool { return p.Offset < e.Offset })
-		held, err := m.inFree(dev, e, passed, front)
+		held, err := m.inFree(dev, state, e, passed)
 		if err != nil {
 			return nil, fmt.Errorf("looking whether the free space at byte %d is empty: %w", e.Offset, err)
 		}
@@ -55,8 +54,10 @@ func freeAreas(state *gpt.State) (areas []disk.Extent) {
 	return areas
 }
 
-// inFree looks at the free space e, but for what is passed over.
-func (m *image) inFree(dev blockdev.Device, e disk.Extent, passed []disk.Extent, front bool) (disk.Trailing, error) {
+// inFree looks at the free space e, but for what is passed over and what is left of this table's
+// own copies.
+func (m *image) inFree(dev blockdev.Device, state *gpt.State, e disk.Extent, passed []disk.Extent) (disk.Trailing, error) {
+	front := !slices.ContainsFunc(state.Entries, func(p disk.Entry) bool { return p.Offset < e.Offset })
 	if front {
 		if held := bootLoader(dev, e, passed); held.Found() {
 			return held, nil
@@ -74,9 +75,17 @@ func (m *image) inFree(dev blockdev.Device, e disk.Extent, passed []disk.Extent,
 		if err != nil {
 			return disk.Trailing{}, err
 		}
-		if at >= 0 {
-			return m.named(dev, e, at)
+		if at < 0 {
+			continue
 		}
+		own, err := state.Remains(dev, at.LBA(state.SectorSize))
+		if err != nil {
+			return disk.Trailing{}, err
+		}
+		if own.Size > 0 {
+			return m.inFree(dev, state, e, append(passed, own))
+		}
+		return m.named(dev, e, at)
 	}
 	return m.signatureIn(dev, e, passed)
 }

@@ -106,6 +106,33 @@ func TestOwnSpace(t *testing.T) {
 	}
 }
 
+// TestMovedBackup: sfdisk moves the backup table of a disk that has grown, and what it leaves of
+// the old one is nobody's. What is not this table's is named.
+func TestMovedBackup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(path, append(sfdisked(t, freeDisk, freeLayout), make([]byte, disk.MiB/2)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(testenv.Need(t, "sfdisk"), "-q", "--relocate", "gpt-bak-std", path).CombinedOutput(); err != nil {
+		t.Fatalf("sfdisk: %v\n%s", err, out)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const array = freeDisk - 33*512
+	if bytes.Equal(image[array:array+512], make([]byte, 512)) {
+		t.Fatal("sfdisk has left nothing")
+	}
+	if found := snapshotOf(t, image).Occupied; found != nil {
+		t.Errorf("what sfdisk left: %+v", found)
+	}
+	copy(image[array+16:], "somebody else's!") // the GUID of its first entry
+	if found := snapshotOf(t, image).Occupied; len(found) != 1 || found[0].Found.Offset != array {
+		t.Errorf("an entry of no partition: %+v", found)
+	}
+}
+
 // TestOccupiedIsBounded: of a disk with terabytes free little is read.
 func TestOccupiedIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large")

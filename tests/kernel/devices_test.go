@@ -37,7 +37,7 @@ losetup -d $loop
 
 truncate -s +32M before.img && sfdisk -q --relocate gpt-bak-std before.img && echo "start=106MiB, size=16MiB, type=L" | sfdisk -q --append before.img
 loop=$(losetup -f --show -P before.img); one=/sys/block/${loop#/dev/}/${loop#/dev/}p1/size; was=$(cat $one)
-mkfs.ext4 -q ${loop}p2 && mount ${loop}p2 /run/dev && echo held >/run/dev/held && apply $defs --leftovers=discard $loop && test $(cat $one) -gt $was && mountpoint -q /run/dev && echo still >>/run/dev/held && umount /run/dev \
+mkfs.ext4 -q ${loop}p2 && mount ${loop}p2 /run/dev && echo held >/run/dev/held && apply $defs $loop && test $(cat $one) -gt $was && mountpoint -q /run/dev && echo still >>/run/dev/held && umount /run/dev \
 	&& e2fsck -fn ${loop}p2 && cryptsetup open --key-file $key ${loop}p1 vol && mount /dev/mapper/vol /run/dev && (cd /run/dev && sha256sum --quiet -c $sums) && umount /run/dev && cryptsetup close vol && echo resized >>good
 losetup -d $loop
 `
