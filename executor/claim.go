@@ -6,28 +6,44 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/gpt"
 	"github.com/sealpart/sealpart/planner"
 )
 
 // claimFree says in the table that the free space which prepare is about to fill is this run's:
-// it was looked over, and what a power cut leaves in it is nobody else's. A power cut leaves the
-// old table, with the claim or without; publish takes it away.
+// it was looked over, and what a power cut leaves in it is nobody else's. A blank disk gets an
+// empty table for that. A power cut leaves the old table, or none, with the claim or without;
+// publish takes the claim away. Where --empty=force replaces what is there, nothing needs one:
+// the next run replaces it, too.
 func (x *run) claimFree() error {
 	places := x.toFill()
-	if x.plan.NewTable || tableStays(x.plan) || len(places) == 0 {
+	if tableStays(x.plan) || len(places) == 0 || x.plan.NewTable && x.snapshot.Table.Kind != disk.NoTable {
 		return nil
 	}
 	if err := x.unchanged(); err != nil {
 		return err
 	}
-	state, err := tableOf(x.dev, x.plan)
+	state, writes, err := x.claim(places)
 	if err != nil {
 		return err
 	}
-	if err := state.Apply(x.dev, state.Claim(places)); err != nil {
+	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("claim free space: %w", err)
 	}
 	return nil
+}
+
+// claim returns the writes that claim free space.
+func (x *run) claim(places []disk.Extent) (*gpt.State, []gpt.Write, error) {
+	state, err := tableOf(x.dev, x.plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !x.plan.NewTable {
+		return state, state.Claim(places), nil
+	}
+	writes, err := state.ClaimNew(x.plan.Table, x.dev.Size())
+	return state, writes, err
 }
 
 // toFill returns what prepare writes to in space that no partition has yet, with what is free

@@ -40,6 +40,8 @@ func (x *run) unchanged() error {
 func (x *run) tableNow() (disk.Table, []disk.Entry, error) {
 	state, err := gpt.Read(x.dev, x.dev.Size(), x.plan.Target.SectorSize)
 	switch {
+	case err == nil && state.Begun(): // by this run, or by one before it: see claimFree
+		return disk.Table{}, nil, nil
 	case err == nil:
 		return state.Table, state.Entries, nil
 	case errors.Is(err, gpt.ErrMBR):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealpart/sealpart/internal/disk"
 	"golang.org/x/sys/unix"
@@ -76,8 +77,7 @@ func NonZero(ctx context.Context, dev Device, e disk.Extent, found func(disk.Ext
 }
 
 // NonBlank returns where the first sector of 512 bytes of e begins that is not blank, -1 where
-// all is: zeros, or all ones for whole units of 4096 bytes, as erased flash reads. It passes
-// over holes.
+// all are: all zeros, or all ones, as erased flash reads. It passes over holes.
 func NonBlank(dev Device, e disk.Extent) (disk.Bytes, error) {
 	at, errFound := disk.Bytes(-1), errors.New("found")
 	err := NonZero(context.Background(), dev, e, func(run disk.Extent) error {
@@ -102,11 +102,12 @@ func nonBlankIn(dev Device, run disk.Extent) (disk.Bytes, error) {
 		if n, err := dev.ReadAt(p, int64(at)); n < len(p) {
 			return -1, fmt.Errorf("%s: read %d bytes at %d: %w", dev.Name(), len(p), at, err)
 		}
-		if len(bytes.TrimLeft(p, "\xff")) > 0 {
-			zeros := disk.Bytes(len(p) - len(bytes.TrimLeft(p, "\x00")))
-			return at + zeros.RoundDown(sector), nil
+		for s := range slices.Chunk(p, sector) {
+			if !isZero(s) && len(bytes.TrimLeft(s, "\xff")) > 0 {
+				return at, nil
+			}
+			at += disk.Bytes(len(s))
 		}
-		at += disk.Bytes(len(p))
 	}
 	return -1, nil
 }

@@ -66,6 +66,22 @@ func (s *State) Claim(areas []disk.Extent) []Write {
 	return []Write{{Offset: s.base.my.Offset(s.SectorSize), Data: raw, Sync: true, What: "claim of free space"}}
 }
 
+// ClaimNew returns the writes of an empty table that claims all of a blank disk of size bytes:
+// New made the table. A power cut leaves a blank disk or, from the primary header on, a table
+// that is Begun.
+func (s *State) ClaimNew(table disk.Table, size disk.Bytes) ([]Write, error) {
+	for _, claim := range s.Claim([]disk.Extent{{Size: size}}) {
+		s.base.raw = claim.Data
+	}
+	return s.Writes(table, nil, size)
+}
+
+// Begun reports whether a run of ours made the table of what was a blank disk, and was cut off
+// before it had filled a partition. There is nothing on such a disk but what that run left.
+func (s *State) Begun() bool {
+	return len(s.Entries) == 0 && slices.ContainsFunc(s.Claims(), func(e disk.Extent) bool { return e.Offset == 0 })
+}
+
 // Release lets the next Writes leave all claims out: what was claimed is in the table, or given up.
 func (s *State) Release() { s.released = true }
 

@@ -27,6 +27,7 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 		snapshot.SectorSize = 512
 	}
 	switch {
+	case err == nil && state.Begun(): // it counts as blank, as it was for the run that was cut off
 	case err == nil:
 		snapshot.SectorSize, snapshot.Table, snapshot.Warnings = state.SectorSize, state.Table, state.Warnings
 		snapshot.Unwritable = state.Unwritable()

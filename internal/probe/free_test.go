@@ -51,7 +51,7 @@ func TestOccupied(t *testing.T) {
 	}{
 		"nothing":                  {nil, nil},
 		"erased flash":             {map[disk.Bytes]string{disk.MiB: ones, 32 * disk.MiB: ones}, nil},
-		"flash that is not erased": {map[disk.Bytes]string{disk.MiB: ones[:4095] + "x"}, held(frontArea, disk.MiB, "")},
+		"flash that is not erased": {map[disk.Bytes]string{disk.MiB: ones[:4095] + "x"}, held(frontArea, disk.MiB+7*512, "")},
 		"Rockchip":                 {map[disk.Bytes]string{64 * 512: "RKNS"}, held(frontArea, 64*512, "a boot loader (Rockchip)")},
 		"Allwinner":                {map[disk.Bytes]string{256*512 + 4: "eGON.BT0"}, held(frontArea, 256*512, "a boot loader (Allwinner)")},
 		"a byte in front":          {map[disk.Bytes]string{10*disk.MiB + 700: "x"}, held(frontArea, 10*disk.MiB+512, "")},
