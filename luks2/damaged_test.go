@@ -226,7 +226,7 @@ func TestDamagedBinary(t *testing.T) {
 			"primary at byte 0: the device ends after 524288 bytes, inside the header; secondary at byte 16384: header size 4194304 does not fit its place"},
 		{"place", func(b []byte) { b[256] = 1 },
 			"primary at byte 0: the header says that it belongs at byte 72057594037927936; secondary at byte 16384: the header says that it belongs at byte 72057594037944320"},
-		{"checksum name", func(b []byte) { b[72] = 'x' }, `both copies: checksum algorithm: hash "xha256" is not known`},
+		{"checksum name", func(b []byte) { b[72] = 'x' }, `both copies: checksum algorithm: hash "xha256" is not supported`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := memory(bytes.Clone(good))
@@ -309,7 +309,7 @@ func TestHostileCosts(t *testing.T) {
 	for kdf, text := range map[string]string{
 		`"pbkdf2","hash":"sha512","iterations":2147483647`: "open keyslot 0: pbkdf2 with 2147483647 iterations is out of range",
 		`"pbkdf2","hash":"sha512","iterations":0`:          "open keyslot 0: pbkdf2 with 0 iterations is out of range",
-		`"pbkdf2","hash":"md4","iterations":1000`:          `open keyslot 0: hash "md4" is not known`,
+		`"pbkdf2","hash":"md4","iterations":1000`:          `open keyslot 0: hash "md4" is not supported`,
 		`"scrypt"`: `open keyslot 0: kdf "scrypt" is not known`,
 		`"argon2id","time":0,"memory":64,"cpus":1`:         "open keyslot 0: argon2id with 0 passes, 64 KiB, 1 cpus is out of range",
 		`"argon2id","time":4,"memory":2147483647,"cpus":1`: "open keyslot 0: argon2id with 4 passes, 2147483647 KiB, 1 cpus is out of range",

@@ -54,6 +54,7 @@ func (w *workshop) convert(t testing.TB, dir string, size disk.Bytes) func(testi
 	randomFile(t, image, partitionStart+size+headerRoom+disk.MiB)
 	return func(t testing.TB) sample {
 		zero(t, image, 0, partitionStart+headerRoom)
+		zero(t, image, partitionStart+size, headerRoom+disk.MiB) // what lies in free space is not overwritten
 		onePartition(t, image, size)
 		run(t, "mkfs.ext4", "-q", "-F", "-E", fmt.Sprintf("nodiscard,offset=%d", partitionStart), "-b", "4096", image, kibibytes(size))
 		settle(t, image)
