@@ -10,9 +10,10 @@ import (
 
 // Strays returns where headers of GPTs, whole or not, lie on a disk of size bytes that a table
 // for sectors of sectorSize has no header at: of a table for other sectors, and of one of
-// a disk that was smaller. The table's own two places are not among them.
+// a disk that was smaller; and the arrays of those that are whole. The table's own two places
+// are not among them.
 func Strays(r io.ReaderAt, size, sectorSize disk.Bytes) ([]disk.Extent, error) {
-	own := []disk.Bytes{sectorSize, (size.LBA(sectorSize) - 1).Offset(sectorSize)}
+	passed := []disk.Bytes{sectorSize, (size.LBA(sectorSize) - 1).Offset(sectorSize)}
 	var strays []disk.Extent
 	for _, n := range sectorSizes {
 		src := source{r: r, sectorSize: n, sectors: size.LBA(n)}
@@ -25,13 +26,17 @@ func Strays(r io.ReaderAt, size, sectorSize disk.Bytes) ([]disk.Extent, error) {
 		}
 		for _, at := range []disk.LBA{primaryLBA, src.lastLBA(), src.alternateOfDamaged(), protectedSize(mbr[:mbrSize]) - 1} {
 			place := at.Offset(n)
-			if at <= 0 || at > src.lastLBA() || slices.Contains(own, place) {
+			if at <= 0 || at > src.lastLBA() || slices.Contains(passed, place) {
 				continue
 			}
 			if sector, err := src.read(at, 1); errors.As(err, new(*readError)) {
 				return nil, err
 			} else if err == nil && string(sector[:len(signature)]) == signature {
-				strays = append(strays, disk.Extent{Offset: place, Size: disk.Bytes(len(signature))})
+				passed = append(passed, place)
+				strays = append(strays, disk.Extent{Offset: place, Size: n})
+				if c, err := src.copyAt(at); err == nil {
+					strays = append(strays, disk.Extent{Offset: c.array.Offset(n), Size: arraySectors(c.count, n).Offset(n)})
+				}
 			}
 		}
 	}
