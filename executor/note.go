@@ -63,8 +63,8 @@ func signNote(h *luks2.Header, key *secret.Buffer, note []byte) (json.RawMessage
 	return json.Marshal(members)
 }
 
-// genuine reports whether a note, or the token of a key, has the MAC that the volume's key gives it. Without the key
-// none is.
+// genuine reports whether a note, or the token of a key, has the MAC that the volume's key
+// gives it. Without the key none is.
 func genuine(h *luks2.Header, key *secret.Buffer, note luks2.Token) bool {
 	if key == nil {
 		return false

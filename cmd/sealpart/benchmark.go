@@ -22,9 +22,7 @@ func benchmarkCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				encoder := jsonTo(cmd.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(report)
+				return showJSON(cmd.OutOrStdout(), report)
 			}
 			return showBenchmark(cmd.OutOrStdout(), report)
 		},

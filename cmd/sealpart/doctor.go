@@ -167,9 +167,7 @@ func blankPCRs(t *tpm2.TPM, defs []definitions.Definition) (blank []int, err err
 // showReport writes a report for people, or as JSON.
 func showReport(w io.Writer, r *doctor.Report, asJSON bool) error {
 	if asJSON {
-		encoder := jsonTo(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
+		return showJSON(w, r)
 	}
 	return speakReport(w, r)
 }

@@ -34,9 +34,7 @@ func inspectCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				encoder := jsonTo(cmd.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(snapshot)
+				return showJSON(cmd.OutOrStdout(), snapshot)
 			}
 			return showSnapshot(cmd.OutOrStdout(), snapshot)
 		},

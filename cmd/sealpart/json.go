@@ -15,6 +15,13 @@ import (
 // and marks of the direction of text as they are.
 func jsonTo(w io.Writer) *json.Encoder { return json.NewEncoder(escaping{w}) }
 
+// showJSON writes one value with indentation, as people and machines read it.
+func showJSON(w io.Writer, v any) error {
+	encoder := jsonTo(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
 // escaping escapes what does not print.
 type escaping struct{ w io.Writer }
 

@@ -30,9 +30,7 @@ func printable(text string) string {
 // showPlan writes a plan. An empty one says nothing in text.
 func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) error {
 	if asJSON {
-		encoder := jsonTo(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(p)
+		return showJSON(w, p)
 	}
 	out := bufio.NewWriter(w) // a table is thousands of short writes
 	showNotes(out, p, saw)

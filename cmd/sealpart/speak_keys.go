@@ -11,9 +11,7 @@ import (
 // showKeys writes keyslots, for people or for programs.
 func showKeys(w io.Writer, rows []keyRow, asJSON bool) error {
 	if asJSON {
-		encoder := jsonTo(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
+		return showJSON(w, rows)
 	}
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
