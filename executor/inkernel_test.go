@@ -58,6 +58,10 @@ func TestInKernel(t *testing.T) {
 	if err := part.Zero(disk.Extent{Size: part.Size()}); err != nil {
 		t.Fatal(err)
 	}
+	x.volumes[action.Number] = v
+	if err := x.makeFilesystem(t.Context(), action); err != nil {
+		t.Fatal(err)
+	}
 	c := creation{run: x, action: action, data: part}
 	if err := c.createInKernel(t.Context(), v); err != nil {
 		t.Fatal(err)
