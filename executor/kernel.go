@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
@@ -104,28 +103,15 @@ func newOpening(h *luks2.Header, part blockdev.Device, on blockdev.Node, key *se
 }
 
 // whileOpen opens the volume under a name that nobody else uses, calls do with its device,
-// and closes it again.
+// and closes it again. The device does not outlive us, even if we are killed.
 func (v *opening) whileOpen(ctx context.Context, name string, do func(device string) error) error {
-	device, err := v.open(ctx, name)
+	var device *dm.Transient
+	err := v.open(ctx, func(targets []dm.Target) (err error) {
+		device, err = dm.CreateTransient(ctx, name, volumeDeviceUUID(v.header.UUID, name), targets, v.options())
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	err = untilClosed(name, device, do)
-	if gone := dm.Remove(ctx, name); !errors.Is(gone, dm.ErrNotFound) {
-		err = errors.Join(err, gone)
-	}
-	return err
-}
-
-// untilClosed calls do with a device, which does not outlive us, even if we are killed.
-func untilClosed(name, device string, do func(device string) error) (err error) {
-	hold, err := os.Open(device)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, hold.Close()) }()
-	if err := dm.RemoveAtClose(name); err != nil {
-		return err
-	}
-	return do(device)
+	return errors.Join(do(device.Path), device.Remove(ctx))
 }

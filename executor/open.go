@@ -31,11 +31,21 @@ func Open(ctx context.Context, env Env, name string, part blockdev.Device, on bl
 		return "", err
 	}
 	defer done()
-	v := opening{header: header, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}, shared: true}
+	v := opening{header: header, part: part, on: on, plain: map[luks2.Holds]*secret.Buffer{}, keys: map[luks2.Holds]*dm.Key{}}
 	v.unlock = func(ctx context.Context, what luks2.Holds) (*secret.Buffer, error) {
 		return unlock(ctx, env, header, part, what)
 	}
-	return v.open(ctx, name)
+	var device string
+	err = v.open(ctx, func(targets []dm.Target) error {
+		return Locked(ctx, part, claim.Read, func() (err error) {
+			if err := header.Unchanged(part); err != nil {
+				return &overtakenError{err}
+			}
+			device, err = dm.Create(ctx, name, volumeDeviceUUID(header.UUID, name), targets, v.options())
+			return err
+		})
+	})
+	return device, err
 }
 
 // readToOpen reads the header of a volume. One in conversion is kept from whoever would go
@@ -92,26 +102,28 @@ type opening struct {
 	unlock func(context.Context, luks2.Holds) (*secret.Buffer, error)
 	plain  map[luks2.Holds]*secret.Buffer
 	keys   map[luks2.Holds]*dm.Key
-	shared bool // others may change the header until the device is there
 }
 
-// open makes the device.
-func (v *opening) open(ctx context.Context, name string) (string, error) {
+// open works out the table, which create makes a device of.
+func (v *opening) open(ctx context.Context, create func([]dm.Target) error) error {
 	// The keys are in the keyring of this thread, for the kernel to take.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer v.dropKeys()
 	targets, err := v.targets(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
-	device, err := v.create(ctx, name, targets)
+	err = create(targets)
 	var table *dm.TableError
 	if errors.As(err, &table) && planner.UnderSecureKey(v.header.Cipher()) {
 		err = &cipherError{v.header.Cipher(), err}
 	}
-	return device, err
+	return err
 }
+
+// options returns how the device is made.
+func (v *opening) options() dm.Options { return dm.Options{ReadOnly: v.on.ReadOnly} }
 
 // verified judges the header, unlocks the volume, and has its keys vouch for what is to
 // be mapped. No key is asked for before the form is right.
@@ -132,25 +144,6 @@ func (v *opening) verified(ctx context.Context) (*luks2.Activation, error) {
 	}
 	_, err = a.Verify(ctx, v.plain[luks2.HoldsPrevious].Bytes(), v.plain[luks2.HoldsFinal].Bytes())
 	return a, err
-}
-
-// create makes the device, if the header is still what its table was made of.
-func (v *opening) create(ctx context.Context, name string, targets []dm.Target) (device string, err error) {
-	create := func() error {
-		device, err = dm.Create(ctx, name, volumeDeviceUUID(v.header.UUID, name), targets, dm.Options{ReadOnly: v.on.ReadOnly})
-		return err
-	}
-	if !v.shared {
-		err = create()
-		return device, err
-	}
-	err = Locked(ctx, v.part, claim.Read, func() error {
-		if err := v.header.Unchanged(v.part); err != nil {
-			return &overtakenError{err}
-		}
-		return create()
-	})
-	return device, err
 }
 
 // targets returns the table: a target for each segment, one behind the other.

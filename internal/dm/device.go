@@ -14,6 +14,9 @@ import (
 // directory is where the nodes of devices are.
 const directory = "/dev/mapper"
 
+// nodePath returns the path of the node of the device name.
+func nodePath(name string) string { return filepath.Join(directory, name) }
+
 // Options say how a device is made.
 type Options struct {
 	ReadOnly bool
@@ -31,42 +34,68 @@ func Create(ctx context.Context, name, uuid string, targets []Target, o Options)
 		return "", err
 	}
 	defer c.close()
-	var flags uint32
-	if o.ReadOnly {
-		flags = unix.DM_READONLY_FLAG
+	m := making{control: c, name: name, flags: o.flags()}
+	if err := m.make(ctx, uuid, targets); err != nil {
+		return "", err
 	}
-	made, _, err := c.call(request{command: unix.DM_DEV_CREATE, name: name, uuid: uuid, flags: flags})
+	return nodePath(name), nil
+}
+
+// flags translates the options.
+func (o Options) flags() uint32 {
+	if o.ReadOnly {
+		return unix.DM_READONLY_FLAG
+	}
+	return 0
+}
+
+// making is a device on its way.
+type making struct {
+	*control
+	name   string
+	flags  uint32
+	loaded func(number uint64) error // called when the device has a table and does not run yet; may be nil
+}
+
+// make takes the three steps, and takes them back where one fails.
+func (m making) make(ctx context.Context, uuid string, targets []Target) error {
+	made, _, err := m.call(request{command: unix.DM_DEV_CREATE, name: m.name, uuid: uuid, flags: m.flags})
 	if errors.Is(err, unix.EBUSY) {
-		return "", fmt.Errorf("a device %s, or one of its UUID, is there already", name)
+		return fmt.Errorf("a device %s, or one of its UUID, is there already", m.name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("make the device %s: %w", name, err)
+		return fmt.Errorf("make the device %s: %w", m.name, err)
 	}
-	err = c.start(ctx, name, targets, flags, made.Dev)
+	err = m.start(ctx, targets, made.Dev)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		_, _, removeErr := c.call(request{command: unix.DM_DEV_REMOVE, name: name})
-		return "", errors.Join(err, removeErr)
+		_, _, removeErr := m.call(request{command: unix.DM_DEV_REMOVE, name: m.name, flags: unix.DM_DEFERRED_REMOVE})
+		err = errors.Join(err, removeErr, removeStale(m.name))
 	}
-	return filepath.Join(directory, name), nil
+	return err
 }
 
 // start loads the table and sets the device going.
-func (c *control) start(ctx context.Context, name string, targets []Target, flags uint32, number uint64) error {
-	load := request{command: unix.DM_TABLE_LOAD, name: name, flags: flags | unix.DM_SECURE_DATA_FLAG, targets: targets}
-	if _, _, err := c.call(load); err != nil {
-		return &TableError{fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", name, targets[0].Type, err)}
+func (m making) start(ctx context.Context, targets []Target, number uint64) error {
+	load := request{command: unix.DM_TABLE_LOAD, name: m.name, flags: m.flags | unix.DM_SECURE_DATA_FLAG, targets: targets}
+	if _, _, err := m.call(load); err != nil {
+		return &TableError{fmt.Errorf("load the table of %s (what does the kernel's log say? is dm-%s there?): %w", m.name, targets[0].Type, err)}
+	}
+	if m.loaded != nil {
+		if err := m.loaded(number); err != nil {
+			return err
+		}
 	}
 	return settled(ctx, func(event uint32) error {
 		// Without the flag that suspends it resumes.
-		_, _, err := c.call(request{command: unix.DM_DEV_SUSPEND, name: name, event: event})
+		_, _, err := m.call(request{command: unix.DM_DEV_SUSPEND, name: m.name, event: event})
 		if err != nil {
-			return fmt.Errorf("start %s: %w", name, err)
+			return fmt.Errorf("start %s: %w", m.name, err)
 		}
 		return nil
-	}, func() error { return makeNode(name, number) })
+	}, func() error { return makeNode(m.name, number) })
 }
 
 // TableError says that the kernel does not take a table: it lacks a target, or what the
@@ -104,21 +133,6 @@ func Lookup(name string) (Info, error) {
 	return Info{
 		Name: cString(answer.Name[:]), UUID: cString(answer.Uuid[:]), OpenCount: int(answer.Open_count), Targets: targets,
 	}, err
-}
-
-// RemoveAtClose has the kernel remove the device name as soon as nobody uses it any
-// more, also where that is because we were killed.
-func RemoveAtClose(name string) error {
-	c, err := openControl()
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	// Without a cookie for udev: nobody can wait for an event that may come much later.
-	if _, _, err := c.call(request{command: unix.DM_DEV_REMOVE, name: name, flags: unix.DM_DEFERRED_REMOVE}); err != nil {
-		return fmt.Errorf("have the device %s removed at its end: %w", name, err)
-	}
-	return nil
 }
 
 // busyPatience is how long Remove waits for udev, which looks at a device that was

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -106,7 +105,7 @@ func waitForZero(ctx context.Context, id int, patience time.Duration) {
 
 // makeNode makes the node of a device. One of that name that is left from another goes.
 func makeNode(name string, number uint64) error {
-	path := filepath.Join(directory, name)
+	path := nodePath(name)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -118,7 +117,7 @@ func makeNode(name string, number uint64) error {
 
 // removeNode removes the node of a device.
 func removeNode(name string) error {
-	if err := os.Remove(filepath.Join(directory, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(nodePath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
