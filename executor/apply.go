@@ -73,7 +73,7 @@ type run struct {
 // next commit point with ErrInterrupted. It returns the partition UUIDs that the
 // plan left open because they come from root hashes.
 func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[int]uuid.UUID, error) {
-	snapshot, err := probe.Disk(dev, plan.Target.SectorSize)
+	snapshot, err := probeFor(dev, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,14 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	defer x.wipe()
 	err = asInterrupted(ctx, x.phases(ctx))
 	return x.derived, errors.Join(err, x.letGo())
+}
+
+// probeFor looks at the disk, as far as was done for the plan.
+func probeFor(dev Target, plan *planner.Plan) (disk.Snapshot, error) {
+	if plan.Target.FreeUnread {
+		return probe.Partitions(dev, plan.Target.SectorSize)
+	}
+	return probe.Disk(dev, plan.Target.SectorSize)
 }
 
 // newRun returns a run that has done nothing yet.

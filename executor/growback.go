@@ -39,7 +39,7 @@ func growOn(ctx context.Context, device string) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := probe.Disk(dev, 0)
+	snapshot, err := probe.Partitions(dev, 0)
 	if err = errors.Join(err, dev.Close()); err != nil {
 		return err
 	}

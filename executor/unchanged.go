@@ -7,7 +7,6 @@ import (
 
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
-	"github.com/sealpart/sealpart/internal/probe"
 )
 
 // unchanged fails with ErrStale where the disk has another partition table than the one the
@@ -60,7 +59,7 @@ func (x *run) stillThere() error {
 	if !x.plan.NewTable {
 		return x.unchanged()
 	}
-	now, err := probe.Disk(x.dev, x.plan.Target.SectorSize)
+	now, err := probeFor(x.dev, x.plan)
 	if err == nil && now.Fingerprint() != x.snapshot.Fingerprint() {
 		err = ErrStale
 	}

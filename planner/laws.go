@@ -223,6 +223,9 @@ func checkOverlaps(p *Plan, _ disk.Snapshot) error {
 // checkOccupied: where something lies in free space, nothing is put, unless the plan gives that
 // up or replaces the table.
 func checkOccupied(p *Plan, snap disk.Snapshot) error {
+	if p.TakesFree() && snap.FreeUnread {
+		return errors.New("it takes free space in which nobody looked whether anything lies")
+	}
 	if p.NewTable || p.Leftovers == LeftoversDiscard {
 		return nil
 	}

@@ -22,6 +22,9 @@ var builders = []func(*layout, *part) (Action, error){
 // count what conditions ask for, and Tools: nil says that the machine's programs are
 // unknown.
 //
+// Where the snapshot is FreeUnread all free space counts as free. If the plan then takes some
+// of it, or fails, free space is to be read and the plan made again (TakesFree).
+//
 // It fails with ErrLabelRefused where o.Empty does not allow the partition table,
 // with a *NoSpaceError where the partitions do not fit, with a *TableError where the
 // table that is there could not be written, or is that of an array, with a *HibernatedError where a system is
@@ -104,6 +107,7 @@ func (l *layout) plan() (*Plan, error) {
 		Version: Version,
 		Target: Target{
 			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.fingerprint,
+			FreeUnread: l.snap.FreeUnread,
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(), Occupied: l.snap.Occupied,
 	}

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/internal/disk"
 )
@@ -34,6 +36,8 @@ type Target struct {
 	Size        disk.Bytes `json:"size"` // after apply; larger than the file where it must grow
 	SectorSize  disk.Bytes `json:"sector_size"`
 	Fingerprint string     `json:"fingerprint"` // disk.Snapshot.Fingerprint
+	// FreeUnread is set where the plan was made without a look at free space; it takes none.
+	FreeUnread bool `json:"free_unread,omitempty"`
 }
 
 // Activity is a partition's fate, in systemd-repart's words.
@@ -72,6 +76,14 @@ type Note struct {
 	// Warning is set where somebody should do something, though the plan may have
 	// nothing to do.
 	Warning bool `json:"warning,omitempty"`
+}
+
+// TakesFree reports whether the plan takes space that no partition has yet: what lies there
+// must then be known.
+func (p *Plan) TakesFree() bool {
+	return p.NewTable || slices.ContainsFunc(p.Rows, func(r Row) bool {
+		return r.Activity != ActivityDelete && (r.Old == nil || !r.Old.Contains(r.Extent))
+	})
 }
 
 // Entries returns the final table's entries, in the order of their numbers.

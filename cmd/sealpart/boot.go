@@ -13,6 +13,7 @@ import (
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/probe"
 )
 
 // How sealpart runs in an initramfs (--boot), before the root file system is mounted.
@@ -67,7 +68,7 @@ func (f *planFlags) atBoot(ctx context.Context, args []string) ([]string, error)
 // namesOn lists the names, as in fstab(5), of the partitions of a disk and of what is in
 // them. A disk that cannot be read has none.
 func namesOn(path string) (names []string) {
-	snapshot, err := look(path, 0)
+	snapshot, err := look(path, 0, probe.Partitions)
 	if err != nil {
 		return nil
 	}

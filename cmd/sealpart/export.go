@@ -89,7 +89,7 @@ func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, *bl
 
 // locatePart returns where the named partition of a disk lies.
 func locatePart(dev blockdev.Device, part string) (disk.Extent, error) {
-	snapshot, err := probe.Disk(dev, 0)
+	snapshot, err := probe.Partitions(dev, 0)
 	if err != nil {
 		return disk.Extent{}, err
 	}

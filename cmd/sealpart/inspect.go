@@ -29,7 +29,7 @@ func inspectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			snapshot, err := look(path, sectorSize)
+			snapshot, err := look(path, sectorSize, probe.Disk)
 			if err != nil {
 				return err
 			}
@@ -44,14 +44,14 @@ func inspectCommand() *cobra.Command {
 	return cmd
 }
 
-// look probes a disk, opened read-only.
-func look(path string, sectorSize int) (disk.Snapshot, error) {
+// look probes a disk, opened read-only, by probe.Disk or probe.Partitions.
+func look(path string, sectorSize int, by func(blockdev.Device, disk.Bytes) (disk.Snapshot, error)) (disk.Snapshot, error) {
 	dev, err := blockdev.Open(path, blockdev.OpenOptions{})
 	if err != nil {
 		return disk.Snapshot{}, err
 	}
 	defer dev.Close()
-	return probe.Disk(dev, disk.Bytes(sectorSize))
+	return by(dev, disk.Bytes(sectorSize))
 }
 
 // showSnapshot writes a snapshot for people.

@@ -65,7 +65,7 @@ func forKernel(dev *blockdev.File, extent disk.Extent) (blockdev.Device, blockde
 // verityParts finds the data partition that is named and the hash partition whose UUID is
 // the second half of the root hash (Discoverable Partitions Specification).
 func verityParts(dev blockdev.Device, part string, root []byte) (data, hashes disk.Extent, err error) {
-	snapshot, err := probe.Disk(dev, 0)
+	snapshot, err := probe.Partitions(dev, 0)
 	if err != nil {
 		return data, hashes, err
 	}

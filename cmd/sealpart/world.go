@@ -181,15 +181,22 @@ func sourceSize(tree resolve.Tree, path string) (disk.Bytes, error) {
 	return blockdev.SizeOf(file)
 }
 
-// plan makes the plan for a disk, and returns the snapshot it was made from.
+// plan makes the plan for a disk, and returns the snapshot it was made from. Free space is read
+// only where the plan takes some of it, or may fail for want of it.
 func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (*planner.Plan, disk.Snapshot, error) {
-	snapshot, err := probe.Disk(dev, disk.Bytes(sectorSize))
+	snapshot, err := probe.Partitions(dev, disk.Bytes(sectorSize))
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
 	device, ok := dev.(interface{ IsBlockDevice() bool })
 	w.options.LeaveUnmounted = !w.mount && !(ok && device.IsBlockDevice())
 	plan, err := w.planFor(ctx, snapshot)
+	if snapshot.FreeUnread && (err != nil || plan.TakesFree()) {
+		if snapshot, err = probe.Disk(dev, disk.Bytes(sectorSize)); err != nil {
+			return nil, disk.Snapshot{}, err
+		}
+		plan, err = w.planFor(ctx, snapshot)
+	}
 	if err == nil {
 		plan, err = w.planWithTrailing(ctx, dev, plan, snapshot)
 	}

@@ -32,6 +32,9 @@ type Snapshot struct {
 	Member *Content `json:"member,omitempty"`
 	// Occupied is the free space in which something lies, in the order of the places.
 	Occupied []Occupied `json:"occupied,omitempty"`
+	// FreeUnread is set where nobody looked whether anything lies in free space: only who takes
+	// none of it may go by such a snapshot.
+	FreeUnread bool `json:"free_unread,omitempty"`
 	// Unwritable says why the table must not be written, though it can be read: what
 	// lies in the place of its primary copy is something else. Empty where it may.
 	Unwritable string `json:"unwritable,omitempty"`

@@ -18,6 +18,19 @@ import (
 // content's Problem: there is data, and nothing but force may overwrite it. Disk
 // fails where dev cannot be read, or has sectors that no GPT can be for.
 func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
+	return look(dev, sectorSize, new(image).occupied)
+}
+
+// Partitions is Disk but for free space, of which tens of megabytes may be to be read: the
+// snapshot of a disk that has any is FreeUnread.
+func Partitions(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
+	snapshot, err := look(dev, sectorSize, func(blockdev.Device, *gpt.State) ([]disk.Occupied, error) { return nil, nil })
+	snapshot.FreeUnread = err == nil && snapshot.Table.Kind == disk.GPT && snapshot.Member == nil
+	return snapshot, err
+}
+
+// look is Disk with a way to see what lies in free space.
+func look(dev blockdev.Device, sectorSize disk.Bytes, occupied func(blockdev.Device, *gpt.State) ([]disk.Occupied, error)) (disk.Snapshot, error) {
 	if sectorSize == 0 {
 		sectorSize = dev.SectorSize()
 	}
@@ -32,7 +45,7 @@ func Disk(dev blockdev.Device, sectorSize disk.Bytes) (disk.Snapshot, error) {
 		snapshot.SectorSize, snapshot.Table, snapshot.Warnings = state.SectorSize, state.Table, state.Warnings
 		snapshot.Unwritable = state.Unwritable()
 		if err = addPartitions(&snapshot, dev, state.Entries); err == nil && snapshot.Member == nil {
-			snapshot.Occupied, err = new(image).occupied(dev, state)
+			snapshot.Occupied, err = occupied(dev, state)
 		}
 	case errors.Is(err, gpt.ErrMBR):
 		err = addMBR(&snapshot, dev)

@@ -151,6 +151,28 @@ func TestOccupiedIsBounded(t *testing.T) {
 	}
 }
 
+// TestPartitionsReadsNoFreeSpace: who takes none of it need not wait for it.
+func TestPartitionsReadsNoFreeSpace(t *testing.T) {
+	image := sfdisked(t, 96*disk.MiB, "label: gpt\nstart=131072, size=2048, type=linux\n")
+	copy(image[40<<20:], "a boot loader")
+	dev := &counting{Device: simdev.New(image)}
+	unread, err := Partitions(dev, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dev.read > 2<<20 || !unread.FreeUnread || unread.Occupied != nil {
+		t.Errorf("%d bytes were read, of free space: %+v", dev.read, unread)
+	}
+	read := snapshotOf(t, image)
+	if read.FreeUnread || len(read.Occupied) != 1 {
+		t.Errorf("Disk did not look at free space: %+v", read)
+	}
+	read.Occupied, unread.FreeUnread = nil, false
+	if d := cmp.Diff(read, unread); d != "" {
+		t.Errorf("they differ by more (-Disk +Partitions):\n%s", d)
+	}
+}
+
 // counting is a device that does not know where its holes are, and counts what is read.
 type counting struct {
 	blockdev.Device
