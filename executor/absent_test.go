@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -46,7 +47,7 @@ type paper struct {
 }
 
 func (paper) Kind() string      { return definitions.KeyRecovery }
-func (paper) TokenType() string { return RecoveryToken }
+func (paper) TokenType() string { return disk.TokenRecovery }
 
 func (p paper) Seal(ctx context.Context, k definitions.Key) (Sealed, error) {
 	*p.out = true
@@ -55,7 +56,7 @@ func (p paper) Seal(ctx context.Context, k definitions.Key) (Sealed, error) {
 	return sealed, err
 }
 
-var errGone = Absent(errors.New("no chip"))
+var errGone = key.Absent(errors.New("no chip"))
 
 // TestAbsentKeys: a key that is absent is left out where another does for the machine;
 // all else fails, and a key for people is handed out for no volume that is not made.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/internal/secret"
-	"github.com/sealpart/sealpart/luks2"
 )
 
 // Env is what the executor works with beside the plan and the disk.
@@ -39,35 +39,19 @@ type Env struct {
 	Workers int // goroutines that encrypt; 0 means one a core, and more for block devices
 }
 
-// Sealer guards the passphrase of a keyslot by one kind of key.
-type Sealer interface {
-	// Kind is the type of [[encryption.key]] it serves, e.g. "tpm2".
-	Kind() string
-	// TokenType is the type of the LUKS2 tokens it writes, "" for none.
-	TokenType() string
-	// Seal returns a passphrase and what brings it back. Where what guards the key is not
-	// on this machine, the error is ErrAbsent.
-	Seal(ctx context.Context, key definitions.Key) (Sealed, error)
-	// Unseal returns the passphrase. The token is the JSON object that Seal
-	// returned or that another tool wrote; nil for kinds without tokens, which go
-	// by key.
-	Unseal(ctx context.Context, key definitions.Key, token []byte) (*secret.Buffer, error)
-}
+// What the kinds of key give and take; package key has them, which no kind of key imports
+// the executor for.
+type (
+	// Sealer guards the passphrase of a keyslot by one kind of key.
+	Sealer = key.Sealer
+	// Sealed is what one key contributes to a volume.
+	Sealed = key.Sealed
+	// SecureKey is a volume key that a cryptographic adapter made.
+	SecureKey = key.SecureKey
+)
 
-// Sealed is what one key contributes to a volume.
-type Sealed struct {
-	Passphrase *secret.Buffer
-	Token      []byte // JSON object whose "keyslots" is filled in later; nil: none
-	KDF        luks2.KDF
-	// HandedOut says that the passphrase has left the machine and that nothing here
-	// brings it back: Unseal would fail.
-	HandedOut bool
-	// Unproven says why the passphrase cannot be unsealed here and now, where that is so by
-	// the key's own definition; "": it can, and must be.
-	Unproven string
-	// NotAlone says of one that is unproven that a new volume must have a proven key, too.
-	NotAlone bool
-}
+// ErrAbsent says that what guards a key is not on this machine.
+var ErrAbsent = key.ErrAbsent
 
 // Phase is the kind of an Event.
 type Phase string

@@ -53,7 +53,7 @@ func (t *KeyTest) byTokens(ctx context.Context, env Env, h *luks2.Header, r io.R
 			continue
 		}
 		t.Token = &token
-		if token.Type == RecoveryToken {
+		if token.Type == disk.TokenRecovery {
 			continue
 		}
 		if key, err = unlockByToken(ctx, env, h, r, token, []int{t.Keyslot}); err == nil {

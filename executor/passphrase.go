@@ -7,20 +7,18 @@ import (
 	"io"
 	"slices"
 
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/modhex"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
-
-// RecoveryToken is the type of systemd's token for keyslots that a recovery key opens.
-const RecoveryToken = "systemd-recovery"
 
 // openKeyslot returns the key of a keyslot by what a person or a file gives as its
 // passphrase: the very bytes, but for a recovery key, which may be written in any case,
 // with or without dashes.
 func openKeyslot(ctx context.Context, h *luks2.Header, r io.ReaderAt, slot int, passphrase *secret.Buffer) ([]byte, error) {
 	recovery := slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool {
-		return t.Type == RecoveryToken && slices.Contains(t.Keyslots, slot)
+		return t.Type == disk.TokenRecovery && slices.Contains(t.Keyslots, slot)
 	})
 	if !recovery {
 		return h.OpenKeyslot(ctx, r, slot, passphrase.Bytes())

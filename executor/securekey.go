@@ -12,14 +12,6 @@ import (
 	"github.com/sealpart/sealpart/planner"
 )
 
-// SecureKey is a volume key that a cryptographic adapter made: encrypted by the adapter's
-// master key, and of no use anywhere else.
-type SecureKey struct {
-	Blob *secret.Buffer
-	// Pattern is what the key makes of 32 zero bytes, in hex.
-	Pattern string
-}
-
 // volumeKey makes the key of a new volume, and the token that goes with it, nil for none.
 func volumeKey(ctx context.Context, env Env, e planner.Encryption) (*secret.Buffer, []byte, error) {
 	if e.SecureKey == nil {

@@ -32,7 +32,7 @@ func secureVolume(t *testing.T) *volume {
 			t.Errorf("asked for %v by the name %s", k, name)
 		}
 		blob, err := secret.Take(bytes.Clone(secureBlob))
-		return SecureKey{blob, strings.Repeat("0f", 32)}, err
+		return SecureKey{Blob: blob, Pattern: strings.Repeat("0f", 32)}, err
 	}
 	v, err := newVolume(t.Context(), env, secureEncryption())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 )
@@ -99,7 +100,7 @@ func withoutTokens(env Env, h *luks2.Header, slots []int) []int {
 	guarded := func(slot int) bool {
 		return slices.ContainsFunc(h.Tokens(), func(t luks2.Token) bool {
 			_, ours := env.tokenSealer(t.Type)
-			return ours && t.Type != RecoveryToken && slices.Contains(t.Keyslots, slot)
+			return ours && t.Type != disk.TokenRecovery && slices.Contains(t.Keyslots, slot)
 		})
 	}
 	return slices.DeleteFunc(slices.Clone(slots), guarded)

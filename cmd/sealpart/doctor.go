@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/doctor"
 	"github.com/sealpart/sealpart/internal/host"
-	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )

@@ -8,7 +8,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/host"
-	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
-	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"
 )

@@ -19,36 +19,36 @@ var badDefinitions = []struct {
 	name string
 	make func(t *testing.T)
 }{
-	{"unknown key", file("10.toml", "[partition]\ntype = \"root\"\nsize_mim = \"1G\"\n")},
-	{"key behind a tab", file("10.toml", "[partition]\n\ttype = \"rooot\"\n")},
-	{"wrong case", file("10.toml", "[Partition]\ntype = \"root\"\n")},
-	{"wrong type", file("10.toml", "[partition]\ntype = 7\n")},
-	{"no TOML", file("10.toml", "[partition\n")},
-	{"key that is there twice", file("10.toml", "[partition]\ntype = \"root\"\ntype = \"home\"\n")},
-	{"line that steers a terminal", file("10.toml", "[partition]\n\"\x1b[2J\" = 1\n")},
-	{"string that steers a terminal", file("10.toml", "[partition]\ntype = \"\\u001b[2J\"\n")},
-	{"binary file", file("10.toml", "\x7fELF\x02\x01\x01\x00\x00")},
-	{"sizes that contradict", file("10.toml", "[partition]\ntype = \"root\"\nsize_min = \"2G\"\nsize_max = \"1G\"\n")},
-	{"size of all digits", file("10.toml", "[partition]\ntype = \"root\"\nsize_min = \"99999999999999999999G\"\n")},
-	{"key of no kind", file("10.toml", "[partition]\ntype = \"root\"\n[encryption]\n[[encryption.key]]\ntype = \"prayer\"\n")},
-	{"encryption without a key", file("10.toml", "[partition]\ntype = \"root\"\n[encryption]\n")},
+	{"unknown key", tomlFile("10.toml", "[partition]\ntype = \"root\"\nsize_mim = \"1G\"\n")},
+	{"key behind a tab", tomlFile("10.toml", "[partition]\n\ttype = \"rooot\"\n")},
+	{"wrong case", tomlFile("10.toml", "[Partition]\ntype = \"root\"\n")},
+	{"wrong type", tomlFile("10.toml", "[partition]\ntype = 7\n")},
+	{"no TOML", tomlFile("10.toml", "[partition\n")},
+	{"key that is there twice", tomlFile("10.toml", "[partition]\ntype = \"root\"\ntype = \"home\"\n")},
+	{"line that steers a terminal", tomlFile("10.toml", "[partition]\n\"\x1b[2J\" = 1\n")},
+	{"string that steers a terminal", tomlFile("10.toml", "[partition]\ntype = \"\\u001b[2J\"\n")},
+	{"binary file", tomlFile("10.toml", "\x7fELF\x02\x01\x01\x00\x00")},
+	{"sizes that contradict", tomlFile("10.toml", "[partition]\ntype = \"root\"\nsize_min = \"2G\"\nsize_max = \"1G\"\n")},
+	{"size of all digits", tomlFile("10.toml", "[partition]\ntype = \"root\"\nsize_min = \"99999999999999999999G\"\n")},
+	{"key of no kind", tomlFile("10.toml", "[partition]\ntype = \"root\"\n[encryption]\n[[encryption.key]]\ntype = \"prayer\"\n")},
+	{"encryption without a key", tomlFile("10.toml", "[partition]\ntype = \"root\"\n[encryption]\n")},
 	{"two errors in two files", func(t *testing.T) {
-		file("10.toml", "[partition]\ntype = \"root\"\nsize_mim = \"1G\"\n")(t)
-		file("20.toml", "[partition]\ntyp = \"srv\"\n")(t)
+		tomlFile("10.toml", "[partition]\ntype = \"root\"\nsize_mim = \"1G\"\n")(t)
+		tomlFile("20.toml", "[partition]\ntyp = \"srv\"\n")(t)
 	}},
 	{"error in a drop-in", func(t *testing.T) {
-		file("10.toml", "[partition]\ntype = \"root\"\n")(t)
-		file("10.toml.d/50-size.toml", "[partition]\nsize_min = \"x\"\n")(t)
+		tomlFile("10.toml", "[partition]\ntype = \"root\"\n")(t)
+		tomlFile("10.toml.d/50-size.toml", "[partition]\nsize_min = \"x\"\n")(t)
 	}},
 	{"file that has no end", link("/dev/zero", "10.toml")},
-	{"file of 8 MiB", func(t *testing.T) { file("10.toml", strings.Repeat("#", 8<<20))(t) }},
-	{"file that nests", func(t *testing.T) { file("10.toml", "x = "+strings.Repeat("[", 1<<17))(t) }},
+	{"file of 8 MiB", func(t *testing.T) { tomlFile("10.toml", strings.Repeat("#", 8<<20))(t) }},
+	{"file that nests", func(t *testing.T) { tomlFile("10.toml", "x = "+strings.Repeat("[", 1<<17))(t) }},
 	{"FIFO", func(t *testing.T) {
 		if err := unix.Mkfifo("defs/10.toml", 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}},
-	{"directory", file("10.toml/x", "")},
+	{"directory", tomlFile("10.toml/x", "")},
 	{"link to itself", link("10.toml", "10.toml")},
 	{"links in a circle", func(t *testing.T) {
 		link("20.toml", "10.toml")(t)
@@ -56,17 +56,17 @@ var badDefinitions = []struct {
 	}},
 	{"link to nothing", link("nowhere", "10.toml")},
 	{"drop-ins that link to themselves", func(t *testing.T) {
-		file("10.toml", "[partition]\ntype = \"root\"\n")(t)
+		tomlFile("10.toml", "[partition]\ntype = \"root\"\n")(t)
 		link("10.toml.d", "10.toml.d")(t)
 	}},
 	{"drop-ins that are a file", func(t *testing.T) {
-		file("10.toml", "[partition]\ntype = \"root\"\n")(t)
-		file("10.toml.d", "")(t)
+		tomlFile("10.toml", "[partition]\ntype = \"root\"\n")(t)
+		tomlFile("10.toml.d", "")(t)
 	}},
 }
 
-// file writes a file below defs.
-func file(name, text string) func(*testing.T) {
+// tomlFile writes a file below defs.
+func tomlFile(name, text string) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		path := filepath.Join("defs", name)

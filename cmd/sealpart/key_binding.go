@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/internal/disk"
-	"github.com/sealpart/sealpart/internal/pkcs11"
-	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/key/pkcs11"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/luks2"
 )
 

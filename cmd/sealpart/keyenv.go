@@ -9,26 +9,27 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/doctor"
-	"github.com/sealpart/sealpart/internal/keyfile"
-	"github.com/sealpart/sealpart/internal/keymodule"
-	"github.com/sealpart/sealpart/internal/pkcs11"
-	"github.com/sealpart/sealpart/internal/recovery"
-	"github.com/sealpart/sealpart/internal/tpm2"
-	"github.com/sealpart/sealpart/internal/zkey"
+	"github.com/sealpart/sealpart/internal/key/file"
+	"github.com/sealpart/sealpart/internal/key/module"
+	"github.com/sealpart/sealpart/internal/key/pkcs11"
+	"github.com/sealpart/sealpart/internal/key/recovery"
+	"github.com/sealpart/sealpart/internal/key/securekey"
+	"github.com/sealpart/sealpart/internal/key/source"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/planner"
 )
 
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
-	pins, cards, files := new(keyfile.PINs), f.cards(defs), f.files()
+	pins, cards, files := new(source.PINs), f.cards(defs), f.files()
 	env := executor.Env{
 		Sealers: []executor.Sealer{
 			f.tpm(defs, pins), cards, files, recovery.Sealer{Terminal: "/dev/tty"},
-			keymodule.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: keymodule.Directories},
+			module.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: module.Directories},
 		},
 		Random:    rand.Reader,
-		SecureKey: zkey.Maker{Devices: zkey.Devices}.Make,
-		KeySource: keyfile.Source,
+		SecureKey: securekey.Maker{Devices: securekey.Devices}.Make,
+		KeySource: source.Read,
 		Forget: func() {
 			pins.Forget()
 			cards.Forget()
@@ -65,14 +66,14 @@ func (f *keyFlags) cards(defs []definitions.Definition) *pkcs11.Sealer {
 	if f.silent && (from == "" || from == definitions.SourceAsk) {
 		from, known = "", slices.DeleteFunc(known, isTyped) // a boot gives a token that is not known no PIN
 	}
-	sealer := pkcs11.NewSealer(known, from, keyfile.Prompted)
+	sealer := pkcs11.NewSealer(known, from, source.Prompted)
 	sealer.Unseen = f.unseen
 	return sealer
 }
 
 // tpm opens tokens with the PIN, which pins keeps, of --pin, or the one that all definitions name. Where
 // they name several, nobody knows which is a token's, and to try costs.
-func (f *keyFlags) tpm(defs []definitions.Definition, pins *keyfile.PINs) tpm2.Sealer {
+func (f *keyFlags) tpm(defs []definitions.Definition, pins *source.PINs) tpm2.Sealer {
 	var sources []string
 	for _, d := range defs {
 		if d.Encryption == nil {
@@ -125,8 +126,8 @@ func keysOf(defs []definitions.Definition, kind string) (keys []definitions.Key)
 }
 
 // files reads key files, and standard input where one is named "-".
-func (f *keyFlags) files() keyfile.Sealer {
-	return keyfile.Sealer{Default: f.keyFile, Input: keyfile.NewInput(os.Stdin), Warn: once(warn)}
+func (f *keyFlags) files() file.Sealer {
+	return file.Sealer{Default: f.keyFile, Input: file.NewInput(os.Stdin), Warn: once(warn)}
 }
 
 // warn says on the terminal what somebody should know.

@@ -15,10 +15,10 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
+	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/luks2"
 )
 
@@ -171,7 +171,7 @@ func (c promiseContent) kind() string {
 // draw draws a disk, definitions and flags.
 func (w *promiseWorld) draw() error {
 	rng := w.rng
-	w.chip = promiseChip{oneOf(rng, nil, nil, nil, errPromise, executor.Absent(errPromise))}
+	w.chip = promiseChip{oneOf(rng, nil, nil, nil, errPromise, key.Absent(errPromise))}
 	w.flags = applyFlags{planFlags: planFlags{
 		definitions: []string{filepath.Join(w.dir, "defs")}, seed: "750b6cd5-c4ae-4012-a15e-7be3c29e6a47", discard: rng.IntN(2) == 0,
 		empty: oneOf(rng, "refuse", "refuse", "refuse", "refuse", "refuse", "refuse", "allow", "allow", "require", "force"), factoryReset: rng.IntN(8) == 0, boot: true, leftovers: oneOf(rng, "keep", "discard", "discard"),

@@ -19,7 +19,8 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/key/file"
+	"github.com/sealpart/sealpart/internal/key/source"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
@@ -193,8 +194,8 @@ func (w *promiseWorld) gathered() (*world, error) {
 	}
 	world.facts.TPM2 = !errors.Is(w.chip.err, executor.ErrAbsent)
 	env := w.flags.keyFlags.env(world.definitions)
-	env.Sealers = []executor.Sealer{w.chip, cheapFile{keyfile.Sealer{}}}
-	env.TempDir, env.KeySource = w.dir, keyfile.Source
+	env.Sealers = []executor.Sealer{w.chip, cheapFile{file.Sealer{}}}
+	env.TempDir, env.KeySource = w.dir, source.Read
 	world.env = &env
 	return world, nil
 }
@@ -285,7 +286,7 @@ func (c promiseChip) Unseal(context.Context, definitions.Key, []byte) (*secret.B
 }
 
 // cheapFile is a key file whose keyslots cost little.
-type cheapFile struct{ keyfile.Sealer }
+type cheapFile struct{ file.Sealer }
 
 func (s cheapFile) Seal(ctx context.Context, k definitions.Key) (executor.Sealed, error) {
 	sealed, err := s.Sealer.Seal(ctx, k)

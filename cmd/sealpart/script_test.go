@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/sealpart/sealpart/internal/pkcs11"
+	"github.com/sealpart/sealpart/internal/key/pkcs11"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"golang.org/x/sys/unix"
 )

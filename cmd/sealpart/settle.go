@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/sealpart/sealpart/internal/tpm2"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/spf13/cobra"
 )
 

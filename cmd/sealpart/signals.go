@@ -11,7 +11,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/abandon"
-	"github.com/sealpart/sealpart/internal/keyfile"
+	"github.com/sealpart/sealpart/internal/key/source"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +51,7 @@ func untilSignal() context.Context {
 // exit ends the program, whatever still goes on in it, and leaves a terminal that shows what
 // is typed.
 func exit(code int) {
-	keyfile.ShowTyping()
+	source.ShowTyping()
 	os.Exit(code)
 }
 

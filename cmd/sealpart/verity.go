@@ -63,12 +63,12 @@ func registerProgress(cmd *cobra.Command, mode *string) {
 }
 
 func verifyVerity(ctx context.Context, dataArg, hashArg string, rootHash []byte, progress *progress) error {
-	hashes, err := openSource(hashArg)
+	hashes, err := openInput(hashArg)
 	if err != nil {
 		return err
 	}
 	defer hashes.Close()
-	data, err := openSource(dataArg)
+	data, err := openInput(dataArg)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (p *progress) of(action string, total disk.Bytes) func(done int64) {
 
 // dumpVerity writes a superblock, by the names that veritysetup gives its fields.
 func dumpVerity(arg string, out io.Writer) error {
-	hashes, err := openSource(arg)
+	hashes, err := openInput(arg)
 	if err != nil {
 		return err
 	}
@@ -110,8 +110,8 @@ func dumpVerity(arg string, out io.Writer) error {
 	return table.Flush()
 }
 
-// source is a device, a file or a partition that is only read.
-type source struct {
+// input is a device, a file or a partition that is only read.
+type input struct {
 	io.ReaderAt
 	io.Closer
 	size   disk.Bytes
@@ -119,35 +119,35 @@ type source struct {
 	extent disk.Extent    // on that
 }
 
-// openSource opens what an argument names. A partition's place is looked up under a
+// openInput opens what an argument names. A partition's place is looked up under a
 // shared lock of its disk. A path that is given whole is read under none: another
 // partition of its disk may be the one that is written, under the exclusive lock.
-func openSource(arg string) (source, error) {
+func openInput(arg string) (input, error) {
 	if strings.Contains(arg, "#") {
 		path, part, err := parsePart(arg)
 		if err != nil {
-			return source{}, err
+			return input{}, err
 		}
 		section, dev, err := openPart(path, part, blockdev.OpenOptions{})
 		if err != nil {
-			return source{}, err
+			return input{}, err
 		}
-		return source{section, dev, section.Size(), dev, section.Extent()}, nil
+		return input{section, dev, section.Size(), dev, section.Extent()}, nil
 	}
 	info, err := os.Stat(arg)
 	if err != nil {
-		return source{}, err
+		return input{}, err
 	}
 	if !info.Mode().IsRegular() && info.Mode().Type() != os.ModeDevice {
-		return source{}, fmt.Errorf("%s is not a file or block device (%s)", arg, info.Mode().Type())
+		return input{}, fmt.Errorf("%s is not a file or block device (%s)", arg, info.Mode().Type())
 	}
 	file, err := os.Open(arg)
 	if err != nil {
-		return source{}, err
+		return input{}, err
 	}
 	size, err := blockdev.SizeOf(file)
 	if err != nil {
-		return source{}, errors.Join(err, file.Close())
+		return input{}, errors.Join(err, file.Close())
 	}
-	return source{ReaderAt: file, Closer: file, size: size}, nil
+	return input{ReaderAt: file, Closer: file, size: size}, nil
 }

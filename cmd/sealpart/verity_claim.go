@@ -28,7 +28,7 @@ func (c claims) Close() (err error) {
 }
 
 // claim takes the place of the tree, and the data. Data that is mounted read-only stays so.
-func (h *hashDevice) claim(arg string, data source) (claims, error) {
+func (h *hashDevice) claim(arg string, data input) (claims, error) {
 	if err := h.checkHolders(); err != nil {
 		return nil, err // which says who
 	}
@@ -45,7 +45,7 @@ func (h *hashDevice) claim(arg string, data source) (claims, error) {
 }
 
 // claim takes what is read, where it is a block device.
-func (s source) claim(arg string) (claims, error) {
+func (s input) claim(arg string) (claims, error) {
 	one, number, err := s.take(arg)
 	if err == nil {
 		return one, nil
@@ -57,7 +57,7 @@ func (s source) claim(arg string) (claims, error) {
 }
 
 // take opens the data exclusively, and returns its device's number.
-func (s source) take(arg string) (claims, string, error) {
+func (s input) take(arg string) (claims, string, error) {
 	if s.disk != nil {
 		number, err := s.disk.NumberOf(s.extent)
 		if err != nil {

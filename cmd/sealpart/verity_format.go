@@ -173,31 +173,31 @@ func openHashes(arg string) (h *hashDevice, err error) {
 // openData opens the data, and refuses bytes that the tree would be written over. A
 // partition of the same disk is read through the disk that is open already, since
 // its exclusive lock keeps out everybody, us too.
-func (h *hashDevice) openData(arg string) (source, error) {
+func (h *hashDevice) openData(arg string) (input, error) {
 	path, part, isPart := arg, "", strings.Contains(arg, "#")
 	if isPart {
 		var err error
 		if path, part, err = parsePart(arg); err != nil {
-			return source{}, err
+			return input{}, err
 		}
 	}
 	if same, err := sameFile(path, h.disk.Name()); err != nil {
-		return source{}, err
+		return input{}, err
 	} else if !same {
-		return openSource(arg)
+		return openInput(arg)
 	}
 	extent := disk.Extent{Size: h.disk.Size()}
 	if isPart {
 		var err error
 		if extent, err = locatePart(h.disk, part); err != nil {
-			return source{}, err
+			return input{}, err
 		}
 	}
 	if !isPart || extent.Overlaps(h.extent) {
-		return source{}, usageError{fmt.Errorf("the tree in %s would be written over its data in %s", h.arg, arg)}
+		return input{}, usageError{fmt.Errorf("the tree in %s would be written over its data in %s", h.arg, arg)}
 	}
 	section, err := blockdev.NewSection(h.disk, extent)
-	return source{section, io.NopCloser(nil), extent.Size, h.disk, extent}, err
+	return input{section, io.NopCloser(nil), extent.Size, h.disk, extent}, err
 }
 
 func sameFile(a, b string) (bool, error) {

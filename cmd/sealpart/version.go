@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/sealpart/sealpart/internal/pkcs11"
+	"github.com/sealpart/sealpart/internal/key/pkcs11"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/verity"
 	"github.com/spf13/cobra"

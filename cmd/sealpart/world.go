@@ -16,9 +16,9 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/resolve"
-	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )

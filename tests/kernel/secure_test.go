@@ -42,7 +42,7 @@ func TestSecureKey(t *testing.T) {
 		testenv.Need(t, program)
 	}
 	dir := t.TempDir()
-	double, err := filepath.Abs("../../internal/zkey/testdata")
+	double, err := filepath.Abs("../../internal/key/securekey/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/internal/testenv"
-	"github.com/sealpart/sealpart/internal/tpm2"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/tests/rig"
 )
