@@ -24,7 +24,8 @@ install: build
 	install -D -m 644 -t $(LIBDIR)/systemd/system initramfs/systemd/sealpart.service
 	install -D -m 644 initramfs/systemd/cryptsetup-settle.conf $(LIBDIR)/systemd/system/systemd-cryptsetup@.service.d/sealpart.conf
 	install -D -m 755 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/module-setup.sh
-	install -m 644 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/dracut/90sealpart/device-timeout.conf
+	install -m 644 -t $(LIBDIR)/dracut/modules.d/90sealpart initramfs/systemd/device-timeout.conf
+	install -D -m 644 -t $(LIBDIR)/sealpart initramfs/systemd/device-timeout.conf
 	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/hooks initramfs/initramfs-tools/hooks/sealpart
 	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/scripts/local-top initramfs/initramfs-tools/scripts/local-top/sealpart
 	install -D -m 755 -t $(DESTDIR)/usr/share/initramfs-tools/scripts/local-bottom initramfs/initramfs-tools/scripts/local-bottom/sealpart

@@ -24,10 +24,26 @@ installkernel() {
 	hostonly='' instmods dm_mod dm_crypt xts aes aesni_intel aes_arm64 aes_ce_blk loop paes_s390 pkey pkey_cca zcrypt_cex4 '=drivers/char/tpm' efivarfs
 }
 
+# sealpart_definitions takes the definitions of a directory along. dracut makes links relative,
+# and lets a link to /dev/null, which masks another definition, lead to a file of its own.
+sealpart_definitions() {
+	local file
+	for file in "${dracutsysrootdir-}$1"/*.toml "${dracutsysrootdir-}$1"/*.toml.d/*.toml; do
+		[[ -e "$file" || -L "$file" ]] || continue
+		file="${file#"${dracutsysrootdir-}"}"
+		if [[ "$(readlink -f "${dracutsysrootdir-}$file")" == /dev/null ]]; then
+			mkdir -p "$initdir${file%/*}"
+			ln -sf /dev/null "$initdir$file"
+		else
+			inst_multiple "$file"
+		fi
+	done
+}
+
 install() {
 	local dir program
 	for dir in $sealpart_directories; do
-		[[ -d "${dracutsysrootdir-}$dir" ]] && inst_multiple -o "$dir"/*.toml "$dir"/*.toml.d/*.toml
+		sealpart_definitions "$dir"
 	done
 	inst_binary sealpart
 	# Only the programs that these definitions call for.
