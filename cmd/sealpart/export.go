@@ -89,10 +89,15 @@ func openPart(path, part string, o blockdev.OpenOptions) (*blockdev.Section, *bl
 
 // locatePart returns where the named partition of a disk lies.
 func locatePart(dev blockdev.Device, part string) (disk.Extent, error) {
+	found, err := namedPart(dev, part)
+	return found.Extent, err
+}
+
+// namedPart returns the named partition of a disk.
+func namedPart(dev blockdev.Device, part string) (disk.Partition, error) {
 	snapshot, err := probe.Partitions(dev, 0)
 	if err != nil {
-		return disk.Extent{}, err
+		return disk.Partition{}, err
 	}
-	found, err := findPart(snapshot, part, host.Gather("").Architecture)
-	return found.Extent, err
+	return findPart(snapshot, part, host.Gather("").Architecture)
 }

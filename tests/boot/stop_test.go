@@ -71,6 +71,20 @@ func TestNoKey(t *testing.T) {
 	m.mustBootPlain(t, "partition 1 is left as it is: ")
 }
 
+// TestLeftPlain: where nothing but busybox runs a machine without a TPM boots as it is, too, if
+// its definition leaves it so, with what else is to be opened. Once there is a TPM it is encrypted.
+func TestLeftPlain(t *testing.T) {
+	needAll(t)
+	m := newMachine(t)
+	tpm := m.tpm
+	m.tpm, m.cmdline = "", "sealpart.device=/dev/vda sealpart.open=1"
+	m.initrd = m.busyboxInitrd(t, strings.NewReplacer("[encryption]", "[encryption]\nunavailable = \"leave\"", "pcrs = [7]", "pcrs = [7]\nrequired = true").Replace(convertRoot))
+	m.mustBootPlain(t, "partition 1 is left as it is: ")
+	m.tpm, m.cmdline = tpm, "sealpart.device=/dev/vda"
+	m.mustMount(t, "/dev/mapper/root")
+	m.plain.CheckFiles(t, m.disk)
+}
+
 // TestLateTPM: a machine without a TPM is encrypted by its spare key alone, which nothing
 // in its initramfs opens the root by. Once there is a TPM, the boot adds its key and goes
 // on.
