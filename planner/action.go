@@ -55,3 +55,18 @@ type Filesystem struct {
 	UUID      uuid.UUID  `json:"uuid"`
 	CopyFiles []CopyFile `json:"copy_files,omitempty"`
 }
+
+// Mounted is a partition whose file system is mounted to put a file into it.
+type Mounted struct {
+	Number     int         `json:"number"`
+	Extent     disk.Extent `json:"extent"`
+	Filesystem string      `json:"filesystem"`
+}
+
+// CopyFile is what of this machine, below --root, goes into a new file system.
+type CopyFile struct {
+	definitions.CopyFile
+	// LeaveEmpty are directories, relative to Source, whose content is not copied:
+	// another partition is mounted there, or it holds what a running system makes.
+	LeaveEmpty []string `json:"leave_empty,omitempty"`
+}

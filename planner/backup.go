@@ -9,13 +9,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Mounted is a partition whose file system is mounted to put a file into it.
-type Mounted struct {
-	Number     int         `json:"number"`
-	Extent     disk.Extent `json:"extent"`
-	Filesystem string      `json:"filesystem"`
-}
-
 // placeBackups finds the partitions in which copies of headers are to lie.
 func (l *layout) placeBackups(plan *Plan) error {
 	parts := l.byNumber()

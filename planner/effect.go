@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"encoding/hex"
 	"strings"
 
 	"github.com/google/uuid"
@@ -58,3 +59,9 @@ func (p *Plan) Rewrites() []disk.Extent {
 	}
 	return extents
 }
+
+// derivedUUID stands in a Row's SplitPath for a UUID that is not known before apply.
+const derivedUUID = "{derived}"
+
+// plainUUID writes a UUID without dashes.
+func plainUUID(u uuid.UUID) string { return hex.EncodeToString(u[:]) }

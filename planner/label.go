@@ -3,16 +3,10 @@ package planner
 import (
 	"errors"
 	"strconv"
-	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/sealpart/sealpart/definitions"
 )
-
-// maxNameUnits is how many UTF-16 units a GPT partition name has (UEFI 2.10,
-// table 5-6).
-const maxNameUnits = 36
 
 // formatEmpty is the format of a partition that is meant to stay empty, for a
 // later version of an A/B set.
@@ -65,19 +59,6 @@ func unusedName(name string, taken map[string]bool) string {
 		candidate = name + "-" + strconv.Itoa(i)
 	}
 	return candidate
-}
-
-// checkName reports whether name can be written to a GPT entry.
-func checkName(name string) error {
-	switch {
-	case !utf8.ValidString(name):
-		return errors.New("the partition label is not valid UTF-8")
-	case len(utf16.Encode([]rune(name))) > maxNameUnits:
-		return errors.New("the partition label " + strconv.Quote(name) + " is longer than 36 UTF-16 units")
-	case strings.ContainsRune(name, 0):
-		return errors.New("the partition label " + strconv.Quote(name) + " contains a NUL")
-	}
-	return nil
 }
 
 // maxLUKSLabel is the room for a label in the LUKS2 header, 48 bytes with its NUL.

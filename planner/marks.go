@@ -8,20 +8,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// Mark says that a plan leaves something undone for what tokens in the header of a volume
-// say: that it has been rekeyed, or which keys it has. Whoever has the disk can write such a
-// token, one of a key too, for a keyslot that somebody else's key opens; that it is the
-// volume's own shows only to who has a key of the volume (executor.CheckMarks). Those that are
-// not are Options.Distrusted in another plan.
-type Mark struct {
-	Number int         `json:"number"` // of the partition
-	Extent disk.Extent `json:"extent"` // on the disk
-	Tokens []int       `json:"tokens"` // their ids
-	// ExistingKey is a key source that may open the volume where no key that it has does;
-	// "" for none.
-	ExistingKey string `json:"existing_key,omitempty"`
-}
-
 // marks returns the marks that the plan rests on. A volume in conversion has its notes
 // checked when that goes on, and one under a secure key has none: it cannot be rekeyed, and
 // its adapter gives the same key other bytes.

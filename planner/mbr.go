@@ -21,9 +21,6 @@ import (
 //
 // A disk with an MBR that no definition takes a partition of is refused as a whole.
 
-// mbrSlots is how many primary partitions an MBR has.
-const mbrSlots = 4
-
 // worksOnMBR reports whether the disk has an MBR, is to keep it, and has a partition
 // that a definition takes.
 func (l *layout) worksOnMBR(defs []definitions.Definition) bool {

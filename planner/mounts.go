@@ -8,14 +8,6 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 )
 
-// CopyFile is what of this machine, below --root, goes into a new file system.
-type CopyFile struct {
-	definitions.CopyFile
-	// LeaveEmpty are directories, relative to Source, whose content is not copied:
-	// another partition is mounted there, or it holds what a running system makes.
-	LeaveEmpty []string `json:"leave_empty,omitempty"`
-}
-
 // runtimeDirectories hold what a running system makes anew at every boot, or throws
 // away: a root file system needs them empty.
 var runtimeDirectories = []string{"/dev", "/proc", "/run", "/sys", "/tmp", "/var/tmp"}

@@ -18,15 +18,6 @@ const (
 	EmptyCreate  Empty = "create"  // the image file is new
 )
 
-// Leftovers says what becomes of what lies in free space.
-type Leftovers string
-
-// The values of --leftovers.
-const (
-	LeftoversKeep    Leftovers = "keep"    // the space is not used (the default)
-	LeftoversDiscard Leftovers = "discard" // the space is free, and what lies there may be overwritten
-)
-
 // Options is what the command line adds to the definitions.
 type Options struct {
 	Seed         uuid.UUID

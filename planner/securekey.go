@@ -1,15 +1,9 @@
 package planner
 
 import (
-	"strings"
-
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
-
-// UnderSecureKey reports whether data of a cipher is under a secure key, which the kernel
-// alone can use.
-func UnderSecureKey(cipher string) bool { return strings.HasPrefix(cipher, "paes-") }
 
 // secureKeyPrograms lists what makes the volume key of a new volume.
 func secureKeyPrograms(e *definitions.Encryption) []string {

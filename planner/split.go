@@ -1,17 +1,12 @@
 package planner
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 )
-
-// derivedUUID stands in a Row's SplitPath for a UUID that is not known before apply.
-const derivedUUID = "{derived}"
 
 // defaultSplitName is the split_name of definitions that set none: the type.
 const defaultSplitName = "%t"
@@ -65,9 +60,6 @@ func splitName(r *Row, def *definitions.Definition) (string, error) {
 	}
 	return name, nil
 }
-
-// plainUUID writes a UUID without dashes.
-func plainUUID(u uuid.UUID) string { return hex.EncodeToString(u[:]) }
 
 // splitError says that two partitions would be split off into one file.
 type splitError struct{ first, second, name string }

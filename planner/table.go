@@ -15,7 +15,6 @@ var ErrLabelRefused = errors.New("partition table refused")
 // Sizes of a new table, in the form that sfdisk also makes.
 const (
 	newTableSlots            = 128
-	entrySize     disk.Bytes = 128      // UEFI 2.10, section 5.3.2: at least 128
 	firstUsable   disk.Bytes = disk.MiB // leaves room for boot loaders, aligns well
 )
 
@@ -124,22 +123,4 @@ func describeLabel(snap disk.Snapshot) string {
 // diskSize returns the size of the disk after apply. Disks never get smaller.
 func (l *layout) diskSize() disk.Bytes {
 	return max(l.snap.Size, l.opts.Size.RoundUp(l.snap.SectorSize))
-}
-
-// lastUsable returns the last sector in front of the backup GPT of a disk.
-func lastUsable(size, sector disk.Bytes, slots int) disk.LBA {
-	return size.LBA(sector) - 1 - backupSectors(sector, slots)
-}
-
-// backupSectors returns how many sectors the backup GPT takes: the entries and
-// the header.
-func backupSectors(sector disk.Bytes, slots int) disk.LBA {
-	return (disk.Bytes(slots) * entrySize).RoundUp(sector).LBA(sector) + 1
-}
-
-// usableExtent returns the usable bytes of a table, narrowed to multiples of grain.
-func usableExtent(t disk.Table, sector, grain disk.Bytes) disk.Extent {
-	start := t.FirstUsable.Offset(sector).RoundUp(grain)
-	end := (t.LastUsable + 1).Offset(sector).RoundDown(grain)
-	return disk.Extent{Offset: start, Size: end - start}
 }

@@ -39,11 +39,3 @@ func TakesTrailing(a Action) (Reencrypt, bool) {
 	r, ok := a.(Reencrypt)
 	return r, ok && r.Mode == ModeEncrypt && !r.Resume
 }
-
-// MovedBy returns how far the data of a conversion that is to begin moves, 0 where it stays.
-func (r Reencrypt) MovedBy() disk.Bytes {
-	if r.Room == RoomBehind {
-		return r.Shift
-	}
-	return 0
-}

@@ -11,16 +11,6 @@ import (
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
-// maxDisk bounds what is taken for a disk, 4 EiB: twice that still fits a Bytes,
-// so that offsets inside the disk add up without overflow.
-const maxDisk = disk.Bytes(1) << 62
-
-// maxSlots bounds the entry array that is worked with.
-const maxSlots = 1 << 14
-
-// minGrain is what new partitions are aligned to at least.
-const minGrain disk.Bytes = 4096
-
 // validate refuses what no plan can be made from: options out of range, and a
 // snapshot that contradicts itself. A damaged table is for a human to look at.
 func (l *layout) validate() error {
@@ -103,8 +93,6 @@ func validateDefinition(d *definitions.Definition) error {
 
 // maxWeight is the largest weight and padding_weight.
 const maxWeight = 1_000_000
-
-func powerOfTwo(b disk.Bytes) bool { return b > 0 && b&(b-1) == 0 }
 
 // orElse returns what b points to, or other where it points nowhere.
 func orElse(b *disk.Bytes, other disk.Bytes) disk.Bytes {

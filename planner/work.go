@@ -162,15 +162,6 @@ func workOnDetached(d definitions.Definition, p disk.Partition, path string, hea
 // begun reports whether some of the data is converted.
 func begun(r *disk.Reencryption) bool { return r != nil && r.Done > 0 }
 
-// inConversion reports whether a conversion of the content was begun and not
-// finished, down to the wiping of the plain copy.
-func inConversion(c disk.Content) bool {
-	return c.LUKS != nil && (c.LUKS.Reencryption != nil || slices.ContainsFunc(c.LUKS.Tokens, isWipeToken))
-}
-
-// isWipeToken recognises the note that a plain copy is still to be wiped.
-func isWipeToken(t disk.Token) bool { return t.Type == disk.TokenWipe }
-
 // checkResumable refuses conversions that cannot be gone on with safely.
 func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryption) error {
 	if r == nil {
