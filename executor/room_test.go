@@ -91,6 +91,13 @@ func TestHeadersFindRoom(t *testing.T) {
 func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 	const file = "test/10-data.toml: partition 1: "
 	small := vendors(t, 1, disk.MiB, 0)
+	tokens := `"0":{"type":"foreign","keyslots":[]}`
+	for id := 1; id < 32; id++ {
+		tokens += fmt.Sprintf(`,"%d":{"type":"foreign","keyslots":["0"]}`, id)
+	}
+	full := reworded(small, `"tokens":{}`, `"tokens":{`+tokens+`}`)
+	long := reworded(small, `"tokens":{}`, `"tokens":{"3":{"type":"foreign","keyslots":[],"x":"`+strings.Repeat("x", 11000)+`"}}`)
+	left := luks2JSONRoom(t, long)
 	for name, c := range map[string]struct {
 		volume   []byte
 		existing string
@@ -101,8 +108,14 @@ func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 		"too many keys": {vendors(t, 32, 16*disk.MiB, 0), "rekey", 16, "of its header's 32 keyslots 31 are free, and 32 are needed"},
 		"small header":  {small, "rekey", 2, "its header has no room for 4 more keyslots beside those that are there: 516096 bytes are missing before its data"},
 		"too many more": {small, "enroll", 3, "its header has no room for 3 more keyslots beside those that are there: 258048 bytes are missing before its data"},
-		"cipher":        {reworded(small, `"iv_tweak":"0","encryption":"aes`, `"iv_tweak":"0","encryption":"serpent`), "rekey", 1, "its data is under the cipher serpent-xts-plain64, and only data under aes-xts-plain64 is rewritten here"},
-		"fixed size":    {reworded(small, `"size":"dynamic"`, `"size":"1048576"`), "rekey", 1, "its header fixes the size of its data at 1048576 bytes, and only data that reaches to the end of its partition gets another key"},
+		"all tokens":    {full, "enroll", 1, "of its header's 32 tokens 0 are free, and 1 are needed"},
+		"rekey, tokens": {full, "rekey", 1, "of its header's 32 tokens 0 are free, and 3 are needed"},
+		"long text":     {long, "enroll", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need 600 at least", left)},
+		"rekey, text":   {long, "rekey", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need 2040 at least", left)},
+		"digest": {reworded(small, `"segments":["0"],"hash":"sha256"`, `"segments":["0"],"hash":"whirlpool"`), "enroll", 1,
+			`no keyslot of its volume can be opened here: keyslot 0: its key cannot be verified: digest 0: hash "whirlpool" is not supported`},
+		"cipher":     {reworded(small, `"iv_tweak":"0","encryption":"aes`, `"iv_tweak":"0","encryption":"serpent`), "rekey", 1, "its data is under the cipher serpent-xts-plain64, and only data under aes-xts-plain64 is rewritten here"},
+		"fixed size": {reworded(small, `"size":"dynamic"`, `"size":"1048576"`), "rekey", 1, "its header fixes the size of its data at 1048576 bytes, and only data that reaches to the end of its partition gets another key"},
 	} {
 		dev := simdev.New(roomImage(t, c.volume))
 		err := applyTo(t, dev, wants(c.existing, c.keys), tokenless{})
@@ -114,6 +127,16 @@ func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 			t.Errorf("%s: %d operations", name, n)
 		}
 	}
+}
+
+// luks2JSONRoom returns what the text of a header has room for.
+func luks2JSONRoom(t *testing.T, volume []byte) int64 {
+	t.Helper()
+	h, err := luks2.Read(bytes.NewReader(append(bytes.Clone(volume), make([]byte, disk.MiB)...)), int64(len(volume))+int64(disk.MiB))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.JSONRoom()
 }
 
 // reworded replaces a text in the JSON of both copies of a header.

@@ -102,6 +102,9 @@ func (h *Header) KeyslotRoom() []int64 {
 	return sizes
 }
 
+// JSONRoom returns how many bytes of the header's JSON area are free.
+func (h *Header) JSONRoom() int64 { return h.HeaderSize - binarySize - 1 - int64(len(h.tree.encode())) }
+
 // KeyslotSize returns how much room a new keyslot takes that holds a key of keySize bytes.
 func KeyslotSize(keySize int) int64 { return roundUp(int64(keySize)*stripes, areaAlignment) }
 

@@ -78,8 +78,9 @@ func newDigest(key []byte, keyslots, segments []int, rnd io.Reader) (object, err
 	}, nil
 }
 
-// verify returns ErrWrongKey where key is not the one of the digest.
-func (d digest) verify(ctx context.Context, key []byte) error {
+// usable returns why no key can be verified by the digest, whatever it is: another tool made it
+// with a hash that is not supported, or it is not sound.
+func (d digest) usable() error {
 	if d.kind != "pbkdf2" {
 		return fmt.Errorf("digest %d: type %.40q is not known", d.id, d.kind)
 	}
@@ -88,6 +89,14 @@ func (d digest) verify(ctx context.Context, key []byte) error {
 	}
 	if err := d.checkLength(); err != nil {
 		return fmt.Errorf("digest %d: %w", d.id, err)
+	}
+	return nil
+}
+
+// verify returns ErrWrongKey where key is not the one of the digest.
+func (d digest) verify(ctx context.Context, key []byte) error {
+	if err := d.usable(); err != nil {
+		return err
 	}
 	value, err := pbkdf2Key(ctx, d.hash, key, d.salt, d.iterations, len(d.value))
 	if err != nil {

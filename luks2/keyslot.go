@@ -41,6 +41,7 @@ type Keyslot struct {
 
 	salt            []byte
 	broken          error  // why it cannot be opened
+	unverifiable    error  // why its key cannot be verified; set by Keyslots
 	mode, direction string // of a re-encryption
 	area            reencryptArea
 }
@@ -161,6 +162,9 @@ func (h *Header) Keyslots() []Keyslot {
 	for i := range slots {
 		slots[i].Holds = h.holds(slots[i].ID)
 		slots[i].salt = nil
+		if d, ok := h.digestOfKeyslot(slots[i].ID); ok {
+			slots[i].unverifiable = d.usable()
+		}
 	}
 	return slots
 }

@@ -58,6 +58,8 @@ func (s Keyslot) Unreadable() string {
 		return afErr.Error()
 	case s.AreaEncryption != areaEncryption:
 		return fmt.Sprintf("its cipher %.40q is not supported, only %s is", s.AreaEncryption, areaEncryption)
+	case s.unverifiable != nil:
+		return "its key cannot be verified: " + s.unverifiable.Error()
 	}
 	return ""
 }

@@ -11,9 +11,23 @@ import (
 // Limits of a LUKS2 header (LUKS2 On-Disk Format 1.1.3, section 3).
 const (
 	maxKeyslots  = 32
+	maxTokens    = 32
 	keyStripes   = 4000
 	keyslotBlock = 4 * disk.KiB // areas are whole blocks, and the record of a conversion takes one at least
 )
+
+// What the text of a header grows by, at least, in bytes: for a keyslot, for the record of a
+// conversion with its segments and digests, for a note, and for the token of a key. That of
+// a TPM key has the sealed secret in it, that of a smart card the encrypted one.
+const (
+	keyslotText = 480
+	recordText  = 1200
+	noteText    = 120
+)
+
+var tokenText = map[string]disk.Bytes{
+	definitions.KeyTPM2: 700, definitions.KeyPKCS11: 500, definitions.KeyCommand: 200, definitions.KeyRecovery: 120, definitions.KeyFile: 120,
+}
 
 // keyslotSize returns what a keyslot for a volume key of so many bits takes.
 func keyslotSize(bits int) disk.Bytes {
@@ -25,28 +39,50 @@ type newKeyslots struct {
 	sizes  []disk.Bytes
 	record bool // a conversion keeps its record beside them
 	freed  int  // keyslots that go before
+
+	tokens      int        // tokens that come
+	freedTokens int        // those that go before
+	text        disk.Bytes // what the header's text grows by at least
+}
+
+// count adds the tokens and the text of keys, each of which has so many keyslots.
+func (n *newKeyslots) count(keys []definitions.Key, each int) {
+	for _, k := range keys {
+		n.tokens += each
+		n.text += disk.Bytes(each) * (keyslotText + tokenText[k.Type])
+	}
 }
 
 // rekeySlots are those of a rekey: each key opens the new volume key and, until all is
 // converted, the old one. All others go; only the last waits for the new ones.
 func rekeySlots(e *definitions.Encryption, l *disk.LUKS) newKeyslots {
-	n := newKeyslots{record: true}
+	n := newKeyslots{record: true, tokens: 1, text: recordText + noteText} // a note that it was done
 	for range e.Keys {
 		n.sizes = append(n.sizes, keyslotSize(keyBits), keyslotSize(l.KeyBits))
 	}
-	passphrases := 0
+	n.count(e.Keys, 2)
+	var passphrases []int
 	for _, s := range l.Keyslots {
 		if s.KDF != "" {
-			passphrases++
+			passphrases = append(passphrases, s.ID)
 		}
 	}
-	n.freed = max(passphrases-1, 0)
+	n.freed = max(len(passphrases)-1, 0)
+	n.text -= disk.Bytes(len(passphrases)) * keyslotText
+	for _, t := range l.Tokens {
+		kept := func(slot int) bool { return !slices.Contains(passphrases[min(1, len(passphrases)):], slot) }
+		if len(t.Keyslots) > 0 && !slices.ContainsFunc(t.Keyslots, kept) {
+			n.freedTokens++
+		}
+	}
 	return n
 }
 
 // enrollSlots are those of keys that a volume lacks.
 func enrollSlots(keys []definitions.Key, l *disk.LUKS) newKeyslots {
-	return newKeyslots{sizes: slices.Repeat([]disk.Bytes{keyslotSize(l.KeyBits)}, len(keys))}
+	n := newKeyslots{sizes: slices.Repeat([]disk.Bytes{keyslotSize(l.KeyBits)}, len(keys))}
+	n.count(keys, 1)
+	return n
 }
 
 // lacking says what a header has not enough of for new keyslots, "" where they fit: each goes
@@ -54,6 +90,13 @@ func enrollSlots(keys []definitions.Key, l *disk.LUKS) newKeyslots {
 func (n newKeyslots) lacking(l *disk.LUKS) string {
 	if free := maxKeyslots - len(l.Keyslots) + n.freed; len(n.sizes) > free {
 		return fmt.Sprintf("of its header's %d keyslots %d are free, and %d are needed", maxKeyslots, free, len(n.sizes))
+	}
+	if free := maxTokens - len(l.Tokens) + n.freedTokens; n.tokens > free {
+		return fmt.Sprintf("of its header's %d tokens %d are free, and %d are needed", maxTokens, max(free, 0), n.tokens)
+	}
+	// How long the tokens are that go is not known; where some do, the text is left to apply.
+	if l.JSONRoom > 0 && n.freedTokens == 0 && n.text > l.JSONRoom {
+		return fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need %d at least", l.JSONRoom, n.text)
 	}
 	if l.KeyslotRoom == nil {
 		return ""
@@ -79,7 +122,7 @@ func (n newKeyslots) lacking(l *disk.LUKS) string {
 // checkKeyRoom refuses work for which the header of a volume has no room.
 func checkKeyRoom(d definitions.Definition, p disk.Partition, n newKeyslots) error {
 	if reason := n.lacking(p.Content.LUKS); reason != "" {
-		return refuse(d, p, reason, `"sealpart key list" shows its keyslots and "sealpart key remove" takes away those that nobody needs; or name fewer keys`)
+		return refuse(d, p, reason, `"sealpart key list" shows its keyslots and "sealpart key remove" takes away those that nobody needs, "cryptsetup token remove" tokens of other programs; or name fewer keys`)
 	}
 	return nil
 }

@@ -203,8 +203,11 @@ func checkReadable(d definitions.Definition, p disk.Partition, l *disk.LUKS, w w
 		}
 		reasons = append(reasons, fmt.Sprintf("keyslot %d: %s", s.ID, s.Unreadable))
 	}
-	return refuse(d, p, "no keyslot of its volume can be opened here: "+strings.Join(reasons, "; "),
-		`add one that can be, with "cryptsetup luksAddKey --pbkdf argon2id --hash sha256"`)
+	hint := `add one that can be, with "cryptsetup luksAddKey --pbkdf argon2id --hash sha256 --keyslot-cipher aes-xts-plain64 --keyslot-key-size 512"`
+	if strings.Contains(strings.Join(reasons, ""), "its key cannot be verified") { // no more can that of another keyslot
+		hint = `the digest of its volume key is of another tool: "cryptsetup reencrypt --hash sha256" makes both anew`
+	}
+	return refuse(d, p, "no keyslot of its volume can be opened here: "+strings.Join(reasons, "; "), hint)
 }
 
 // checkRoomForKeys refuses work that adds keyslots for which the header has no room.

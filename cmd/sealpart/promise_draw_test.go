@@ -88,6 +88,13 @@ func promiseVolumes(t *testing.T) (contents []promiseContent) {
 	add("volume with integrity", 512, 1, disk.MiB, `"iv_tweak":"0"`, `"integrity":{"type":"hmac(sha256)","journal_encryption":"none","journal_integrity":"none"},"iv_tweak":"0"`)
 	add("volume of serpent", 512, 1, disk.MiB, `"iv_tweak":"0","encryption":"aes`, `"iv_tweak":"0","encryption":"serpent`)
 	add("volume of whirlpool", 512, 1, disk.MiB, `"kdf":{"type":"pbkdf2","hash":"sha512"`, `"kdf":{"type":"pbkdf2","hash":"whirlpool"`)
+	add("volume whose digest is of whirlpool", 512, 1, disk.MiB, `"segments":["0"],"hash":"sha256"`, `"segments":["0"],"hash":"whirlpool"`)
+	tokens := []string{`"0":{"type":"foreign","keyslots":[]}`}
+	for id := 1; id < 32; id++ {
+		tokens = append(tokens, fmt.Sprintf(`"%d":{"type":"foreign","keyslots":["0"]}`, id))
+	}
+	add("volume with all tokens", 512, 1, disk.MiB, `"tokens":{}`, `"tokens":{`+strings.Join(tokens, ",")+`}`)
+	add("volume with a full text", 512, 1, disk.MiB, `"tokens":{}`, `"tokens":{"3":{"type":"foreign","keyslots":[],"x":"`+strings.Repeat("x", 11000)+`"}}`)
 	add("volume that requires more", 512, 1, disk.MiB, `"config":{`, `"config":{"requirements":{"mandatory":["new-thing"]},`)
 	add("volume of two segments", 512, 1, disk.MiB, `"size":"dynamic"`, `"size":"1048576"`, `"sector_size":512}}`,
 		`"sector_size":512},"1":{"type":"crypt","offset":"2097152","size":"dynamic","iv_tweak":"0","encryption":"aes-xts-plain64","sector_size":512}}`,

@@ -12,10 +12,12 @@ import (
 
 // How much of free space is read. Boards have their boot loaders before the first partition,
 // at any place that their first code knows: of that space, all up to a bound. Elsewhere it is
-// the ends, where partitions that are gone had their signatures, and where signatures lie.
+// the ends and where signatures lie, of what was one partition there; and where those begin that
+// were several: at whole MiB, all of them up to a number, and else that many all over it.
 const (
 	readFront = 64 << 20
 	readEnds  = 1 << 20
+	readMiBs  = 256
 )
 
 // occupied returns the space that no partition has and in which something lies. A backup table
@@ -63,14 +65,7 @@ func (m *image) inFree(dev blockdev.Device, state *gpt.State, e disk.Extent, pas
 			return held, nil
 		}
 	}
-	first := disk.Bytes(readEnds)
-	if front {
-		first = readFront
-	}
-	head := min(e.Size, first)
-	tail := min(e.Size-head, readEnds)
-	parts := without([]disk.Extent{{Offset: e.Offset, Size: head}, {Offset: e.End() - tail, Size: tail}}, passed)
-	for _, part := range parts {
+	for _, part := range without(readOf(e, front), passed) {
 		at, err := blockdev.NonBlank(dev, part)
 		if err != nil {
 			return disk.Trailing{}, err
@@ -88,6 +83,23 @@ func (m *image) inFree(dev blockdev.Device, state *gpt.State, e disk.Extent, pas
 		return m.named(dev, e, at)
 	}
 	return m.signatureIn(dev, e, passed)
+}
+
+// readOf returns what is read of the free space e to tell whether it is blank.
+func readOf(e disk.Extent, front bool) []disk.Extent {
+	first := disk.Bytes(readEnds)
+	if front {
+		first = readFront
+	}
+	head := min(e.Size, first)
+	tail := min(e.Size-head, readEnds)
+	parts := []disk.Extent{{Offset: e.Offset, Size: head}}
+	end := e.End() - tail
+	step := max(disk.MiB, ((end - e.Offset) / readMiBs).RoundUp(disk.MiB))
+	for at := (e.Offset + head).RoundUp(disk.MiB); at < end; at += step {
+		parts = append(parts, disk.Extent{Offset: at, Size: min(sampleSize, end-at)})
+	}
+	return append(parts, disk.Extent{Offset: end, Size: tail})
 }
 
 // named says what lies in e, of which at is the first sector that is not blank: what begins

@@ -58,7 +58,9 @@ func TestOccupied(t *testing.T) {
 		"behind a partition":       {map[disk.Bytes]string{32 * disk.MiB: "x"}, held(middleArea, 32*disk.MiB, "")},
 		"before a partition":       {map[disk.Bytes]string{48*disk.MiB - 1: "x"}, held(middleArea, 48*disk.MiB-512, "")},
 		"a partition that is gone": {map[disk.Bytes]string{64 * disk.MiB: ext}, held(lastArea, 64*disk.MiB, "ext4")},
-		"in the middle of much":    {map[disk.Bytes]string{80 * disk.MiB: "x"}, nil},
+		"in the middle of much":    {map[disk.Bytes]string{80*disk.MiB + 5000: "x"}, nil},
+		"at a MiB of much":         {map[disk.Bytes]string{80*disk.MiB + 600: "x"}, held(lastArea, 80*disk.MiB+512, "")},
+		"one of several gone":      {map[disk.Bytes]string{70 * disk.MiB: ext}, held(lastArea, 70*disk.MiB, "ext4")},
 		"two areas": {map[disk.Bytes]string{disk.MiB: "x", 64 * disk.MiB: "x"},
 			append(held(frontArea, disk.MiB, ""), held(lastArea, 64*disk.MiB, "")...)},
 	} {
@@ -71,9 +73,10 @@ func TestOccupied(t *testing.T) {
 // TestOccupiedSignature: copies of signatures count between the ends, too: one of btrfs lies at
 // 64 MiB of what was its partition.
 func TestOccupiedSignature(t *testing.T) {
-	image := sfdisked(t, 160*disk.MiB, "label: gpt\nstart=2048, size=2048, type=linux\n")
-	copy(image[2*disk.MiB+64*disk.MiB+64:], "_BHRfS_M")
-	want := []disk.Occupied{{Extent: disk.Extent{Offset: 2 * disk.MiB, Size: 158*disk.MiB - 33*512}, Found: disk.Trailing{Offset: 66*disk.MiB + 64}}}
+	image := sfdisked(t, 160*disk.MiB, "label: gpt\nstart=2048, size=3072, type=linux\n")
+	const start = 2*disk.MiB + disk.MiB/2 // so that the copy does not lie where a partition may begin
+	copy(image[start+64*disk.MiB+64:], "_BHRfS_M")
+	want := []disk.Occupied{{Extent: disk.Extent{Offset: start, Size: 160*disk.MiB - start - 33*512}, Found: disk.Trailing{Offset: start + 64*disk.MiB + 64}}}
 	if d := cmp.Diff(want, snapshotOf(t, image).Occupied); d != "" {
 		t.Error(d)
 	}

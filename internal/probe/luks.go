@@ -100,7 +100,7 @@ func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	l := &disk.LUKS{
 		HeaderSize: disk.Bytes(h.HeaderSize), SequenceID: h.SequenceID, Subsystem: text([]byte(h.Subsystem)),
 		DataOffset: disk.Bytes(h.DataOffset()), Cipher: h.Cipher(), KeyBits: h.KeySize() * 8, SectorSize: disk.Bytes(h.SectorSize()),
-		Recovered: text([]byte(h.Recovered())),
+		Recovered: text([]byte(h.Recovered())), JSONRoom: disk.Bytes(max(h.JSONRoom(), 1)),
 	}
 	if size, fixed := h.DataSize(); fixed {
 		l.FixedSize = disk.Bytes(size)

@@ -47,7 +47,7 @@ func TestLUKS2(t *testing.T) {
 		HeaderSize: 16 * disk.KiB, SequenceID: got.LUKS.SequenceID, Subsystem: "sub", DataOffset: 16 * disk.MiB,
 		Cipher: "aes-xts-plain64", KeyBits: 512, SectorSize: 4096,
 		Keyslots:    []disk.Keyslot{{ID: 0, KDF: "pbkdf2"}, {ID: 5, KDF: "argon2id"}},
-		KeyslotRoom: []disk.Bytes{16*disk.MiB - 32*disk.KiB - 2*258048},
+		KeyslotRoom: []disk.Bytes{16*disk.MiB - 32*disk.KiB - 2*258048}, JSONRoom: got.LUKS.JSONRoom,
 		Tokens: []disk.Token{
 			{ID: 2, Type: "systemd-tpm2", Keyslots: []int{5}, PCRs: []int{7, 11}, Bank: "sha256", PIN: true, PublicKeyPCRs: []int{11}, PCRLock: true},
 			{ID: 4, Type: "systemd-recovery", Keyslots: []int{0}},
@@ -55,6 +55,9 @@ func TestLUKS2(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.LUKS); diff != "" {
 		t.Errorf("volume differs (-want +got):\n%s", diff)
+	}
+	if text := cryptsetup(t, "", path, "luksDump", "--dump-json-metadata"); got.LUKS.JSONRoom <= 12*disk.KiB-disk.Bytes(len(text)) || got.LUKS.JSONRoom > 12*disk.KiB-1000 {
+		t.Errorf("its text has room for %d bytes more, and spread over lines it has %d", got.LUKS.JSONRoom, len(text))
 	}
 	_, dump, _ := strings.Cut(string(cryptsetup(t, "", path, "luksDump")), "Epoch:")
 	if epoch := strings.Fields(dump)[0]; epoch != fmt.Sprint(got.LUKS.SequenceID) {
@@ -184,7 +187,7 @@ func TestLUKS2Damaged(t *testing.T) {
 	if got := probed(t, path); got.Kind != "crypto_LUKS" || !cmp.Equal(got.Ambiguous, []string{"ext4"}) {
 		t.Errorf("content is %+v", got)
 	}
-	patch(t, path, 0x4000+0x1C0, []byte("x"))
+	patch(t, path, 0x4000+0x1C0, make([]byte, 64))
 	if got := probed(t, path); got.Kind != "crypto_LUKS" || got.LUKS != nil || got.Problem == "" {
 		t.Errorf("content is %+v", got)
 	}
