@@ -126,7 +126,7 @@ func (l *layout) resume(p *part) Action {
 	if luks.Reencryption != nil {
 		r.Mode, r.DataSize = Mode(luks.Reencryption.Mode), luks.Reencryption.Total
 	}
-	r.Encryption.ofVolume(p.old.Content)
+	describeVolume(&r.Encryption, p.old.Content)
 	return r
 }
 
@@ -144,7 +144,7 @@ func (l *layout) resumeDetached(p *part) Action {
 	if header.LUKS.Reencryption != nil {
 		r.Mode = Mode(header.LUKS.Reencryption.Mode)
 	}
-	r.Encryption.ofVolume(header)
+	describeVolume(&r.Encryption, header)
 	return r
 }
 
@@ -163,12 +163,12 @@ func (l *layout) rekey(p *part) (Action, error) {
 		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
 		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and no mark in its header says that it has one", p.def.Name),
 	}
-	r.Encryption.ofVolume(p.old.Content)
+	describeVolume(&r.Encryption, p.old.Content)
 	return r, nil
 }
 
-// ofVolume lets e speak of the volume that is there already.
-func (e *Encryption) ofVolume(c disk.Content) {
+// describeVolume makes e describe the volume that is already there.
+func describeVolume(e *Encryption, c disk.Content) {
 	e.DataOffset, e.SectorSize, e.Label = c.LUKS.DataOffset, c.LUKS.SectorSize, c.Label
 	if u, err := uuid.Parse(c.UUID); err == nil {
 		e.UUID = u
