@@ -48,22 +48,69 @@ func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 	if b.path == "" || b.in != nil && x.isNew(b.in.Number) {
 		return nil
 	}
-	return x.inDirectory(b, true, func(dir *os.File) error {
-		var space unix.Statfs_t
-		if err := unix.Fstatfs(int(dir.Fd()), &space); err != nil {
-			return &os.PathError{Op: "look for room in", Path: dir.Name(), Err: err}
+	return x.inDirectory(b, true, b.checkIn)
+}
+
+// checkBackups is checkBackup for the backups that go to files of this machine, which a plan
+// can look at, too.
+func checkBackups(plan *planner.Plan) error {
+	for _, action := range plan.Actions {
+		b := backupOf(action)
+		if b.path == "" || b.in != nil {
+			continue
 		}
-		if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < b.size {
-			return fmt.Errorf("%s has room for %s, and a backup may take %s", filepath.Dir(b.path), free, b.size)
+		if err := inHostDirectory(b, b.checkIn); err != nil {
+			return fmt.Errorf("partition %d: header_backup: %w", action.Partition(), err)
 		}
-		if b.in != nil {
-			return nil // mounted to be looked at only
-		}
-		if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK, 0); err != nil {
-			return &os.PathError{Op: "write to", Path: dir.Name(), Err: err}
-		}
+	}
+	return nil
+}
+
+// checkIn refuses a directory that cannot take the backup.
+func (b backup) checkIn(dir *os.File) error {
+	if err := b.replaceable(dir); err != nil {
+		return err
+	}
+	var space unix.Statfs_t
+	if err := unix.Fstatfs(int(dir.Fd()), &space); err != nil {
+		return &os.PathError{Op: "look for room in", Path: dir.Name(), Err: err}
+	}
+	if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < b.size {
+		return fmt.Errorf("%s has room for %s, and a backup may take %s", filepath.Dir(b.path), free, b.size)
+	}
+	if b.in != nil {
+		return nil // mounted to be looked at only
+	}
+	if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK, 0); err != nil {
+		return &os.PathError{Op: "write to", Path: dir.Name(), Err: err}
+	}
+	return nil
+}
+
+// replaceable refuses to put a backup in the place of anything but an earlier one: the path may
+// be that of a disk, of its node, or of a file that somebody needs.
+func (b backup) replaceable(dir *os.File) error {
+	var stat unix.Stat_t
+	switch err := unix.Fstatat(int(dir.Fd()), filepath.Base(b.path), &stat, unix.AT_SYMLINK_NOFOLLOW); {
+	case errors.Is(err, unix.ENOENT):
 		return nil
-	})
+	case err != nil:
+		return &os.PathError{Op: "look at", Path: b.path, Err: err}
+	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
+		return &headerError{b.path + " is there, and is no regular file", "name another file, or move this one away"}
+	case stat.Size == 0:
+		return nil
+	}
+	fd, err := unix.Openat(int(dir.Fd()), filepath.Base(b.path), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: b.path, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), b.path)
+	defer file.Close()
+	if h, err := luks2.Read(file, stat.Size); err != nil || h.BackupSize() < stat.Size {
+		return &headerError{b.path + " is there, and is no backup of a LUKS2 header", "name another file, or move this one away; it is not written over"}
+	}
+	return nil
 }
 
 // isNew reports whether the plan makes a partition.
@@ -80,15 +127,7 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 		}
 	}()
 	if b.in == nil {
-		dir, _, err := resolve.Tree{Trusted: true}.Parent(b.path)
-		if errors.Is(err, os.ErrNotExist) {
-			err = &os.PathError{Op: "look for room in", Path: filepath.Dir(b.path), Err: unix.ENOENT}
-		}
-		if err != nil {
-			return err
-		}
-		defer dir.Close()
-		return do(dir)
+		return inHostDirectory(b, do)
 	}
 	x.mounting.Lock()
 	defer x.mounting.Unlock()
@@ -104,6 +143,19 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 		return err
 	}
 	return errors.Join(mkfs.InMounted(node.Path, b.in.Filesystem, filepath.Dir(b.path), readOnly, do), node.Release(), dev.Forget())
+}
+
+// inHostDirectory calls do with the directory of a backup that goes to a file of this machine.
+func inHostDirectory(b backup, do func(dir *os.File) error) error {
+	dir, _, err := resolve.Tree{Trusted: true}.Parent(b.path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = &os.PathError{Op: "look for room in", Path: filepath.Dir(b.path), Err: unix.ENOENT}
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return do(dir)
 }
 
 // backupAhead writes the copy of a header that is about to be committed. The run that
@@ -170,6 +222,9 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 // all of the new one.
 func (x *run) writeBackup(b backup, copyHeader func(io.Writer) error) error {
 	return x.inDirectory(b, false, func(dir *os.File) error {
+		if err := b.replaceable(dir); err != nil { // a file system of the plan may have got one since
+			return err
+		}
 		return wholefile.ReplaceIn(dir, filepath.Base(b.path), 0o600, func(file *os.File) error { return copyHeader(file) })
 	})
 }

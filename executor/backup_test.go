@@ -110,3 +110,59 @@ func checkBackup(t *testing.T, dev *simdev.Device, path string) {
 	}
 	t.Error("there is no volume")
 }
+
+// TestBackupReplacesBackupsAlone: a header_backup that names anything but an earlier backup, such
+// as a node or a disk, is refused by plan and by apply, with nothing written; an earlier one gives way.
+func TestBackupReplacesBackupsAlone(t *testing.T) {
+	t.Parallel()
+	c := backedUp(t)["convert"]
+	earlier := &bytes.Buffer{}
+	old := vendorVolume(t)
+	h, err := luks2.Read(bytes.NewReader(old), int64(len(old)))
+	if err = errors.Join(err, h.Backup(bytes.NewReader(old), earlier)); err != nil {
+		t.Fatal(err)
+	}
+	const regular, header = " is there, and is no regular file", " is there, and is no backup of a LUKS2 header"
+	for name, test := range map[string]struct {
+		put  func(path string) error
+		want string
+	}{
+		"nothing":       {func(string) error { return nil }, ""},
+		"an empty file": {func(path string) error { return os.WriteFile(path, nil, 0o600) }, ""},
+		"an earlier":    {func(path string) error { return os.WriteFile(path, earlier.Bytes(), 0o600) }, ""},
+		"a text":        {func(path string) error { return os.WriteFile(path, []byte("somebody's"), 0o600) }, header},
+		"a disk":        {func(path string) error { return os.WriteFile(path, c.image, 0o600) }, header},
+		"a volume":      {func(path string) error { return os.WriteFile(path, old, 0o600) }, header},
+		"a node":        {func(path string) error { return unix.Mkfifo(path, 0o600) }, regular},
+		"a folder":      {func(path string) error { return os.Mkdir(path, 0o700) }, regular},
+		"a link":        {func(path string) error { return os.Symlink("nowhere", path) }, regular},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "header")
+			if err := test.put(path); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Lstat(path)
+			files := maps.Clone(c.files)
+			for file, text := range files {
+				files[file] = strings.Replace(text, "encryption = {", `encryption = { header_backup = "`+path+`",`, 1)
+			}
+			dev := simdev.New(c.image)
+			err := applyTo(t, dev, files, tokenless{})
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkBackup(t, dev, path)
+				return
+			}
+			var hinted interface{ Hint() string }
+			if err == nil || !strings.HasSuffix(err.Error(), "header_backup: "+path+test.want) || !errors.As(err, &hinted) {
+				t.Errorf("%v", err)
+			}
+			if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) || len(dev.Log()) > 0 {
+				t.Errorf("it is another file: %v, or the disk has %d operations", err, len(dev.Log()))
+			}
+		})
+	}
+}

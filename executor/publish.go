@@ -53,12 +53,16 @@ func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error)
 }
 
 // CheckPlan refuses a plan that Apply would refuse of the disk on dev, whatever the keys: by the
-// laws of plans, and a table that could not be written. It reads only.
+// laws of plans, a table that could not be written, and a place that takes no backup of a header.
+// It reads only.
 func CheckPlan(dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) error {
 	if plan.Empty() {
 		return nil
 	}
 	if err := planner.Check(plan, snapshot); err != nil {
+		return err
+	}
+	if err := checkBackups(plan); err != nil {
 		return err
 	}
 	return checkTable(dev, plan)
