@@ -182,6 +182,9 @@ func (x *run) phases(ctx context.Context) error {
 	if err := x.each(ctx, x.backupCreated); err != nil {
 		return err
 	}
+	if err := x.blankGivenUp(); err != nil {
+		return err
+	}
 	if err := x.publish(); err != nil {
 		return err
 	}

@@ -22,22 +22,22 @@ func (x *run) eraseOld() error {
 	if err != nil {
 		return err
 	}
-	return x.erase(x.dev, 0, places)
+	return x.erase(x.dev, func(disk.Extent) bool { return true }, places)
 }
 
 // maxErasures is how often what is left is looked for again: one signature can hide another.
 const maxErasures = 8
 
-// erase zeroes places, and the signatures of dev that lie from byte from on. Nothing known is
-// found there afterwards.
-func (x *run) erase(dev blockdev.Device, from disk.Bytes, places []disk.Extent) error {
+// erase zeroes places, and those signatures of dev that are to go. None of them is found
+// afterwards.
+func (x *run) erase(dev blockdev.Device, goes func(disk.Extent) bool, places []disk.Extent) error {
 	for range maxErasures {
 		found, err := probe.Signatures(dev, dev.Size())
 		if err != nil {
 			return err
 		}
 		for _, e := range found {
-			if e.Offset >= from {
+			if goes(e) {
 				places = append(places, e)
 			}
 		}
@@ -77,7 +77,7 @@ func (x *run) cleanGained(a planner.Grow) error {
 		if err != nil {
 			return err
 		}
-		return x.erase(grown, r.Old.End()-r.Offset, nil)
+		return x.erase(grown, func(e disk.Extent) bool { return e.Offset >= r.Old.End()-r.Offset }, nil)
 	}
 	return nil
 }

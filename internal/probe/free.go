@@ -26,7 +26,7 @@ const (
 func (m *image) occupied(dev blockdev.Device, state *gpt.State) ([]disk.Occupied, error) {
 	passed := append(state.Backup(), state.Claims()...)
 	var found []disk.Occupied
-	for _, e := range freeAreas(state) {
+	for _, e := range FreeAreas(state.Table, state.Entries, state.SectorSize) {
 		held, err := m.inFree(dev, state, e, passed)
 		if err != nil {
 			return nil, fmt.Errorf("looking whether the free space at byte %d is empty: %w", e.Offset, err)
@@ -38,11 +38,10 @@ func (m *image) occupied(dev blockdev.Device, state *gpt.State) ([]disk.Occupied
 	return found, nil
 }
 
-// freeAreas returns the usable space between partitions.
-func freeAreas(state *gpt.State) (areas []disk.Extent) {
-	sector := state.SectorSize
-	at, end := state.Table.FirstUsable.Offset(sector), (state.Table.LastUsable + 1).Offset(sector)
-	entries := slices.Clone(state.Entries)
+// FreeAreas returns the space of a table between its partitions.
+func FreeAreas(table disk.Table, entries []disk.Entry, sector disk.Bytes) (areas []disk.Extent) {
+	at, end := table.FirstUsable.Offset(sector), (table.LastUsable + 1).Offset(sector)
+	entries = slices.Clone(entries)
 	slices.SortFunc(entries, func(a, b disk.Entry) int { return cmp.Compare(a.Offset, b.Offset) })
 	for _, p := range entries {
 		if to := min(p.Offset, end); to > at {
@@ -59,13 +58,12 @@ func freeAreas(state *gpt.State) (areas []disk.Extent) {
 // inFree looks at the free space e, but for what is passed over and what is left of this table's
 // own copies.
 func (m *image) inFree(dev blockdev.Device, state *gpt.State, e disk.Extent, passed []disk.Extent) (disk.Trailing, error) {
-	front := !slices.ContainsFunc(state.Entries, func(p disk.Entry) bool { return p.Offset < e.Offset })
-	if front {
+	if isFront(e, state.Entries) {
 		if held := bootLoader(dev, e, passed); held.Found() {
 			return held, nil
 		}
 	}
-	for _, part := range without(readOf(e, front), passed) {
+	for _, part := range disk.Without(LookedAt(e, state.Entries), passed) {
 		at, err := blockdev.NonBlank(dev, part)
 		if err != nil {
 			return disk.Trailing{}, err
@@ -85,10 +83,16 @@ func (m *image) inFree(dev blockdev.Device, state *gpt.State, e disk.Extent, pas
 	return m.signatureIn(dev, e, passed)
 }
 
-// readOf returns what is read of the free space e to tell whether it is blank.
-func readOf(e disk.Extent, front bool) []disk.Extent {
+// isFront reports whether free space e lies before all partitions.
+func isFront(e disk.Extent, entries []disk.Entry) bool {
+	return !slices.ContainsFunc(entries, func(p disk.Entry) bool { return p.Offset < e.Offset })
+}
+
+// LookedAt returns the parts of free space e, beside those partitions, that must be blank for it
+// to count as free. Signatures between them count, too.
+func LookedAt(e disk.Extent, entries []disk.Entry) []disk.Extent {
 	first := disk.Bytes(readEnds)
-	if front {
+	if isFront(e, entries) {
 		first = readFront
 	}
 	head := min(e.Size, first)
@@ -142,26 +146,4 @@ func (m *image) signatureIn(dev blockdev.Device, e disk.Extent, passed []disk.Ex
 		}
 	}
 	return disk.Trailing{}, err
-}
-
-// without returns what of parts does not lie in passed.
-func without(parts, passed []disk.Extent) []disk.Extent {
-	for _, gone := range passed {
-		var left []disk.Extent
-		for _, p := range parts {
-			before := disk.Extent{Offset: p.Offset, Size: min(p.End(), gone.Offset) - p.Offset}
-			from := max(p.Offset, gone.End())
-			after := disk.Extent{Offset: from, Size: p.End() - from}
-			if !p.Overlaps(gone) {
-				before, after = p, disk.Extent{}
-			}
-			for _, piece := range []disk.Extent{before, after} {
-				if piece.Size > 0 {
-					left = append(left, piece)
-				}
-			}
-		}
-		parts = left
-	}
-	return parts
 }
