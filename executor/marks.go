@@ -22,7 +22,13 @@ import (
 // so does not count, though it may be genuine: a recovery key that another program made is
 // on paper somewhere. The run then adds another such key.
 //
-// For that each of the volumes is opened, once. Where none of its keys can be used here the
+// So every run opens each of the volumes once, and one with nothing to do as well: that costs an
+// unsealing, 14 commands to a TPM. It cannot be left out. Without a mark the run would always do
+// something, for all keys that it vouches for would be lacking; and a note that an earlier run
+// checked it could only be on the disk, whose owner writes the mark and that note alike.
+// What opens no volume proves nothing: a TPM loads what anybody sealed with it.
+//
+// Each volume is opened once. Where none of its keys can be used here the
 // marks can be neither confirmed nor refuted: they stand, with a warning (Unchecked). Such a
 // machine cannot open the volume by itself either, and could not rekey it.
 func CheckMarks(ctx context.Context, dev blockdev.Device, plan *planner.Plan, env Env) (map[int][]int, error) {
