@@ -145,16 +145,27 @@ func (c *creation) filesystem(ctx context.Context) error {
 // mkfsOptions translates the action; sector is that of the encryption, 0 for plain content.
 func (x *run) mkfsOptions(a planner.Create, sector disk.Bytes) mkfs.Filesystem {
 	fs := a.Filesystem
-	options := mkfs.Filesystem{
+	return mkfs.Filesystem{
 		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: max(x.plan.Target.SectorSize, sector), TempDir: x.env.TempDir,
-		Epoch: x.env.Epoch,
+		Epoch: x.env.Epoch, CopyFiles: copiesOf(a, x.env.Root),
 	}
-	for _, f := range fs.CopyFiles {
-		options.CopyFiles = append(options.CopyFiles, mkfs.Copy{
-			Root: x.env.Root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty,
-		})
+}
+
+// copiesOf translates the files that go into a new file system, out of the tree root.
+func copiesOf(a planner.Create, root string) (copies []mkfs.Copy) {
+	for _, f := range a.Filesystem.CopyFiles {
+		copies = append(copies, mkfs.Copy{Root: root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty})
 	}
-	return options
+	return copies
+}
+
+// FileRoom returns how large the new file system of a must be for its files, that are below
+// root, on a disk of that sector size; see mkfs.Room.
+func FileRoom(a planner.Create, root string, sector disk.Bytes) (disk.Bytes, error) {
+	if e := a.Encryption; e != nil {
+		sector = max(sector, e.SectorSize)
+	}
+	return mkfs.Room(mkfs.Filesystem{Format: a.Filesystem.Format, SectorSize: sector, CopyFiles: copiesOf(a, root)})
 }
 
 // checkFiles refuses, before anything is written, files that a new file system cannot hold.

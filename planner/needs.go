@@ -143,7 +143,8 @@ func (l *layout) contentSize(d *definitions.Definition) (disk.Bytes, error) {
 		return plus(size, n.RoundUp(l.grain)), nil
 	}
 	if format := formatOf(d); format != "" {
-		size = plus(size, l.minimalFormat(d.Partition.Type, format))
+		room := min(l.opts.FileRoom[d.Name], orElse(d.Partition.SizeMax, unlimited)-size) // who says a size_max has it
+		size = plus(size, max(l.minimalFormat(d.Partition.Type, format), room.RoundUp(l.grain)))
 	}
 	return size, nil
 }

@@ -35,6 +35,9 @@ type Options struct {
 	FilesystemSectorSize disk.Bytes
 	// SourceSizes says how large the sources of copy_blocks are, by their path.
 	SourceSizes map[string]disk.Bytes
+	// FileRoom says how large a new file system must be for its copy_files, by the name of the
+	// definition; only where the size of the disk goes by it.
+	FileRoom map[string]disk.Bytes
 	// Headers says what the files hold that definitions name in header_room =
 	// "detached:PATH", by that path. One that does not exist is not in it.
 	Headers map[string]disk.Content

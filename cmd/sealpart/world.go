@@ -241,13 +241,46 @@ func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*planner.P
 }
 
 // autoSize replaces --size=auto by what the definitions need.
-func (w *world) autoSize(f *planFlags) error {
-	if f.size != "auto" {
+func (w *world) autoSize(f *planFlags) (err error) {
+	if f.size != "auto" || w.options.FileRoom != nil {
 		return nil
 	}
-	size, err := planner.MinimalSize(w.definitions, w.facts, w.options)
-	w.options.Size = size
+	if w.options.Size, err = planner.MinimalSize(w.definitions, w.facts, w.options); err != nil {
+		return err
+	}
+	if w.options.FileRoom = w.fileRoom(); len(w.options.FileRoom) == 0 {
+		return nil
+	}
+	w.options.Size, err = planner.MinimalSize(w.definitions, w.facts, w.options)
 	return err
+}
+
+// fileRoom measures what the new file systems of an image take for the files that are copied
+// into them. What cannot be planned or read is for the plan itself to say.
+func (w *world) fileRoom() map[string]disk.Bytes {
+	room, options := map[string]disk.Bytes{}, w.options
+	options.Empty = planner.EmptyCreate
+	sector := max(options.SectorSize, 512)
+	plan, err := planner.Make(w.definitions, disk.Snapshot{Path: "the new image", SectorSize: sector}, w.facts, options)
+	if err != nil {
+		return room
+	}
+	for _, action := range plan.Actions {
+		a, ok := action.(planner.Create)
+		if !ok || a.Filesystem == nil || len(a.Filesystem.CopyFiles) == 0 {
+			continue
+		}
+		if size, err := executor.FileRoom(a, w.root, sector); err == nil {
+			room[nameOfRow(plan, a.Number)] = size
+		}
+	}
+	return room
+}
+
+// nameOfRow returns the name of a partition's definition.
+func nameOfRow(plan *planner.Plan, number int) string {
+	i := slices.IndexFunc(plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Activity != planner.ActivityDelete })
+	return plan.Rows[i].Definition
 }
 
 // diskArgument returns the disk to work on: the argument, or the one behind the

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/internal/blockdev"
 )
 
 // makeExt makes an ext4 with its files in it. Blocks are 4096 bytes, so that LUKS2
@@ -25,6 +27,11 @@ func makeExt(ctx context.Context, image *os.File, fs Filesystem) error {
 	// The seed orders the entries of large directories.
 	args = append(args, "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,hash_seed="+
 		uuid.NewSHA1(fs.UUID, []byte("ext4 hash seed")).String())
+	more, err := moreInodes(image, fs)
+	if err != nil {
+		return err
+	}
+	args = append(args, more...)
 	files := []*os.File{image}
 	if tree.tree != nil {
 		args, files = append(args, "-d", given(1)), append(files, tree.tree)
@@ -33,6 +40,20 @@ func makeExt(ctx context.Context, image *os.File, fs Filesystem) error {
 		return err
 	}
 	return editExt(ctx, image, fs, tree)
+}
+
+// moreInodes returns the arguments for more inodes than mke2fs makes by itself, where there are
+// so many files.
+func moreInodes(image *os.File, fs Filesystem) ([]string, error) {
+	size, err := blockdev.SizeOf(image)
+	if err != nil || len(fs.CopyFiles) == 0 {
+		return nil, err
+	}
+	files, err := count(fs.CopyFiles, false)
+	if err != nil || files.inodes() <= defaultInodes(size) {
+		return nil, err
+	}
+	return []string{"-N", strconv.Itoa(files.inodes())}, nil
 }
 
 // editExt sets what mke2fs -d cannot: owners that staging could not give its
