@@ -68,9 +68,9 @@ func TestGivenUpSpaceIsFree(t *testing.T) {
 	free(t, "the one after", dev)
 
 	image := dev.Bytes()
-	copy(image[30<<20:], used(8*disk.MiB)) // between what was blanked
+	copy(image[30<<20+64<<10:31<<20], used(disk.MiB)) // between what is looked at
 	dev = simdev.New(image)
-	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "40-tmp": partition("tmp", "16M")}, planner.Options{})
+	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "40-tmp": partition("tmp", "13824K")}, planner.Options{})
 	free(t, "up to old data in the middle", dev)
 
 	image = dev.Bytes()
