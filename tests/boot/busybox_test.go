@@ -102,7 +102,8 @@ func (m *machine) twoRoots(t *testing.T) {
 }
 
 // TestVerityRoot boots the image of examples/verity-root: its first boot makes var, sealed
-// to the TPM, and the kernel checks root against the hash on its command line.
+// to the TPM, and the kernel checks root against the hash on its command line. A plain var, which
+// somebody has put in the place of the encrypted one, is not used.
 func TestVerityRoot(t *testing.T) {
 	needAll(t)
 	m := newMachine(t)
@@ -126,4 +127,8 @@ func TestVerityRoot(t *testing.T) {
 			}
 		}
 	}
+	planted := rig.Find(t, m.disk, "var")
+	rig.Run(t, "dd", "if=/dev/zero", "of="+m.disk, "bs=512", fmt.Sprintf("seek=%d", planted.Start), "count=16384", "conv=notrunc", "status=none") // both copies of the header
+	rig.Run(t, "mkfs.ext4", "-qF", "-E", fmt.Sprintf("offset=%d", planted.Start*512), m.disk, fmt.Sprintf("%dk", planted.Size/2))
+	m.mustStop(t, "sealpart: var does not open", "no LUKS2 header")
 }
