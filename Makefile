@@ -11,7 +11,7 @@ DESTDIR ?=
 BUILD ?= build
 LIBDIR = $(DESTDIR)/usr/lib
 
-.PHONY: build install tools test test-kernel test-boot test-boot-long lint fuzz crash bench demo clean
+.PHONY: build install tools quick race test test-kernel test-boot test-boot-long lint fuzz crash bench demo clean
 
 # A static program; it needs none of the C library's name services. With CGO=1 one that
 # can load PKCS#11 modules, and needs the C library.
@@ -36,6 +36,17 @@ install: build
 # The foreign programs that judge the tests (as root; else it says what to install).
 tools:
 	tools/install.sh
+
+# While you work: what touches no device and starts no program, in seconds.
+quick:
+	test -z "$$(gofmt -l .)"
+	go vet ./...
+	go test -short ./definitions ./planner/... ./internal/disk ./internal/gpt ./internal/resolve ./internal/secret ./verity
+
+# The packages in which goroutines share something, under the race detector; it needs cgo.
+race:
+	CGO_ENABLED=1 go test -race -short ./internal/abandon ./internal/claim ./internal/key/source ./internal/key/file ./internal/key/module ./internal/blockdev ./verity
+	CGO_ENABLED=1 go test -race -short ./executor -run 'Interrupted|Absent|ApplyWhole|Parallel'
 
 # A test whose judge is missing fails, it is not skipped.
 test: tools

@@ -13,6 +13,9 @@ import (
 // TestVolumeLabels lets the programs that make file systems judge labels: what they
 // refuse, cut short or warn about, we refuse, and nothing else.
 func TestVolumeLabels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	labels := []string{
 		"A", "a", "A B", " A", "A'B", "A-_{}()`~!@#$%^&", "A.B", "A+B", "A/B", `A"B`, "größe", "GRÖSSE",
 		"12345678901", "123456789012", "123456789012345", "1234567890123456", "12345678901234567", "ÄÄÄÄÄÄÄÄ", "ÄÄÄÄÄÄÄÄa",

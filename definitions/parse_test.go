@@ -36,6 +36,9 @@ func TestParseText(t *testing.T) {
 // TestHostile has files of a MiB that would keep a careless reader busy. The time is
 // generous, for a busy machine: without the limits they take minutes, or overflow the stack.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	fill := func(part string) string { return strings.Repeat(part, (maxFile-100)/len(part)) }
 	for name, c := range map[string]struct{ text, want string }{
 		"arrays":             {"a = " + fill("["), "1:13: nested deeper than 8 levels\n"},

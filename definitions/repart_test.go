@@ -146,6 +146,9 @@ func judge(t *testing.T, repart string, confs []string) string {
 // TestRepartAgrees writes random definitions for systemd-repart and for us, and
 // expects both to take them, or both to find fault.
 func TestRepartAgrees(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	repart := testenv.Need(t, "systemd-repart")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -111,6 +111,9 @@ func TestVeritySet(t *testing.T) {
 
 // TestTreeSize lets veritysetup make the hash devices.
 func TestTreeSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	veritysetup := testenv.Need(t, "veritysetup")
 	for _, c := range []struct{ blocks, data, hash disk.Bytes }{
 		{1, 4096, 4096}, {2, 4096, 4096}, {128, 4096, 4096}, {129, 4096, 4096}, {16384, 4096, 4096}, {16385, 4096, 4096},

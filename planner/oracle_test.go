@@ -28,6 +28,9 @@ const oracleCases = 300
 // TestOracle compares plans with those of systemd-repart 252 for the same random
 // definitions and disks. The seed is logged; SEALPART_TEST_SEED repeats it.
 func TestOracle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	repart := testenv.Need(t, "systemd-repart")
 	sfdisk := testenv.Need(t, "sfdisk")
 	seed := uint64(time.Now().UnixNano())

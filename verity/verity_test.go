@@ -123,6 +123,9 @@ func forEachShape(t *testing.T, test func(t *testing.T, shape int)) {
 // TestVeritysetup holds every byte to veritysetup's, both ways: it makes the same
 // hash device, accepts ours, and we accept its.
 func TestVeritysetup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	program := testenv.Need(t, "veritysetup")
 	forEachShape(t, func(t *testing.T, shape int) {
 		d := format(t, shape)

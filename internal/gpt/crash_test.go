@@ -164,6 +164,9 @@ func (c crashScene) start(t *testing.T, image []byte) *gpt.State {
 // of these states the same road leads to the new table: once more with a power cut,
 // and then to the end, where two copies are good and nothing is left to do.
 func TestPowerCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	base := labelled(t, smallSize, small)
 	for _, scene := range crashScenes {
 		t.Run(scene.name, func(t *testing.T) {

@@ -21,6 +21,9 @@ func grown(image []byte, more disk.Bytes) forgery {
 // TestGrown: on a disk that has grown the backup moves to the new end, the usable
 // sectors follow, and the old backup header goes.
 func TestGrown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	base := sample(t)
 	f := grown(base, 10*disk.MiB)
 	s := read(t, f.image)
@@ -97,6 +100,9 @@ func TestOldBackupInsidePartition(t *testing.T) {
 // protective MBR, by what is left of the primary header, or at a whole size. One that
 // is there while the table belongs elsewhere is outdated and not used.
 func TestGrownAndPrimaryLost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	base := sample(t)
 	odd := labelled(t, 20*disk.MiB+512*77, three)
 	noSize := func(f forgery) { copy(f.image[446+12:], "\xff\xff\xff\xff") }

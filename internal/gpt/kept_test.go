@@ -92,6 +92,9 @@ func TestArraySizes(t *testing.T) {
 // TestMovedArray: firmware of some boards wants its boot loader in sector 2, so the
 // array is moved (sgdisk -j). It stays there, and so does the boot loader.
 func TestMovedArray(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	path := save(t, sample(t))
 	run(t, "", "sgdisk", "-j", "1024", path)
 	image := load(t, path)
