@@ -46,7 +46,7 @@ quick:
 # The packages in which goroutines share something, under the race detector; it needs cgo.
 race:
 	CGO_ENABLED=1 go test -race -short ./internal/abandon ./internal/claim ./internal/key/source ./internal/key/file ./internal/key/module ./internal/blockdev ./verity
-	CGO_ENABLED=1 go test -race -short ./executor -run 'Interrupted|Absent|ApplyWhole|Parallel'
+	CGO_ENABLED=1 go test -race -short ./executor -run 'ApplyWhole|AbsentKeys|Barriers'
 
 # A test whose judge is missing fails, it is not skipped.
 test: tools
