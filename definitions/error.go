@@ -57,6 +57,10 @@ func (p place) errorf(key, format string, args ...any) *Error {
 	var lineStart int
 	e.Line, e.Column, lineStart = p.position()
 	line, _, _ := strings.Cut(p.file.text[lineStart:], "\n")
+	if inSecret(p.file.text[:lineStart]) {
+		e.Message, e.Excerpt = withoutParts(e.Message, line), excerpt(e.Line, veil, 0, len(veil))
+		return e
+	}
 	e.Message = withoutSecrets(e.Message, line)
 	line, from, to := veiled(line, min(p.start, len(p.file.text))-lineStart, min(p.end, lineStart+len(line))-lineStart)
 	e.Excerpt = excerpt(e.Line, line, from, to)

@@ -32,6 +32,19 @@ func TestSecretsAreNotEchoed(t *testing.T) {
 		"key = [{ pin = '73914', type = \"tpm2\", pcrs = [77] }]\n":                                        "pcrs\" has PCR 77",
 		"[[encryption.key]]\ntype = \"file\"\npath = \"73914\"\n":                                          "path\" must be an absolute path",
 		"existing_key = \"73914\"\n[[encryption.key]]\ntype = \"file\"\n":                                  "existing_key\" must be \"file:PATH",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = '''73914\n":                                "unexpected EOF",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = \"\"\"73914\n":                             "unexpected EOF",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = \"\"\"\n73914\n":                           "unexpected EOF",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = \"\"\"\n73914\n\"\"\"\n":                   "\"pin\" has control character 0x0a",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = { x = \"73914\" }\n":                       "must be a string, not a table",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin.x = \"73914\"\n":                             "must be a string, not a table",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\n\"pin\" . x = \"73914\"\n":                       "must be a string, not a table",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = [\"a\", \"73914\"]\n":                      "must be a string, not an array",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = my 73914\n":                                "not TOML",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = \"my\\\"73914\"\n":                         "must be \"file:PATH",
+		"[[encryption.key]]\ntype = \"tpm2\"\npcrs = [7]\npin = \"my\"73914\n":                             "not TOML",
+		"[encryption.existing_key]\nx = \"73914\"\n":                                                       "existing_key",
+		"existing_key.x = \"73914\"\n[[encryption.key]]\ntype = \"file\"\n":                                "must be a string, not a table",
 	} {
 		_, err := Load(Options{Architecture: "x86-64", Sources: []Source{{FS: fstest.MapFS{"10-root.toml": {Data: []byte(begin + text)}}, Dir: "/d"}}})
 		if err == nil || strings.Contains(err.Error(), "73914") || !strings.Contains(err.Error(), want) {
