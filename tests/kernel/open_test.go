@@ -26,6 +26,9 @@ $s open --key-file $key vol $loop#1 && ! $s open --key-file $key vol $loop#1 2>t
 cryptsetup open --key-file $key ${loop}p1 vol && same vol && $s close vol && echo we-close >>good
 $s open --key-file $key vol $loop#1 && mount /dev/mapper/vol /run/open && ! $s close vol 2>busy && grep -q "is in use: unmount it" busy && umount /run/open && $s close vol && echo busy >>good
 $s open --read-only --key-file $key vol $loop#1 && ! dd if=/dev/zero of=/dev/mapper/vol bs=4096 count=1 2>/dev/null && same vol "-o ro,noload" && $s close vol && echo read-only >>good
+test "$($s open --or-plain --key-file $key vol $loop#1)" = /dev/mapper/vol && $s close vol && echo plain-too >>good
+losetup -d $loop; loop=$(losetup -f --show -P %[6]q)
+test "$($s open --or-plain vol $loop#root)" = ${loop}p1 && ! test -e /dev/mapper/vol && ! $s open vol $loop#root 2>plain && grep -q "no LUKS2 header" plain && ! $s open --or-plain vol %[6]q#root 2>plain && grep -q "the kernel has no device of it" plain && echo plain >>good
 losetup -d $loop
 dmsetup create stranger --table "0 8 error" && ! $s close stranger 2>stranger && grep -q "somebody else" stranger && dmsetup remove stranger && echo stranger >>good
 $s open --key-file $key vol $image#root && same vol && $s close vol && test -z "$(losetup -j $image)" && echo file >>good
@@ -107,6 +110,7 @@ func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	plain := rig.NewPlain(t, dir, 40)
 	sums := sumsOf(t, dir)
+	untouched := rig.Copy(t, plain.Path, filepath.Join(dir, "untouched.img"))
 	clean := stopped(t, plain, filepath.Join(dir, "clean.img"), syscall.SIGINT)
 	crash := stopped(t, plain, filepath.Join(dir, "crash.img"), syscall.SIGKILL)
 	rig.Must(t, plain.Apply(plain.Path)...)
@@ -116,11 +120,11 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	linear, null, moved := forgeries(t, dir, plain.Path, clean)
-	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums, example) + fmt.Sprintf(pending, clean, crash) +
+	script := fmt.Sprintf(opened, rig.Sealpart(t).Path, plain.Path, plain.Key, sums, example, untouched) + fmt.Sprintf(pending, clean, crash) +
 		fmt.Sprintf(forgedOpened, linear, null, moved) + fmt.Sprintf(verityOpened, fresh, rootHashOf(t, fresh))
 	good, log := boot(t, dir, script)
 	for _, name := range []string{
-		"device", "cryptsetup-closes", "we-close", "busy", "read-only", "stranger", "file", "wrong-key", "name", "no-key-left", "clean", "crash",
+		"device", "cryptsetup-closes", "we-close", "busy", "read-only", "plain-too", "plain", "stranger", "file", "wrong-key", "name", "no-key-left", "clean", "crash",
 		"linear-beside-crypt", "null-cipher", "pending-forged",
 		"verity-device", "verity-file", "verity-wrong", "verity-usage", "example",
 	} {
