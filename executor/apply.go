@@ -36,8 +36,10 @@ type Target interface {
 	blockdev.Device
 	// ZeroesDiscarded reports whether what was discarded reads as zero.
 	ZeroesDiscarded() bool
-	// Grow makes an image file larger; on a block device it fails.
+	// Grow makes an image file larger; on a block device it fails. CutBack takes that back, with
+	// all that was written behind the size that it had.
 	Grow(size disk.Bytes) error
+	CutBack(size disk.Bytes) error
 	// TellKernel makes the kernel's view of the partitions follow the table; for
 	// an image file it does nothing.
 	TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) error
@@ -66,6 +68,8 @@ type run struct {
 	held     map[string]*claim.Lock // of volumes that are re-encrypted, by UUID
 	uuids    map[int]string         // of those volumes, as they were when they were locked
 	mounting sync.Mutex             // one file system at a time is mounted for backups
+	began    disk.Bytes             // size of an image file before it grew, 0 where it is not to have it again
+	tabled   bool                   // the new table may be on the disk
 }
 
 // Apply makes the disk what the plan says. It refuses a plan for another state of
@@ -80,7 +84,7 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 	if snapshot.Fingerprint() != plan.Target.Fingerprint {
 		return nil, ErrStale
 	}
-	if err := planner.Check(plan, snapshot); err != nil {
+	if err := CheckPlan(dev, plan, snapshot); err != nil {
 		return nil, err
 	}
 	x := newRun(env, dev, plan, snapshot)
@@ -121,10 +125,18 @@ func asInterrupted(ctx context.Context, err error) error {
 
 // phases does everything, in the order that doc.go explains.
 func (x *run) phases(ctx context.Context) error {
-	if err := x.each(ctx, x.checkBackup); err != nil {
+	if err := x.publishAll(ctx); err != nil {
+		return errors.Join(err, x.takeBack())
+	}
+	if err := x.convertAll(ctx); err != nil {
 		return err
 	}
-	if err := checkTable(x.dev, x.plan); err != nil {
+	return x.each(ctx, x.backup)
+}
+
+// decide does all that can fail without anything being written: it makes the keys, and the file systems.
+func (x *run) decide(ctx context.Context) error {
+	if err := x.each(ctx, x.checkBackup); err != nil {
 		return err
 	}
 	if err := x.each(ctx, x.holdVolume); err != nil {
@@ -140,58 +152,49 @@ func (x *run) phases(ctx context.Context) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
-	if err := x.each(ctx, x.checkLeft); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.checkTrailing); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.checkFiles); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.makeFilesystem); err != nil {
-		return err
-	}
-	if err := x.stillThere(); err != nil {
-		return err
-	}
-	if x.plan.Target.Size > x.dev.Size() {
-		// A power cut leaves a larger image with its old table.
-		x.touch()
-		if err := x.dev.Grow(x.plan.Target.Size); err != nil {
+	for _, step := range []func(context.Context, planner.Action) error{x.checkLeft, x.checkTrailing} {
+		if err := x.each(ctx, step); err != nil {
 			return err
 		}
+	}
+	if err := x.decided(); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context, planner.Action) error{x.checkFiles, x.makeFilesystem} {
+		if err := x.each(ctx, step); err != nil {
+			return err
+		}
+	}
+	return x.stillThere()
+}
+
+// publishAll does all up to the table's commit.
+func (x *run) publishAll(ctx context.Context) error {
+	if err := x.decide(ctx); err != nil {
+		return err
+	}
+	if err := x.grow(); err != nil {
+		return err
 	}
 	for _, step := range []func(context.Context, planner.Action) error{x.finishShrink, x.checkShrink, x.checkKernel, x.shrinkMounted} {
 		if err := x.each(ctx, step); err != nil {
 			return err
 		}
 	}
-	if err := x.mendTable(); err != nil {
-		return err
+	for _, step := range []func() error{x.mendTable, x.eraseOld, x.claimFree} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := x.eraseOld(); err != nil {
-		return err
-	}
-	if err := x.claimFree(); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.prepare); err != nil {
-		return err
-	}
-	if err := x.each(ctx, x.backupCreated); err != nil {
-		return err
+	for _, step := range []func(context.Context, planner.Action) error{x.prepare, x.backupCreated} {
+		if err := x.each(ctx, step); err != nil {
+			return err
+		}
 	}
 	if err := x.blankGivenUp(); err != nil {
 		return err
 	}
-	if err := x.publish(); err != nil {
-		return err
-	}
-	if err := x.convertAll(ctx); err != nil {
-		return err
-	}
-	return x.each(ctx, x.backup)
+	return x.publish()
 }
 
 // keys makes and proves the volumes of all actions that encrypt.
@@ -285,10 +288,15 @@ func (x *run) convert(ctx context.Context, action planner.Action) error {
 func (x *run) each(ctx context.Context, do func(context.Context, planner.Action) error) error {
 	for _, action := range x.plan.Actions {
 		if err := do(ctx, action); err != nil {
-			return fmt.Errorf("partition %d: %s: %w", action.Partition(), action.Kind(), err)
+			return named(action, err)
 		}
 	}
 	return nil
+}
+
+// named says which action an error is about.
+func named(action planner.Action, err error) error {
+	return fmt.Errorf("partition %d: %s: %w", action.Partition(), action.Kind(), err)
 }
 
 // interrupted returns ErrInterrupted once ctx is done.

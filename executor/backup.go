@@ -41,29 +41,15 @@ func backupOf(action planner.Action) backup {
 	return backup{}
 }
 
-// checkBackup refuses a header backup that could not be written, while the disk is
-// still as it was. Into a file system that is still to be made nobody can look.
+// checkBackup refuses a header backup that could not be written into a partition, while the
+// disk is still as it was: it is mounted to be looked at. Into a file system that is still to
+// be made nobody can look.
 func (x *run) checkBackup(_ context.Context, action planner.Action) error {
 	b := backupOf(action)
-	if b.path == "" || b.in != nil && x.isNew(b.in.Number) {
+	if b.path == "" || b.in == nil || x.isNew(b.in.Number) {
 		return nil
 	}
 	return x.inDirectory(b, true, b.checkIn)
-}
-
-// checkBackups is checkBackup for the backups that go to files of this machine, which a plan
-// can look at, too.
-func checkBackups(plan *planner.Plan) error {
-	for _, action := range plan.Actions {
-		b := backupOf(action)
-		if b.path == "" || b.in != nil {
-			continue
-		}
-		if err := inHostDirectory(b, b.checkIn); err != nil {
-			return fmt.Errorf("partition %d: header_backup: %w", action.Partition(), err)
-		}
-	}
-	return nil
 }
 
 // checkIn refuses a directory that cannot take the backup.
@@ -71,20 +57,7 @@ func (b backup) checkIn(dir *os.File) error {
 	if err := b.replaceable(dir); err != nil {
 		return err
 	}
-	var space unix.Statfs_t
-	if err := unix.Fstatfs(int(dir.Fd()), &space); err != nil {
-		return &os.PathError{Op: "look for room in", Path: dir.Name(), Err: err}
-	}
-	if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < b.size {
-		return fmt.Errorf("%s has room for %s, and a backup may take %s", filepath.Dir(b.path), free, b.size)
-	}
-	if b.in != nil {
-		return nil // mounted to be looked at only
-	}
-	if err := unix.Faccessat(int(dir.Fd()), ".", unix.W_OK, 0); err != nil {
-		return &os.PathError{Op: "write to", Path: dir.Name(), Err: err}
-	}
-	return nil
+	return checkRoomIn(dir, b.path, b.size)
 }
 
 // replaceable refuses to put a backup in the place of anything but an earlier one: the path may
@@ -127,7 +100,7 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 		}
 	}()
 	if b.in == nil {
-		return inHostDirectory(b, do)
+		return inHostDirectory(b.path, do)
 	}
 	x.mounting.Lock()
 	defer x.mounting.Unlock()
@@ -145,11 +118,11 @@ func (x *run) inDirectory(b backup, readOnly bool, do func(dir *os.File) error) 
 	return errors.Join(mkfs.InMounted(node.Path, b.in.Filesystem, filepath.Dir(b.path), readOnly, do), node.Release(), dev.Forget())
 }
 
-// inHostDirectory calls do with the directory of a backup that goes to a file of this machine.
-func inHostDirectory(b backup, do func(dir *os.File) error) error {
-	dir, _, err := resolve.Tree{Trusted: true}.Parent(b.path)
+// inHostDirectory calls do with the directory that a file of this machine goes to.
+func inHostDirectory(path string, do func(dir *os.File) error) error {
+	dir, _, err := resolve.Tree{Trusted: true}.Parent(path)
 	if errors.Is(err, os.ErrNotExist) {
-		err = &os.PathError{Op: "look for room in", Path: filepath.Dir(b.path), Err: unix.ENOENT}
+		err = &os.PathError{Op: "look for room in", Path: filepath.Dir(path), Err: unix.ENOENT}
 	}
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ func (x *run) claimFree() error {
 	if err != nil {
 		return err
 	}
+	if x.plan.NewTable {
+		x.began = 0 // as in mendTable
+	}
 	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("claim free space: %w", err)
 	}

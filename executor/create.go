@@ -171,10 +171,10 @@ func FileRoom(a planner.Create, root string, sector disk.Bytes) (disk.Bytes, err
 // checkFiles refuses, before anything is written, files that a new file system cannot hold.
 func (x *run) checkFiles(_ context.Context, action planner.Action) error {
 	a, ok := action.(planner.Create)
-	if !ok || a.Filesystem == nil || x.left[a.Number] {
+	if !ok || x.left[a.Number] {
 		return nil
 	}
-	return mkfs.CheckFiles(x.mkfsOptions(a, 0))
+	return CheckFiles(x.env.Root, a)
 }
 
 // blocks copies an image or a block device.

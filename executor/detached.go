@@ -42,7 +42,7 @@ func (c *conversion) detached(ctx context.Context, fresh *volume) error {
 // beginDetached makes the header file and converts. A power cut before the first
 // hot zone leaves a plain file system, and no header file or one that says that all
 // is plain.
-func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
+func (c *conversion) beginDetached(ctx context.Context, v *volume) (err error) {
 	if err := c.checkPlain(c.part); err != nil {
 		return err
 	}
@@ -56,6 +56,11 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 	if err := createHeader(c.action.HeaderPath, v.front.bytes, size); err != nil {
 		return fmt.Errorf("header file: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.takeBackHeader(v.header.UUID))
+		}
+	}()
 	file, err := resolve.Trusted(c.action.HeaderPath, os.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("header file: %w", err)
@@ -66,6 +71,25 @@ func (c *conversion) beginDetached(ctx context.Context, v *volume) error {
 	}
 	c.report(Committed, "header", 0)
 	return c.convert(ctx, v.keys())
+}
+
+// takeBackHeader removes the header file that this run has made, unless it says that a zone
+// was begun: then it is the only key to the partition. A power cut before it leaves a header that says that all is plain.
+func (c *conversion) takeBackHeader(uuid string) error {
+	file, err := resolve.Trusted(c.action.HeaderPath, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	header, err := luks2.Read(file, int64(minHeaderFile))
+	if err != nil {
+		return fmt.Errorf("header file %s: %w", file.Name(), err)
+	}
+	state, err := header.Reencryption(header.VolumeEnd(int64(c.part.Size())))
+	if err != nil || state == nil || header.UUID != uuid || state.HotLength > 0 || state.Remaining != state.DataSize {
+		return err
+	}
+	return resolve.Tree{Trusted: true}.Remove(c.action.HeaderPath)
 }
 
 // settle makes file the place of the header, and locks it with an image file.

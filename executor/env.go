@@ -25,10 +25,16 @@ type Env struct {
 	SecureKey func(ctx context.Context, k definitions.SecureKey, name string) (SecureKey, error)
 	// Forget is called when no key is asked for any more, before the work that takes hours: who
 	// keeps PINs or keys wipes them. Nil where nobody does.
-	Forget  func()
-	Random  io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
-	TempDir string    // for file systems in the making; "" is os.TempDir
-	Root    string    // copy_files and copy_blocks sources lie below it
+	Forget func()
+	// Decided is called once, where not nil, when it is known which of the new partitions are not
+	// made, by their numbers, before files are copied and anything is written.
+	Decided func(unmade []int) error
+	// TakeBack is called where a run fails before it has written anything to the disk: who made
+	// files for it removes them. Nil where nobody does.
+	TakeBack func() error
+	Random   io.Reader // keys, salts and anti-forensic stripes; safe for concurrent use
+	TempDir  string    // for file systems in the making; "" is os.TempDir
+	Root     string    // copy_files and copy_blocks sources lie below it
 	// Mount lets the kernel mount file systems of an image file, which may be anybody's; those
 	// of block devices it mounts anyhow.
 	Mount bool
@@ -95,6 +101,14 @@ func (e Env) forget() {
 	if e.Forget != nil {
 		e.Forget()
 	}
+}
+
+// takeBack has everybody remove what was made for nothing.
+func (e Env) takeBack() error {
+	if e.TakeBack == nil {
+		return nil
+	}
+	return e.TakeBack()
 }
 
 // sealer returns the one for a kind of key. Its calls end with their context.

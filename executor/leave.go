@@ -21,18 +21,10 @@ func (x *run) mayLeave(action planner.Action, why error) bool {
 	case planner.Enroll:
 		return a.Unavailable == definitions.UnavailableLeave
 	case planner.Create:
-		return a.Encryption != nil && a.Encryption.Unavailable == definitions.UnavailableLeave && !x.replaces(a.Number)
+		return slices.Contains(x.plan.Leavable(), a.Number)
 	default:
 		return false
 	}
-}
-
-// replaces reports whether a new partition comes in the place of one that a factory reset
-// deletes: that one would be gone, with nothing in its place.
-func (x *run) replaces(number int) bool {
-	return !x.plan.NewTable && slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool {
-		return r.Activity == planner.ActivityDelete && r.Number == number
-	})
 }
 
 // unguarded reports whether an action is more than to add keys to a volume that its
@@ -62,6 +54,20 @@ func (x *run) entries() (entries []disk.Entry) {
 		}
 	}
 	return entries
+}
+
+// decided tells who wants to know it which of the new partitions are not made.
+func (x *run) decided() error {
+	if x.env.Decided == nil {
+		return nil
+	}
+	var unmade []int
+	for _, number := range x.plan.Leavable() {
+		if x.left[number] {
+			unmade = append(unmade, number)
+		}
+	}
+	return x.env.Decided(unmade)
 }
 
 // checkLeft refuses, before anything is written, to leave a partition unmade into which the

@@ -17,7 +17,7 @@ func (x *run) publish() error {
 		return err
 	}
 	entries := x.entries()
-	_, writes, err := x.tableWrites(entries)
+	_, writes, err := tableWrites(x.dev, x.plan, entries)
 	if err != nil || len(writes) == 0 {
 		return err
 	}
@@ -27,10 +27,11 @@ func (x *run) publish() error {
 	if err := x.unchanged(); err != nil {
 		return err // the flush may have taken long
 	}
-	state, writes, err := x.tableWrites(entries)
+	state, writes, err := tableWrites(x.dev, x.plan, entries)
 	if err != nil {
 		return err
 	}
+	x.tabled = true
 	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("write the partition table: %w", err)
 	}
@@ -39,47 +40,6 @@ func (x *run) publish() error {
 		return fmt.Errorf("the partition table is written, but the kernel does not follow it: %w", err)
 	}
 	return nil
-}
-
-// tableWrites returns how the disk gets the plan's table, by what is there now.
-func (x *run) tableWrites(entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
-	state, err := tableOf(x.dev, x.plan)
-	if err != nil {
-		return nil, nil, err
-	}
-	state.Release()
-	writes, err := state.Writes(x.plan.Table, entries, x.dev.Size())
-	return state, writes, err
-}
-
-// CheckPlan refuses a plan that Apply would refuse of the disk on dev, whatever the keys: by the
-// laws of plans, a table that could not be written, and a place that takes no backup of a header.
-// It reads only.
-func CheckPlan(dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) error {
-	if plan.Empty() {
-		return nil
-	}
-	if err := planner.Check(plan, snapshot); err != nil {
-		return err
-	}
-	if err := checkBackups(plan); err != nil {
-		return err
-	}
-	return checkTable(dev, plan)
-}
-
-// checkTable refuses a table that publish could not write, while nothing is written
-// yet: prepare may take long, and overwrite what the table needs.
-func checkTable(dev blockdev.Device, plan *planner.Plan) error {
-	if tableStays(plan) {
-		return nil
-	}
-	state, err := tableOf(dev, plan)
-	if err != nil {
-		return err
-	}
-	_, err = state.Writes(plan.Table, plan.Entries(nil), max(dev.Size(), plan.Target.Size))
-	return err
 }
 
 // mendTable writes the table as it is, both copies, where its only whole one lies in
@@ -100,6 +60,7 @@ func (x *run) mendTable() error {
 	if err != nil {
 		return err
 	}
+	x.began = 0 // the backup comes to the end as it is now
 	if err := state.Apply(x.dev, writes); err != nil {
 		return fmt.Errorf("repair the partition table: %w", err)
 	}
@@ -109,6 +70,18 @@ func (x *run) mendTable() error {
 // tableStays reports whether there is no table to write: that of an MBR disk stays as
 // it is, and only the content of its partitions changes.
 func tableStays(plan *planner.Plan) bool { return plan.Table.Kind == disk.MBR }
+
+// tableWrites returns how the disk gets the plan's table, with these entries, by what is there
+// now. An image that is still to grow has its size after that.
+func tableWrites(dev blockdev.Device, plan *planner.Plan, entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
+	state, err := tableOf(dev, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	state.Release()
+	writes, err := state.Writes(plan.Table, entries, max(dev.Size(), plan.Target.Size))
+	return state, writes, err
+}
 
 // tableOf returns the table to change: the disk's own, or a new one. An image may be too small
 // for that until it has grown.

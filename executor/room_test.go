@@ -69,6 +69,7 @@ func TestHeadersFindRoom(t *testing.T) {
 		"rekey, 32 keyslots": {vendors(t, 32, 16*disk.MiB, 0), "rekey", 10},
 		"rekey, small area":  {vendors(t, 1, disk.MiB, 512*disk.KiB), "rekey", 1},
 		"enroll, small area": {vendors(t, 2, disk.MiB, 512*disk.KiB), "enroll", 1},
+		"rekey, much JSON":   {vendors(t, 2, 16*disk.MiB, 0), "rekey", 12},
 	} {
 		dev := simdev.New(roomImage(t, c.volume))
 		if err := applyTo(t, dev, wants(c.existing, c.keys), tokenless{}); err != nil {
@@ -96,8 +97,8 @@ func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 		tokens += fmt.Sprintf(`,"%d":{"type":"foreign","keyslots":["0"]}`, id)
 	}
 	full := reworded(small, `"tokens":{}`, `"tokens":{`+tokens+`}`)
-	long := reworded(small, `"tokens":{}`, `"tokens":{"3":{"type":"foreign","keyslots":[],"x":"`+strings.Repeat("x", 11000)+`"}}`)
-	left := luks2JSONRoom(t, long)
+	long := reworded(small, `"tokens":{}`, `"tokens":{"3":{"type":"foreign","keyslots":[],"x":"`+strings.Repeat("x", 11200)+`"}}`)
+	left, emptied := jsonRoom(t, long)
 	for name, c := range map[string]struct {
 		volume   []byte
 		existing string
@@ -106,12 +107,13 @@ func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 	}{
 		"all keyslots":  {vendors(t, 32, 16*disk.MiB, 0), "enroll", 1, "of its header's 32 keyslots 0 are free, and 1 are needed"},
 		"too many keys": {vendors(t, 32, 16*disk.MiB, 0), "rekey", 16, "of its header's 32 keyslots 31 are free, and 32 are needed"},
+		"too much JSON": {vendors(t, 1, 16*disk.MiB, 0), "rekey", 13, "the text of its header has room for 11858 bytes more, and the 13 keys may take 12562"},
 		"small header":  {small, "rekey", 2, "its header has no room for 4 more keyslots beside those that are there: 516096 bytes are missing before its data"},
 		"too many more": {small, "enroll", 3, "its header has no room for 3 more keyslots beside those that are there: 258048 bytes are missing before its data"},
 		"all tokens":    {full, "enroll", 1, "of its header's 32 tokens 0 are free, and 1 are needed"},
 		"rekey, tokens": {full, "rekey", 1, "of its header's 32 tokens 0 are free, and 3 are needed"},
-		"long text":     {long, "enroll", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need 600 at least", left)},
-		"rekey, text":   {long, "rekey", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need 2040 at least", left)},
+		"long text":     {long, "enroll", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and the 1 keys may take 432", left)},
+		"rekey, text":   {long, "rekey", 1, fmt.Sprintf("the text of its header has room for %d bytes more, and the 1 keys may take 2194", emptied)},
 		"digest": {reworded(small, `"segments":["0"],"hash":"sha256"`, `"segments":["0"],"hash":"whirlpool"`), "enroll", 1,
 			`no keyslot of its volume can be opened here: keyslot 0: its key cannot be verified: digest 0: hash "whirlpool" is not supported`},
 		"cipher":     {reworded(small, `"iv_tweak":"0","encryption":"aes`, `"iv_tweak":"0","encryption":"serpent`), "rekey", 1, "its data is under the cipher serpent-xts-plain64, and only data under aes-xts-plain64 is rewritten here"},
@@ -129,14 +131,17 @@ func TestPlanRefusesWhatHeadersHaveNoRoomFor(t *testing.T) {
 	}
 }
 
-// luks2JSONRoom returns what the text of a header has room for.
-func luks2JSONRoom(t *testing.T, volume []byte) int64 {
+// jsonRoom returns what the text of a header has room for, and without keyslots.
+func jsonRoom(t *testing.T, volume []byte) (now, emptied int64) {
 	t.Helper()
 	h, err := luks2.Read(bytes.NewReader(append(bytes.Clone(volume), make([]byte, disk.MiB)...)), int64(len(volume))+int64(disk.MiB))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h.JSONRoom()
+	if emptied, err = h.JSONRoomEmptied(); err != nil {
+		t.Fatal(err)
+	}
+	return h.JSONRoom(), emptied
 }
 
 // reworded replaces a text in the JSON of both copies of a header.

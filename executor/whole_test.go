@@ -195,7 +195,8 @@ func (s simTarget) Discard(e disk.Extent) error {
 	return s.Device.Discard(e)
 }
 
-func (simTarget) Grow(size disk.Bytes) error { return fmt.Errorf("asked to grow to %d", size) }
+func (simTarget) Grow(size disk.Bytes) error    { return fmt.Errorf("asked to grow to %d", size) }
+func (simTarget) CutBack(size disk.Bytes) error { return fmt.Errorf("asked to shrink to %d", size) }
 
 func (simTarget) TellKernel([]disk.Entry, []disk.Entry, disk.Bytes) error { return nil }
 

@@ -105,6 +105,23 @@ func (h *Header) KeyslotRoom() []int64 {
 // JSONRoom returns how many bytes of the header's JSON area are free.
 func (h *Header) JSONRoom() int64 { return h.HeaderSize - binarySize - 1 - int64(len(h.tree.encode())) }
 
+// JSONRoomEmptied returns how many will be free without any keyslot and the tokens that are for
+// keyslots.
+func (h *Header) JSONRoomEmptied() (int64, error) {
+	t := h.tree.clone()
+	for _, token := range h.meta.tokens {
+		if len(token.Keyslots) > 0 {
+			delete(t.tokens, token.ID)
+		}
+	}
+	for _, slot := range h.meta.keyslots {
+		if err := t.dropKeyslot(slot.ID); err != nil {
+			return 0, err
+		}
+	}
+	return h.HeaderSize - binarySize - 1 - int64(len(t.encode())), nil
+}
+
 // KeyslotSize returns how much room a new keyslot takes that holds a key of keySize bytes.
 func KeyslotSize(keySize int) int64 { return roundUp(int64(keySize)*stripes, areaAlignment) }
 

@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -9,9 +11,11 @@ import (
 )
 
 // Fstab returns the fstab(5) lines, in disk order, of the partitions of a plan whose
-// definitions say where they are mounted, "" where none does. It fails where a file
-// system cannot be named, and where two would be mounted at one place.
-func Fstab(p *Plan, defs []definitions.Definition) (string, error) {
+// definitions say where they are mounted, "" where none does, without those that are not
+// made. there is an fstab that is there, "" where none is: its line stays for what a volume holds, which
+// nobody knows without its key. It fails where a file system cannot be named, and where two
+// would be mounted at one place.
+func Fstab(p *Plan, defs []definitions.Definition, unmade []int, there string) (string, error) {
 	byName := map[string]*definitions.Definition{}
 	for i := range defs {
 		byName[defs[i].Name] = &defs[i]
@@ -20,7 +24,7 @@ func Fstab(p *Plan, defs []definitions.Definition) (string, error) {
 	owner := map[string]string{}
 	for _, r := range p.Rows {
 		def := byName[r.Definition]
-		if def == nil || r.Activity == ActivityDelete {
+		if def == nil || r.Activity == ActivityDelete || r.Activity == ActivityCreate && slices.Contains(unmade, r.Number) {
 			continue
 		}
 		for _, m := range def.Partition.MountPoints {
@@ -29,6 +33,11 @@ func Fstab(p *Plan, defs []definitions.Definition) (string, error) {
 			}
 			owner[m.Path] = def.Name
 			line, err := fstabLine(p, r, m)
+			if errors.Is(err, errSealed) {
+				if old := lineFor(there, m.Path); old != "" {
+					line, err = old, nil
+				}
+			}
 			if err != nil {
 				return "", fmt.Errorf("%s.toml: mount_point %s: %w", def.Name, m.Path, err)
 			}
@@ -36,6 +45,19 @@ func Fstab(p *Plan, defs []definitions.Definition) (string, error) {
 		}
 	}
 	return lines.String(), nil
+}
+
+// errSealed says that what is to be mounted is not known.
+var errSealed = errors.New("holds a LUKS2 volume, and what is in it is not known without its key")
+
+// lineFor returns the line of an fstab for a mount point, "" where there is none.
+func lineFor(fstab, mountPoint string) string {
+	for line := range strings.Lines(fstab) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == fstabField(mountPoint) && fields[0][0] != '#' {
+			return line
+		}
+	}
+	return ""
 }
 
 // fstabLine writes the line of one mount point: what, where, type, options, no dump,
@@ -68,7 +90,7 @@ func mountSource(p *Plan, r Row) (what, format string, err error) {
 	case r.Old != nil && plain && r.Content.UUID != "":
 		return "UUID=" + r.Content.UUID, r.Content.Kind, nil
 	case r.Content.LUKS != nil:
-		return "", "", fmt.Errorf("partition %d holds a LUKS2 volume, and what is in it is not known without its key", r.Number)
+		return "", "", fmt.Errorf("partition %d %w", r.Number, errSealed)
 	case r.UUIDDerived || r.UUID == uuid.Nil:
 		return "", "", fmt.Errorf("partition %d has neither a file system of a known UUID nor a UUID of its own", r.Number)
 	}

@@ -16,19 +16,6 @@ const (
 	keyslotBlock = 4 * disk.KiB // areas are whole blocks, and the record of a conversion takes one at least
 )
 
-// What the text of a header grows by, at least, in bytes: for a keyslot, for the record of a
-// conversion with its segments and digests, for a note, and for the token of a key. That of
-// a TPM key has the sealed secret in it, that of a smart card the encrypted one.
-const (
-	keyslotText = 480
-	recordText  = 1200
-	noteText    = 120
-)
-
-var tokenText = map[string]disk.Bytes{
-	definitions.KeyTPM2: 700, definitions.KeyPKCS11: 500, definitions.KeyCommand: 200, definitions.KeyRecovery: 120, definitions.KeyFile: 120,
-}
-
 // keyslotSize returns what a keyslot for a volume key of so many bits takes.
 func keyslotSize(bits int) disk.Bytes {
 	return (disk.Bytes(bits/8) * keyStripes).RoundUp(keyslotBlock)
@@ -40,27 +27,17 @@ type newKeyslots struct {
 	record bool // a conversion keeps its record beside them
 	freed  int  // keyslots that go before
 
-	tokens      int        // tokens that come
-	freedTokens int        // those that go before
-	text        disk.Bytes // what the header's text grows by at least
-}
-
-// count adds the tokens and the text of keys, each of which has so many keyslots.
-func (n *newKeyslots) count(keys []definitions.Key, each int) {
-	for _, k := range keys {
-		n.tokens += each
-		n.text += disk.Bytes(each) * (keyslotText + tokenText[k.Type])
-	}
+	tokens      int // tokens that come
+	freedTokens int // those that go before
 }
 
 // rekeySlots are those of a rekey: each key opens the new volume key and, until all is
 // converted, the old one. All others go; only the last waits for the new ones.
 func rekeySlots(e *definitions.Encryption, l *disk.LUKS) newKeyslots {
-	n := newKeyslots{record: true, tokens: 1, text: recordText + noteText} // a note that it was done
+	n := newKeyslots{record: true, tokens: 1 + 2*len(e.Keys)} // and a note that it was done
 	for range e.Keys {
 		n.sizes = append(n.sizes, keyslotSize(keyBits), keyslotSize(l.KeyBits))
 	}
-	n.count(e.Keys, 2)
 	var passphrases []int
 	for _, s := range l.Keyslots {
 		if s.KDF != "" {
@@ -68,7 +45,6 @@ func rekeySlots(e *definitions.Encryption, l *disk.LUKS) newKeyslots {
 		}
 	}
 	n.freed = max(len(passphrases)-1, 0)
-	n.text -= disk.Bytes(len(passphrases)) * keyslotText
 	for _, t := range l.Tokens {
 		kept := func(slot int) bool { return !slices.Contains(passphrases[min(1, len(passphrases)):], slot) }
 		if len(t.Keyslots) > 0 && !slices.ContainsFunc(t.Keyslots, kept) {
@@ -80,9 +56,7 @@ func rekeySlots(e *definitions.Encryption, l *disk.LUKS) newKeyslots {
 
 // enrollSlots are those of keys that a volume lacks.
 func enrollSlots(keys []definitions.Key, l *disk.LUKS) newKeyslots {
-	n := newKeyslots{sizes: slices.Repeat([]disk.Bytes{keyslotSize(l.KeyBits)}, len(keys))}
-	n.count(keys, 1)
-	return n
+	return newKeyslots{sizes: slices.Repeat([]disk.Bytes{keyslotSize(l.KeyBits)}, len(keys)), tokens: len(keys)}
 }
 
 // lacking says what a header has not enough of for new keyslots, "" where they fit: each goes
@@ -93,10 +67,6 @@ func (n newKeyslots) lacking(l *disk.LUKS) string {
 	}
 	if free := maxTokens - len(l.Tokens) + n.freedTokens; n.tokens > free {
 		return fmt.Sprintf("of its header's %d tokens %d are free, and %d are needed", maxTokens, max(free, 0), n.tokens)
-	}
-	// How long the tokens are that go is not known; where some do, the text is left to apply.
-	if l.JSONRoom > 0 && n.freedTokens == 0 && n.text > l.JSONRoom {
-		return fmt.Sprintf("the text of its header has room for %d bytes more, and its new keys need %d at least", l.JSONRoom, n.text)
 	}
 	if l.KeyslotRoom == nil {
 		return ""

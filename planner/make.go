@@ -120,7 +120,7 @@ func (l *layout) plan() (*Plan, error) {
 	if err := inTurn(func() error { return l.checkMember(p) }, func() error { return l.checkWritable(p) }, func() error { return CheckHibernated(p, hibernatedIn(l.snap)) }); err != nil {
 		return nil, err
 	}
-	if err := l.checkNamed(p); err != nil {
+	if err := inTurn(func() error { return l.checkNamed(p) }, func() error { return l.checkMetadata(p) }); err != nil {
 		return nil, err
 	}
 	l.noteOversize()

@@ -94,7 +94,7 @@ func TestFstab(t *testing.T) {
 	defs := named(want("home", mounted("/home", "/a b")), want("srv", mounted("/srv")), made)
 	p := plan(t, defs, gpt(2*disk.GiB, there, bare), options(EmptyRefuse))
 	id := p.Actions[0].(Create).Filesystem.UUID
-	lines, err := Fstab(p, defs)
+	lines, err := Fstab(p, defs, nil, "")
 	want := "UUID=" + there.Content.UUID + " /home ext4 defaults 0 2\nUUID=" + there.Content.UUID + ` /a\040b ext4 defaults 0 2` +
 		"\nPARTUUID=" + bare.UUID.String() + " /srv auto defaults 0 2\n" +
 		fmt.Sprintf("UUID=%X-%X /boot vfat defaults 0 2\n", id[:2], id[2:4])
@@ -120,7 +120,7 @@ func TestFstabUnknown(t *testing.T) {
 		"one place for two": {named(want("home", mounted("/x")), want("srv", mounted("/x"))), gpt(2 * disk.GiB),
 			"10-home.toml and 20-srv.toml are both mounted at /x"},
 	} {
-		_, err := Fstab(plan(t, c.defs, c.snap, options(EmptyRefuse)), c.defs)
+		_, err := Fstab(plan(t, c.defs, c.snap, options(EmptyRefuse)), c.defs, nil, "")
 		if got := text(err); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/disk"
 )
 
@@ -126,3 +127,20 @@ const (
 	LeftoversKeep    Leftovers = "keep"    // the space is not used (the default)
 	LeftoversDiscard Leftovers = "discard" // the space is free, and what lies there may be overwritten
 )
+
+// Leavable returns the numbers of the new partitions that stay unmade where their keys cannot be
+// used.
+func (p *Plan) Leavable() (numbers []int) {
+	for _, a := range p.Actions {
+		if c, ok := a.(Create); ok && c.Encryption != nil && c.Encryption.Unavailable == definitions.UnavailableLeave && !p.replaces(c.Number) {
+			numbers = append(numbers, c.Number)
+		}
+	}
+	return numbers
+}
+
+// replaces reports whether a new partition comes in the place of one that a factory reset
+// deletes: that one would be gone, with nothing in its place.
+func (p *Plan) replaces(number int) bool {
+	return !p.NewTable && slices.ContainsFunc(p.Rows, func(r Row) bool { return r.Activity == ActivityDelete && r.Number == number })
+}

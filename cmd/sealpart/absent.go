@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -22,7 +22,7 @@ type seeker interface {
 // waits for one. In a boot, keys for which somebody would have to type a PIN do not count
 // either: they would be asked for in every boot until somebody does.
 func (w *world) absentKeys(ctx context.Context, snapshot disk.Snapshot) (absent []definitions.Key, err error) {
-	sealers := w.keys.env(w.definitions).Sealers
+	sealers := w.sealers()
 	for _, d := range w.definitions {
 		if d.Encryption == nil {
 			continue
@@ -43,11 +43,19 @@ func (w *world) absentKeys(ctx context.Context, snapshot disk.Snapshot) (absent 
 	return absent, nil
 }
 
+// sealers returns those of the run, or of one that could be.
+func (w *world) sealers() []key.Sealer {
+	if w.env != nil {
+		return w.env.Sealers
+	}
+	return w.keys.env(w.definitions).Sealers
+}
+
 // there reports whether what a key depends on is here. Whether the machine has a TPM is
 // among its facts. A token that is looked for in vain may keep whoever looks: the end of ctx
 // ends it.
-func (w *world) there(ctx context.Context, sealers []executor.Sealer, k definitions.Key) (bool, error) {
-	i := slices.IndexFunc(sealers, func(s executor.Sealer) bool { return s.Kind() == k.Type })
+func (w *world) there(ctx context.Context, sealers []key.Sealer, k definitions.Key) (bool, error) {
+	i := slices.IndexFunc(sealers, func(s key.Sealer) bool { return s.Kind() == k.Type })
 	if i < 0 {
 		return true, nil
 	}

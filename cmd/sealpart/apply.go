@@ -78,7 +78,7 @@ func apply(ctx context.Context, flags *applyFlags, args []string, out, diagnosti
 		if err != nil {
 			return err
 		}
-		return showPlan(out, plan, saw, flags.json)
+		return showPlan(out, flags.shown(plan), saw, flags.json)
 	}
 	return applyArguments(ctx, flags, args, progress, out)
 }
@@ -161,9 +161,6 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 	if err != nil {
 		return false, err
 	}
-	if err := checkOutputs(dev, plan); err != nil {
-		return false, err
-	}
 	if !plan.Empty() {
 		if err := checkHolders(dev, plan); err != nil || !write {
 			return false, err
@@ -173,7 +170,7 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 		return true, w.nothingToDo(ctx, flags, dev, plan, saw, progress, out)
 	}
 	if !flags.json {
-		if err := showPlan(out, plan, saw, false); err != nil {
+		if err := showPlan(out, flags.shown(plan), saw, false); err != nil {
 			return false, err
 		}
 	}
@@ -217,7 +214,7 @@ func (w *world) environment(flags *applyFlags) executor.Env {
 
 // nothingToDo says so to machines, and what is amiss to people.
 func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
-	takeBack, err := w.writeFstab(flags, plan)
+	takeBack, err := w.writeFstab(plan, nil)
 	if err != nil {
 		return err
 	}
@@ -230,7 +227,7 @@ func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockde
 		return err
 	}
 	if flags.json {
-		return showPlan(out, plan, saw, true)
+		return showPlan(out, flags.shown(plan), saw, true)
 	}
 	progress.warn(plan.Notes)
 	return nil
@@ -243,16 +240,17 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return err
 	}
 	defer func() { err = errors.Join(err, onto.claim.Close()) }()
-	takeBack, err := w.writeFstab(flags, plan)
-	if err != nil {
-		return err
-	}
+	takeBack := func() error { return nil }
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, takeBack())
 		}
 	}()
 	env := w.environment(flags)
+	env.Decided = func(unmade []int) (err error) {
+		takeBack, err = w.writeFstab(plan, unmade)
+		return err
+	}
 	if env.Epoch, err = sourceDateEpoch(); err != nil {
 		return err
 	}
@@ -274,7 +272,7 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 		return err
 	}
 	if flags.json {
-		return showPlan(out, plan, saw, true)
+		return showPlan(out, flags.shown(plan), saw, true)
 	}
 	return nil
 }

@@ -21,15 +21,16 @@ import (
 
 // env lists the kinds of key this binary can use.
 func (f *keyFlags) env(defs []definitions.Definition) executor.Env {
-	pins, cards, files := new(source.PINs), f.cards(defs), f.files()
+	pins, cards, files, recoveries := new(source.PINs), f.cards(defs), f.files(), new(recovery.Files)
 	env := executor.Env{
 		Sealers: []executor.Sealer{
-			f.tpm(defs, pins), cards, files, recovery.Sealer{Terminal: "/dev/tty"},
+			f.tpm(defs, pins), cards, files, recovery.Sealer{Terminal: "/dev/tty", Files: recoveries},
 			module.Sealer{Known: keysOf(defs, definitions.KeyCommand), Dirs: module.Directories},
 		},
 		Random:    rand.Reader,
 		SecureKey: securekey.Maker{Devices: securekey.Devices}.Make,
 		KeySource: source.Read,
+		TakeBack:  recoveries.TakeBack,
 		Forget: func() {
 			pins.Forget()
 			cards.Forget()

@@ -34,7 +34,7 @@ func planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := showPlan(cmd.OutOrStdout(), plan, saw, flags.json); err != nil {
+			if err := showPlan(cmd.OutOrStdout(), flags.shown(plan), saw, flags.json); err != nil {
 				return err
 			}
 			if detailed && !plan.Empty() {

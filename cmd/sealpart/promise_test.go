@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,22 +21,25 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
+	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/internal/key/file"
+	"github.com/sealpart/sealpart/internal/key/recovery"
 	"github.com/sealpart/sealpart/internal/key/source"
-	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"
 )
 
 var (
-	promises = flag.Int("promises", 150, "generated disks and definitions on which what plan promises is applied")
+	promises = flag.Int("promises", 300, "generated disks and definitions on which what plan promises is applied")
 	promised = flag.Uint64("promise", 0, "the seed of the first of them")
 )
 
-// TestPromises: what the plan promises, apply does. On generated disks, whatever the definitions:
-// where plan succeeds, apply does, and then there is nothing to do; or it fails of a key
-// that the plan could not know. Where either refuses, not a byte is written, and a boot goes on.
+// TestPromises: what the plan promises, apply does. On generated disks, whatever the definitions
+// and whatever became of the disk before: where plan succeeds, apply does, and then there is
+// nothing to do; or it fails of a key that the plan could not know. Where either refuses, not a
+// byte is written, on the disk and beside it, and a boot goes on.
 func TestPromises(t *testing.T) {
 	w := newPromiseWorld(t)
 	outcomes, began := map[string]int{}, time.Now()
@@ -52,11 +57,15 @@ func TestPromises(t *testing.T) {
 type promiseWorld struct {
 	contents []promiseContent
 	dir      string
+	out      string // what is made beside the disk
 	image    string
+	facts    host.Facts
 	story    *strings.Builder // of the present case, for who reads of a fault
 	rng      *rand.Rand
 	flags    applyFlags
-	chip     promiseChip
+	chips    []promiseKind
+	there    []promisePart
+	mbr      bool
 	told     *promiseTold
 }
 
@@ -66,35 +75,70 @@ func (w *promiseWorld) promise(ctx context.Context, seed uint64) (outcome string
 	if err := w.draw(); err != nil {
 		return "not drawn", fmt.Errorf("draw: %w", err)
 	}
-	if w.rng.IntN(4) == 0 {
-		w.interrupt(ctx)
+	if err := w.past(ctx); err != nil {
+		return "not drawn", fmt.Errorf("past: %w", err)
 	}
 	before := w.sum()
 	plan, err := w.plan(ctx)
+	if w.sum() != before {
+		return "refused", fmt.Errorf("plan writes (%w)", err)
+	}
 	if err != nil {
 		return "refused", w.refused(ctx, err, before)
 	}
 	if plan.Empty() {
-		return "nothing to do", w.atRest(ctx, before)
+		return "nothing to do", errors.Join(w.apply(ctx, io.Discard), w.atRest(ctx)) // of which the first may write an fstab
 	}
 	w.told = &promiseTold{}
 	if err := w.apply(ctx, w.told); err != nil {
 		return "keys", w.failed(err, before)
 	}
-	after := w.sum()
 	w.calm()
 	if len(w.told.left) > 0 {
-		return "left", w.atRest(ctx, after)
+		return "left", w.atRest(ctx)
+	}
+	if resumes(plan) {
+		return w.resumed(ctx)
 	}
 	if plan, err = w.plan(ctx); err != nil || !plan.Empty() {
-		return "", fmt.Errorf("after apply there is still to do: %v %s", err, promisedActions(plan))
+		return "", fmt.Errorf("after apply there is still to do: %w %s", err, promisedActions(plan))
 	}
-	return "applied", w.atRest(ctx, after)
+	return "applied", w.atRest(ctx)
+}
+
+// resumes reports whether a plan finishes what was begun before, maybe for another definition.
+func resumes(plan *planner.Plan) bool {
+	return slices.ContainsFunc(plan.Actions, func(a planner.Action) bool {
+		r, ok := a.(planner.Reencrypt)
+		return ok && r.Resume
+	})
+}
+
+// resumed demands the same of what the definition wants once that is finished.
+func (w *promiseWorld) resumed(ctx context.Context) (outcome string, err error) {
+	before := w.sum()
+	plan, err := w.plan(ctx)
+	switch {
+	case err != nil:
+		return "resumed", w.refused(ctx, err, before)
+	case plan.Empty():
+		return "resumed", w.atRest(ctx)
+	case resumes(plan):
+		return "", fmt.Errorf("what was finished is not: %s", promisedActions(plan))
+	}
+	if err := w.apply(ctx, w.told); err != nil {
+		return "keys", w.failed(err, before)
+	}
+	return "resumed", w.atRest(ctx)
 }
 
 // calm takes back the flags that would have the next run do it all again.
 func (w *promiseWorld) calm() {
-	if w.flags.factoryReset = false; w.flags.empty == "force" || w.flags.empty == "require" {
+	w.flags.factoryReset, w.flags.split = false, false
+	if w.flags.empty == "force" {
+		w.flags.leftovers = "discard" // what was replaced lies where a partition was left unmade
+	}
+	if w.flags.empty == "force" || w.flags.empty == "require" {
 		w.flags.empty = "refuse"
 	}
 }
@@ -107,7 +151,7 @@ func (w *promiseWorld) refused(ctx context.Context, planned error, before [32]by
 		return fmt.Errorf("plan refuses, and apply does not: %w", planned)
 	case w.sum() != before:
 		return fmt.Errorf("refused, and yet something was written: %w", err)
-	case exitCode(asBootError(err)) != exitUntouched:
+	case exitCode(asBootError(err)) != exitUntouched && !errors.As(err, new(usageError)):
 		return fmt.Errorf("a boot would stop with %d: %w", exitCode(asBootError(err)), err)
 	case err.Error() != planned.Error():
 		return fmt.Errorf("plan says %q, apply %w", planned, err)
@@ -119,16 +163,18 @@ func (w *promiseWorld) refused(ctx context.Context, planned error, before [32]by
 func (w *promiseWorld) failed(err error, before [32]byte) error {
 	var unavailable *executor.UnavailableError
 	switch {
+	case w.sum() != before:
+		return fmt.Errorf("it failed with something written: %w", err)
 	case !errors.As(err, &unavailable):
 		return fmt.Errorf("plan promises what apply does not do: %w", err)
-	case w.sum() != before:
-		return fmt.Errorf("it failed of a key with something written: %w", err)
 	}
 	return nil
 }
 
 // atRest demands that another run changes nothing.
-func (w *promiseWorld) atRest(ctx context.Context, is [32]byte) error {
+func (w *promiseWorld) atRest(ctx context.Context) error {
+	w.calm()
+	is := w.sum()
 	if err := w.apply(ctx, io.Discard); err != nil {
 		return fmt.Errorf("the next run: %w", err)
 	}
@@ -136,22 +182,6 @@ func (w *promiseWorld) atRest(ctx context.Context, is [32]byte) error {
 		return errors.New("the next run changes something")
 	}
 	return nil
-}
-
-// interrupt begins a run of its own and stops it somewhere, gently or as a power cut does.
-func (w *promiseWorld) interrupt(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	told := &promiseTold{stop: 1 + w.rng.IntN(8), then: cancel}
-	var cut []byte
-	if w.rng.IntN(2) == 0 {
-		told.then = func() { cut, _ = os.ReadFile(w.image) }
-	}
-	err := w.apply(ctx, told)
-	if cut != nil {
-		_ = os.WriteFile(w.image, cut, 0o600)
-	}
-	fmt.Fprintf(w.story, "interrupted after event %d, cut %v: %v\n", told.stop, cut != nil, err)
 }
 
 // plan plans, as the command does.
@@ -167,6 +197,9 @@ func (w *promiseWorld) plan(ctx context.Context) (*planner.Plan, error) {
 	defer dev.Close()
 	silent, err := newProgress("none", io.Discard)
 	if err != nil {
+		return nil, err
+	}
+	if err := world.autoSize(&w.flags.planFlags); err != nil {
 		return nil, err
 	}
 	plan, _, err := world.planChecked(ctx, &w.flags, dev, silent)
@@ -188,30 +221,60 @@ func (w *promiseWorld) apply(ctx context.Context, told io.Writer) error {
 
 // gathered reads the definitions, with keys that cost nothing.
 func (w *promiseWorld) gathered() (*world, error) {
-	world, err := gather(&w.flags.planFlags)
+	if err := w.flags.check(); err != nil {
+		return nil, err
+	}
+	world, err := w.flags.gatherOn(w.facts)
 	if err != nil {
 		return nil, err
 	}
-	world.facts.TPM2 = !errors.Is(w.chip.err, executor.ErrAbsent)
+	world.facts.TPM2 = w.chips[0].There(context.Background(), definitions.Key{})
 	env := w.flags.keyFlags.env(world.definitions)
-	env.Sealers = []executor.Sealer{w.chip, cheapFile{file.Sealer{}}}
+	made := new(recovery.Files)
+	env.Sealers = []key.Sealer{cheapFile{file.Sealer{Default: w.flags.keyFile}}, recovery.Sealer{Terminal: "/nosuch", Files: made}}
+	env.TakeBack = made.TakeBack
+	for _, chip := range w.chips {
+		env.Sealers = append(env.Sealers, chip)
+	}
 	env.TempDir, env.KeySource = w.dir, source.Read
 	world.env = &env
 	return world, nil
 }
 
-// sum is that of all the image's data, which are the runs that are no holes.
-func (w *promiseWorld) sum() (sum [32]byte) {
-	file, err := os.Open(w.image)
+// sum is that of all the image's data, which are the runs that are no holes, and of what lies beside it.
+func (w *promiseWorld) sum() [32]byte {
+	h := sha256.New()
+	beside, _ := filepath.Glob(w.image + ".*")
+	_ = filepath.WalkDir(w.out, func(path string, _ fs.DirEntry, _ error) error {
+		beside = append(beside, path)
+		return nil
+	})
+	for _, path := range append(beside, w.image) {
+		info, err := os.Lstat(path)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(h, "%s %v", path, info.Mode())
+		if info.Mode().IsRegular() {
+			fmt.Fprintf(h, "%d", info.Size())
+			sumData(h, path)
+		}
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// sumData adds what a file holds but zeros.
+func sumData(h io.Writer, path string) {
+	file, err := os.Open(path)
 	if err != nil {
 		panic(err)
 	}
 	defer file.Close()
-	h, buf := sha256.New(), make([]byte, 64<<10)
+	buf := make([]byte, 64<<10)
 	for at := int64(0); ; {
 		start, err := file.Seek(at, unix.SEEK_DATA)
 		if err != nil {
-			return [32]byte(h.Sum(nil))
+			return
 		}
 		if at, err = file.Seek(start, unix.SEEK_HOLE); err != nil {
 			panic(err)
@@ -220,7 +283,7 @@ func (w *promiseWorld) sum() (sum [32]byte) {
 			n, _ := file.ReadAt(buf[:min(int64(len(buf)), at-start)], start)
 			if bytes.Count(buf[:n], []byte{0}) < n {
 				fmt.Fprintf(h, "%d ", start)
-				h.Write(buf[:n])
+				_, _ = h.Write(buf[:n])
 			}
 		}
 	}
@@ -256,39 +319,10 @@ func (p *promiseTold) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// errPromise is what a TPM says that is there, and refuses.
-var errPromise = errors.New("the TPM refuses")
-
-// promiseChip is a TPM that works, refuses, or is not there.
-type promiseChip struct{ err error }
-
-func (promiseChip) Kind() string      { return definitions.KeyTPM2 }
-func (promiseChip) TokenType() string { return "systemd-tpm2" }
-
-func (c promiseChip) Seal(_ context.Context, k definitions.Key) (executor.Sealed, error) {
-	if c.err != nil {
-		return executor.Sealed{}, c.err
-	}
-	token, err := json.Marshal(map[string]any{"type": "systemd-tpm2", "keyslots": []string{}, "tpm2-blob": "AA==", "tpm2-pcrs": append([]int{}, k.PCRs...),
-		"tpm2-pcr-bank": "sha256", "tpm2-policy-hash": "00"})
-	if err != nil {
-		return executor.Sealed{}, err
-	}
-	passphrase, err := secret.Take([]byte("what the chip of the tests has"))
-	return executor.Sealed{Passphrase: passphrase, Token: token, KDF: luks2.TokenKDF()}, err
-}
-
-func (c promiseChip) Unseal(context.Context, definitions.Key, []byte) (*secret.Buffer, error) {
-	if c.err != nil {
-		return nil, c.err
-	}
-	return secret.Take([]byte("what the chip of the tests has"))
-}
-
 // cheapFile is a key file whose keyslots cost little.
 type cheapFile struct{ file.Sealer }
 
-func (s cheapFile) Seal(ctx context.Context, k definitions.Key) (executor.Sealed, error) {
+func (s cheapFile) Seal(ctx context.Context, k definitions.Key) (key.Sealed, error) {
 	sealed, err := s.Sealer.Seal(ctx, k)
 	sealed.KDF = luks2.TokenKDF()
 	return sealed, err
@@ -304,16 +338,21 @@ func newPromiseWorld(t *testing.T) *promiseWorld {
 		dir = fast
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	}
-	for name, key := range map[string]string{"vendor": "vendor", "key0": "key0", "key1": "key1"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(key), 0o600); err != nil {
+	for name, text := range map[string]string{
+		"vendor": "vendor", "key0": "key0", "key1": "key1", "tree/etc/motd": "hello", "awkward/README": "1", "awkward/readme": "2", "awkward/\u00fc.txt": "3",
+		"blocks": strings.Repeat("block 7\n", 9000), "module": "#!/bin/false\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "tree/etc"), 0o755), os.WriteFile(filepath.Join(dir, "tree/etc/motd"), []byte("hello"), 0o644),
-		os.WriteFile(filepath.Join(dir, "blocks"), bytes.Repeat([]byte("block 7\n"), 9000), 0o644)); err != nil {
-		t.Fatal(err)
+	for i := range 14 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("many", i)), fmt.Append(nil, "many", i), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	w := &promiseWorld{dir: dir, image: filepath.Join(dir, "disk.img")}
+	w := &promiseWorld{dir: dir, out: filepath.Join(dir, "out"), image: filepath.Join(dir, "disk.img"), facts: host.Gather("")}
 	w.contents = promiseContents(t, dir)
 	return w
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 
+	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/planner"
 )
@@ -17,10 +19,8 @@ func checkSources(root, made string, plan *planner.Plan) error {
 		if !ok || a.Filesystem == nil {
 			continue
 		}
+		a = withoutMade(a, made)
 		for _, c := range a.Filesystem.CopyFiles {
-			if made != "" && path.Clean(c.Source) == path.Clean(made) {
-				continue
-			}
 			if _, err := resolve.Sources(root).Stat(c.Source); err != nil {
 				return &planner.Refusal{
 					Definition: fileOfRow(plan, a.Number), Partition: a.Number, Reason: fmt.Sprintf("copy_files: %v", err),
@@ -28,8 +28,24 @@ func checkSources(root, made string, plan *planner.Plan) error {
 				}
 			}
 		}
+		if err := executor.CheckFiles(root, a); err != nil {
+			return &planner.Refusal{
+				Definition: fileOfRow(plan, a.Number), Partition: a.Number, Reason: fmt.Sprintf("copy_files: %v", err),
+				Remedy: "give files other names, or the partition a file system that can hold them, such as format = \"ext4\"",
+			}
+		}
 	}
 	return nil
+}
+
+// withoutMade leaves the file at made out of what is copied.
+func withoutMade(a planner.Create, made string) planner.Create {
+	fs := *a.Filesystem
+	fs.CopyFiles = slices.DeleteFunc(slices.Clone(fs.CopyFiles), func(c planner.CopyFile) bool {
+		return made != "" && path.Clean(c.Source) == path.Clean(made)
+	})
+	a.Filesystem = &fs
+	return a
 }
 
 // fileOfRow returns the definition of a partition.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/internal/key/file"
 	"github.com/sealpart/sealpart/planner"
 )
 
@@ -115,6 +116,8 @@ func spokenKey(k definitions.Key) string {
 		return "the key module " + k.Program
 	case k.Type == definitions.KeyPKCS11:
 		return "the key " + k.URI + " of a PKCS#11 token"
+	case k.Path == file.Stdin:
+		return "the key on standard input"
 	case k.Path != "":
 		return "the key file " + k.Path
 	default:

@@ -46,7 +46,12 @@ func gather(f *planFlags) (*world, error) {
 	if err := f.absoluteRoot(); err != nil {
 		return nil, err
 	}
-	w := &world{facts: host.Gather(f.root), keys: f.keys, boot: f.boot, mount: f.mount, root: f.root, made: f.made}
+	return f.gatherOn(host.Gather(f.root))
+}
+
+// gatherOn reads the definitions for a machine of these facts.
+func (f *planFlags) gatherOn(facts host.Facts) (*world, error) {
+	w := &world{facts: facts, keys: f.keys, boot: f.boot, mount: f.mount, root: f.root, made: f.made}
 	var err error
 	if w.options, err = f.options(w.facts); err != nil {
 		return nil, err
@@ -204,7 +209,7 @@ func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (
 		err = executor.CheckPlan(dev, plan, snapshot)
 	}
 	if err == nil {
-		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan), checkSources(w.root, w.made, plan))
+		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan), checkSources(w.root, w.made, plan), checkOutputs(dev, plan), w.checkFstab(plan))
 	}
 	return plan, snapshot, err
 }

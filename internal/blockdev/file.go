@@ -173,8 +173,8 @@ func (f *File) Sync() error {
 }
 
 // Grow makes an image file larger, with a hole at its end; the new size is durable
-// when it returns. A power cut leaves the old size or the new one. A file is never
-// made smaller, and a block device cannot grow.
+// when it returns. A power cut leaves the old size or the new one. It makes no file
+// smaller, and a block device cannot grow.
 func (f *File) Grow(size disk.Bytes) error {
 	switch {
 	case f.block:
@@ -189,6 +189,19 @@ func (f *File) Grow(size disk.Bytes) error {
 	}
 	f.size = size
 	return f.file.Sync() // not fdatasync: the size is all that changed
+}
+
+// CutBack takes a Grow back, with what was written behind size. A power cut leaves the one size or
+// the other.
+func (f *File) CutBack(size disk.Bytes) error {
+	if f.block || size > f.size {
+		return fmt.Errorf("%s has %d bytes and cannot be cut back to %d", f.Name(), f.size, size)
+	}
+	if err := f.file.Truncate(int64(size)); err != nil {
+		return err
+	}
+	f.size = size
+	return f.file.Sync()
 }
 
 // Close gives the lock back and closes the file. It does not sync. For a disk that was

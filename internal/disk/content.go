@@ -66,8 +66,10 @@ type LUKS struct {
 	// KeyslotRoom are the free runs that new keyslots can go to, in order: one of 0 bytes where
 	// there is none, and nil where that is not known.
 	KeyslotRoom []Bytes `json:"keyslot_room,omitempty"`
-	// JSONRoom is what the text of the header can still grow by, 0 where that is not known.
+	// JSONRoom is what the text of the header can still grow by, JSONEmptied what it can once it has
+	// no keyslot and no token of one; 0 where that is not known.
 	JSONRoom     Bytes         `json:"json_room,omitempty"`
+	JSONEmptied  Bytes         `json:"json_emptied,omitempty"`
 	Tokens       []Token       `json:"tokens"`
 	Reencryption *Reencryption `json:"reencryption,omitempty"`
 	// Recovered says why one of the two copies of the header is not good; the other

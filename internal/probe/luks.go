@@ -111,6 +111,9 @@ func LUKS(h *luks2.Header, p luks2.Place) (*disk.LUKS, error) {
 	if len(l.KeyslotRoom) == 0 {
 		l.KeyslotRoom = []disk.Bytes{0}
 	}
+	if emptied, err := h.JSONRoomEmptied(); err == nil {
+		l.JSONEmptied = disk.Bytes(max(emptied, 1))
+	}
 	for _, slot := range h.Keyslots() {
 		if slot.Type != "reencrypt" { // that one records the conversion and opens nothing
 			l.Keyslots = append(l.Keyslots, disk.Keyslot{ID: slot.ID, KDF: slot.KDF.Type, Unreadable: text([]byte(slot.Unreadable()))})

@@ -88,6 +88,19 @@ func (t Tree) Parent(path string) (*os.File, string, error) {
 	return dir, name, err
 }
 
+// Remove removes the file at path.
+func (t Tree) Remove(path string) error {
+	dir, name, err := t.Parent(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
+}
+
 // Locate returns the directory in which that lies which path leads to, behind links, and
 // its name there. The directory serves for names in it only (O_PATH). For programs and
 // libraries, which find by it what lies beside them.

@@ -42,6 +42,7 @@ type target struct{ *simdev.Device }
 
 func (target) ZeroesDiscarded() bool                                   { return true }
 func (target) Grow(disk.Bytes) error                                   { return os.ErrInvalid }
+func (target) CutBack(disk.Bytes) error                                { return os.ErrInvalid }
 func (target) TellKernel([]disk.Entry, []disk.Entry, disk.Bytes) error { return nil }
 
 // Bench is a plain disk on which root is converted inside the test, with a key that

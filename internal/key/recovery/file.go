@@ -15,15 +15,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Files are the key files that a run has made.
+type Files struct{ made []string }
+
+// TakeBack removes them. That is for a run that has written to no disk: nothing opens by them.
+func (f *Files) TakeBack() (err error) {
+	for _, path := range f.made {
+		err = errors.Join(err, resolve.Tree{Trusted: true}.Remove(path))
+	}
+	f.made = nil
+	return err
+}
+
 // keep writes the key to a new file, durably, which only its owner can read, and
 // returns it. Where the file is there it returns the key that it holds, and wipes text;
 // who else could have put one there would have a key to the volume, so nobody else may be
 // able to. There is no line's end, so that the file serves as cryptsetup's --key-file.
-func keep(text *secret.Buffer, path string) (*secret.Buffer, error) {
+func (f *Files) keep(text *secret.Buffer, path string) (*secret.Buffer, error) {
 	err := wholefile.Create(path, 0o600, func(file *os.File) error {
 		_, err := file.Write(text.Bytes())
 		return err
 	})
+	if err == nil && f != nil {
+		f.made = append(f.made, path)
+	}
 	if err == nil {
 		return text, nil
 	}

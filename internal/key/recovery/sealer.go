@@ -27,6 +27,7 @@ type token struct {
 // Sealer is the key.Sealer of keys of type recovery.
 type Sealer struct {
 	Terminal string // the device to show keys on, such as "/dev/tty"
+	Files    *Files // notes the key files that it makes; nil where nobody takes them back
 }
 
 // Kind returns "recovery".
@@ -46,7 +47,7 @@ func (s Sealer) Seal(_ context.Context, k definitions.Key) (key.Sealed, error) {
 	case len(k.Escrow) > 0:
 		t.Escrow, err = encrypt(text.Bytes(), k.Escrow)
 	case k.Path != "":
-		text, err = keep(text, k.Path)
+		text, err = s.Files.keep(text, k.Path)
 	default:
 		err = show(s.Terminal, text)
 	}
