@@ -94,11 +94,11 @@ func (w *promiseWorld) promise(ctx context.Context, seed uint64) (outcome string
 		return "keys", w.failed(err, before)
 	}
 	w.calm()
-	if len(w.told.left) > 0 {
-		return "left", w.atRest(ctx)
-	}
 	if resumes(plan) {
 		return w.resumed(ctx)
+	}
+	if len(w.told.left) > 0 {
+		return "left", w.atRest(ctx)
 	}
 	if plan, err = w.plan(ctx); err != nil || !plan.Empty() {
 		return "", fmt.Errorf("after apply there is still to do: %w %s", err, promisedActions(plan))
