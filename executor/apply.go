@@ -160,10 +160,14 @@ func (x *run) decide(ctx context.Context) error {
 	if err := x.decided(); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context, planner.Action) error{x.checkFiles, x.makeFilesystem} {
-		if err := x.each(ctx, step); err != nil {
-			return err
-		}
+	if err := x.each(ctx, x.checkFiles); err != nil {
+		return err
+	}
+	if err := x.checkTempRoom(ctx); err != nil {
+		return err
+	}
+	if err := x.each(ctx, x.makeFilesystem); err != nil {
+		return err
 	}
 	return x.stillThere()
 }

@@ -129,7 +129,7 @@ func (x *run) makeFilesystem(ctx context.Context, action planner.Action) error {
 	if err := file.Truncate(int64(size.RoundDown(max(sector, 1)))); err != nil {
 		return err
 	}
-	return mkfs.Make(ctx, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), x.mkfsOptions(a, sector))
+	return x.asTempRoom(a, mkfs.Make(ctx, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), x.mkfsOptions(a, sector)))
 }
 
 // filesystem copies what was written to the file system that was made.

@@ -256,7 +256,7 @@ func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.Fi
 	}
 	env.Root, env.Mount = flags.root, flags.mount
 	env.Report = progress.event
-	if flags.boot {
+	if flags.boot && os.Getenv("TMPDIR") == "" {
 		env.TempDir = bootTempDir
 	}
 	derived, err := executor.Apply(ctx, onto, plan, env)

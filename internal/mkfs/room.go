@@ -17,7 +17,8 @@ type tally struct {
 	entries int          // files, directories and links
 	names   disk.Bytes   // length of their names
 	folders int
-	slots   int // that the names in the root directory take in a FAT
+	stored  disk.Bytes // what of the sizes is no hole
+	slots   int        // that the names in the root directory take in a FAT
 }
 
 // Room returns how large a file system must be to hold its CopyFiles, as an estimate that
@@ -39,6 +40,15 @@ func Room(f Filesystem) (disk.Bytes, error) {
 		size = need(size)
 	}
 	return size.RoundUp(disk.MiB), nil
+}
+
+// Stored returns how many bytes files take wherever they are copied to, at least.
+func Stored(copies []Copy) (disk.Bytes, error) {
+	t, err := count(copies, false)
+	if err != nil {
+		return 0, err
+	}
+	return t.stored, nil
 }
 
 // count looks at all sources. Whether links are followed depends on the format.
@@ -82,6 +92,9 @@ func (t *tally) add(c Copy, e entry, follow bool, seen map[inode]bool) error {
 	case !follow && stat != nil && stat.Nlink > 1 && seen[inode{uint64(stat.Dev), stat.Ino}]:
 	case info.Mode().IsRegular(), info.Mode().Type() == fs.ModeSymlink && info.Size() > fastLink:
 		t.sizes = append(t.sizes, disk.Bytes(info.Size()))
+		if stat != nil {
+			t.stored += min(disk.Bytes(info.Size()), disk.Bytes(stat.Blocks)*512)
+		}
 	}
 	if stat != nil {
 		seen[inode{uint64(stat.Dev), stat.Ino}] = true
