@@ -148,10 +148,14 @@ func TestEnrollFailures(t *testing.T) {
 }
 
 // TestCrashWithEnroll cuts the power anywhere: at every instant the vendor's key or
-// the definition's opens the volume, and the next run ends where one run does.
+// the definition's opens the volume, and the next run ends where one run does: nothing but
+// the header has changed, so no plain text is anywhere, and no passphrase.
 func TestCrashWithEnroll(t *testing.T) {
 	t.Parallel()
-	whole := simdev.New(gapImage(t, vendorVolume(t)))
+	const data = 2 << 20 // behind the header
+	before := vendorVolume(t)
+	copy(before[data:], used(gapData.Size-data)) // cipher text
+	whole := simdev.New(gapImage(t, before))
 	if err := applyTo(t, whole, enrollDefinition, tokenless{}); err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +177,14 @@ func TestCrashWithEnroll(t *testing.T) {
 			t.Fatalf("after operation %d of %d: %v", k, len(whole.Log()), err)
 		}
 		checkEnrolled(t, cut)
+		if !bytes.Equal(read(t, cut, gapData)[data:], before[data:]) {
+			t.Error("the data has changed")
+		}
+		for _, secret := range []string{passphrase, vendorPassphrase} {
+			if bytes.Contains(cut.Bytes(), []byte(secret)) {
+				t.Errorf("the passphrase %q is on the disk", secret)
+			}
+		}
 		if t.Failed() {
 			t.Fatalf("seed %d, after operation %d of %d", seedOfCrashes(), k, len(whole.Log()))
 		}
