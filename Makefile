@@ -41,7 +41,7 @@ tools:
 quick:
 	test -z "$$(gofmt -l .)"
 	go vet ./...
-	go test -short ./definitions ./planner/... ./internal/disk ./internal/gpt ./internal/resolve ./internal/secret ./verity
+	go test -short ./definitions ./planner/... ./disk ./internal/gpt ./internal/resolve ./internal/secret ./verity
 
 # The packages in which goroutines share something, under the race detector; it needs cgo.
 race:

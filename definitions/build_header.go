@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // The bounds of header_size. A conversion works in pieces of that size, two of

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // checkSet returns what definitions contradict each other in. Each is right on its

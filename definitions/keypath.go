@@ -3,7 +3,7 @@ package definitions
 import (
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // maxKeyFile is the longest key file, cryptsetup's limit.

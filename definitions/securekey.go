@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // KeySecure is the type of the [[encryption.key]] that takes no keyslot: it says what the

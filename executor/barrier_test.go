@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sys/unix"
 )
 

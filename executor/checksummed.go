@@ -3,7 +3,7 @@ package executor
 import (
 	"context"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // checksummed keeps the checksums of the hot zone's old blocks. A zone costs four

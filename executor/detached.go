@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/claim"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/internal/secret"
 )

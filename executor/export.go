@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/luks2"
 )

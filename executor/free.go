@@ -4,7 +4,7 @@ import (
 	"io"
 	"sort"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/extfs"
 )
 

@@ -3,8 +3,8 @@ package executor
 import (
 	"fmt"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/planner"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

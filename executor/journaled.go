@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // journaled keeps the hot zone's old bytes. They must not be overwritten while their

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // mbrDefinition takes the only ext4 of an MBR disk, whose partition has room behind

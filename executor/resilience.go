@@ -1,7 +1,7 @@
 package executor
 
 import (
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/planner"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/luks2"

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/planner"
 	"golang.org/x/sys/unix"

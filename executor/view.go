@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/luks2"

@@ -1,6 +1,6 @@
 package executor
 
-import "github.com/sealpart/sealpart/internal/disk"
+import "github.com/sealpart/sealpart/disk"
 
 // zone is a run of logical bytes that is rewritten in one step.
 type zone struct{ start, length disk.Bytes }

@@ -1,7 +1,7 @@
 package planner
 
 import (
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Create writes a new partition into unallocated space: its file system or a

@@ -2,7 +2,7 @@ package planner
 
 import (
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Enroll adds the keys of a definition that a LUKS2 volume lacks. Its data and its

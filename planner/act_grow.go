@@ -1,7 +1,7 @@
 package planner
 
 import (
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Grow moves the end of an existing partition up. It is done by the one write of

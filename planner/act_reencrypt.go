@@ -1,7 +1,7 @@
 package planner
 
 import (
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Reencrypt rewrites the data of a partition in place: a plain file system becomes a

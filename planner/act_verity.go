@@ -2,7 +2,7 @@ package planner
 
 import (
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Verity computes the dm-verity hash tree over a data partition and writes it to

@@ -3,7 +3,7 @@ package planner
 import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Action is one thing that apply does. The set is closed: see Kinds. Each is in a

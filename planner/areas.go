@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // area is free space between partitions, in multiples of the grain.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // AwaitName is what a token of the type disk.TokenAwaits calls a key: its type, and which of that type where the

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
 )
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
 )
 

@@ -3,7 +3,7 @@ package planner
 import (
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // sortEntries orders entries by their numbers.

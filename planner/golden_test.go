@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 var update = flag.Bool("update", false, "write the plans as they are into testdata/plans; review them as what apply goes by")

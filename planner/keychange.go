@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // KeyChange is a change of the keys of one volume, made by one write of its header.

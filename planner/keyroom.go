@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Limits of a LUKS2 header (LUKS2 On-Disk Format 1.1.3, section 3).

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // bound says which keys of a definition a volume has.

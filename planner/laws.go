@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Check reports whether p is a plan that may be applied to the disk of the snapshot:

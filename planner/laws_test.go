@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // A spoiled plan breaks one law, and is refused with that law's error: whoever made it,

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // marks returns the marks that the plan rests on. A volume in conversion has its notes

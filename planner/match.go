@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // cryptoLUKS is blkid's name for a LUKS volume, whatever is inside.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // An MBR disk (a Raspberry Pi's) is worked on as it is: the content of its primary

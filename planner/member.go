@@ -3,7 +3,7 @@ package planner
 import (
 	"fmt"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // MemberOf says, for people, what a disk with a table is a part of, "" where it stands alone.

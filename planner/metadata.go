@@ -5,7 +5,7 @@ import (
 	"path"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // The JSON of a LUKS2 header that is made here has a fixed room, whatever its keyslots take. These

@@ -2,7 +2,7 @@ package planner
 
 import (
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // needs is what a partition asks for, in bytes and in shares of what is left.

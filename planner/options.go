@@ -3,7 +3,7 @@ package planner
 import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Empty says what to do with a disk that has, or lacks, a partition table.

@@ -1,6 +1,6 @@
 package planner
 
-import "github.com/sealpart/sealpart/internal/disk"
+import "github.com/sealpart/sealpart/disk"
 
 // place gives every new partition its offset: from the start of its area on, each
 // behind the one before it and the free space wanted there.

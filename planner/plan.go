@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Version is the version of the plan format, written to its JSON form.

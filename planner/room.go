@@ -2,7 +2,7 @@ package planner
 
 import (
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // place is one way in which a conversion can have its header.

@@ -2,7 +2,7 @@ package planner
 
 import (
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // secureKeyPrograms lists what makes the volume key of a new volume.

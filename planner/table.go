@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // ErrLabelRefused says that Options.Empty does not allow the partition table that

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // boundToTPM reports whether a token binds its keyslots as a tpm2 key of a definition says.

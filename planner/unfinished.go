@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // noteUnfinished warns of every conversion that was begun and that the plan does not

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // work is what the content of an existing partition needs so that its definition

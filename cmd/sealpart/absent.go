@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/abandon"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/planner"
 )

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"

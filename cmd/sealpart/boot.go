@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 )

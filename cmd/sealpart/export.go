@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/spf13/cobra"

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/key/pkcs11"
 	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/luks2"

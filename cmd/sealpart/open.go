@@ -8,9 +8,9 @@ import (
 	"os"
 	"slices"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/spf13/cobra"
 )
 

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // TestIsPlain: --or-plain takes a file system and nothing else for plain; least of all what is

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/herald"
 )
 

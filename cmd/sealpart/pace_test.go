@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 func TestPace(t *testing.T) {

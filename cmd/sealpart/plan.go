@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/abandon"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/planner"
 	"github.com/spf13/cobra"

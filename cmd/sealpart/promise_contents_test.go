@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

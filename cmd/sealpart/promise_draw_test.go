@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
 	"github.com/sealpart/sealpart/internal/key"
 )

@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/planner"
 )
 

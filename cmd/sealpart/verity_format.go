@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/verity"
 	"github.com/spf13/cobra"

@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/internal/probe"

@@ -5,7 +5,7 @@ package blockdev
 import (
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Device is a disk, or a part of one. Offsets count from its own start. Reads and

@@ -6,7 +6,7 @@ import (
 	"os"
 	"unsafe"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sys/unix"
 )
 

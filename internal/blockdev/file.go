@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"golang.org/x/sys/unix"
 )

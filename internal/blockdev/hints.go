@@ -1,7 +1,7 @@
 package blockdev
 
 import (
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sys/unix"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sys/unix"
 )
 

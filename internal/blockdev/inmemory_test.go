@@ -12,8 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"golang.org/x/sys/unix"
 )

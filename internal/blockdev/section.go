@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Section is a part of a device, such as a partition. Writes outside are refused,

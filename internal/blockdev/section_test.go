@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // TestSectionKeepsInside: no write, read or discard through a section reaches a byte

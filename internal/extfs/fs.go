@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // ErrUnclean says that the file system must be checked (e2fsck) or its journal

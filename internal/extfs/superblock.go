@@ -8,7 +8,7 @@ import (
 	"io"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Place and size of the superblock, in bytes.

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	model "github.com/diskfs/go-diskfs/partition/gpt"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // tableCopy is one of the two copies of a table, read and found whole.

@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // The fields of a GPT header (UEFI 2.10, table 5-5).

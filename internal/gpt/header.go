@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Sizes of UEFI 2.10, tables 5-5 and 5-6.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"math"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // The MBR's layout (UEFI 2.10, section 5.2).

@@ -10,7 +10,7 @@ import (
 	"github.com/diskfs/go-diskfs/backend"
 	model "github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // stage is the disk that go-diskfs sees: the first sectors of one, in memory, with

@@ -5,7 +5,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Remains returns the space, from the sector at on, that holds what is left of a backup copy of

@@ -5,7 +5,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Strays returns where headers of GPTs, whole or not, lie on a disk of size bytes that a table

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // Write is one write of a partition table.

@@ -6,7 +6,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/extfs"
 )
 

@@ -7,8 +7,8 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 	"golang.org/x/sys/unix"
 )
 

@@ -7,7 +7,7 @@ import (
 	"path"
 	"syscall"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sys/unix"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 var manyFiles = flag.Int("room-files", 300, "how many small files TestRoom puts into a file system; the long form takes 30000")

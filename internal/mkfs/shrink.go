@@ -8,7 +8,7 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // ShrinkExt makes the file system in w size bytes large at most, rounded down to its blocks, or

@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // superblock is the little of an ext superblock that resizing needs (kernel,

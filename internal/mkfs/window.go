@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Window is the part of an image file or block device in which a file system lies.

@@ -3,7 +3,7 @@ package probe
 import (
 	"encoding/binary"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 const sector = 512 // what the metadata of old RAID firmware counts in, whatever the disk's is

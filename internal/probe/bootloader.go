@@ -3,8 +3,8 @@ package probe
 import (
 	"slices"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // loaderMark is by what a boot loader is known that lies before the first partition.

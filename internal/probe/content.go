@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Content says what the size bytes of r hold. Kind is empty where nothing known is

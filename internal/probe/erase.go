@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // Signatures returns where the size bytes of r bear the marks of anything that is known here,

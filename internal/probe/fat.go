@@ -3,7 +3,7 @@ package probe
 import (
 	"encoding/binary"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // fat is the BIOS parameter block of a FAT file system (Microsoft, FAT: General

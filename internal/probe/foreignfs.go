@@ -6,7 +6,7 @@ import (
 	"math/bits"
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // isXFSLog checks a record of the log (kernel, xfs_log_format.h: xlog_rec_header): its version

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

@@ -12,7 +12,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/uuid"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 const (

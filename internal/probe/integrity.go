@@ -3,7 +3,7 @@ package probe
 import (
 	"strconv"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // findIntegrity finds the superblock of a dm-integrity device (kernel,

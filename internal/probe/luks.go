@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 )
 

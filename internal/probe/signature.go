@@ -1,6 +1,6 @@
 package probe
 
-import "github.com/sealpart/sealpart/internal/disk"
+import "github.com/sealpart/sealpart/disk"
 
 // A format knows one kind of content.
 type format struct {

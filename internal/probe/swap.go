@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // pageSizes are those of the machines that Linux runs on.

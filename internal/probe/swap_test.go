@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // writers are what blkid calls who hibernates, and their signatures. All but that of

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // tableKind returns blkid's name of the partition table that starts at byte 0, "" where

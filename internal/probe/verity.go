@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // findVerity finds the superblock of a dm-verity hash device (cryptsetup,

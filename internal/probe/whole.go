@@ -5,8 +5,8 @@ import (
 	"io"
 	"slices"
 
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/internal/disk"
 )
 
 // member looks for what the disk, which has a table, is a part of. A signature that lies in

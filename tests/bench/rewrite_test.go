@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )

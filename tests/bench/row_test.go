@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/testenv"
 )
 

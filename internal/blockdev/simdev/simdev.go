@@ -14,7 +14,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // tear is the unit that storage writes whole.

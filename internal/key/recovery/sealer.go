@@ -8,7 +8,7 @@ import (
 	"errors"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/key"
 	"github.com/sealpart/sealpart/internal/modhex"
 	"github.com/sealpart/sealpart/internal/secret"

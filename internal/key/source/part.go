@@ -3,7 +3,7 @@ package source
 import (
 	"fmt"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 )
 

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sealpart/sealpart/internal/disk"
+	"github.com/sealpart/sealpart/disk"
 )
 
 // tokenType is the LUKS2 token type that systemd-cryptsetup looks for.
