@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // absence is a key that was left out, and why.
@@ -155,7 +156,7 @@ func (v *volume) takeNotes(into *awaitNote) error {
 }
 
 // reportAbsent tells which keys of an action were left out.
-func (x *run) reportAbsent(action planner.Action, v *volume) {
+func (x *run) reportAbsent(action plan.Action, v *volume) {
 	for _, a := range v.absent {
 		x.env.report(Event{Phase: Skipped, Action: action.Kind(), Partition: action.Partition(), Step: a.why.Error()})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/probe"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // ErrStale says that the disk is not in the state the plan was made for. Nothing
@@ -57,7 +57,7 @@ func (x *run) touch() {
 type run struct {
 	env      Env
 	dev      Target
-	plan     *planner.Plan
+	plan     *plan.Plan
 	snapshot disk.Snapshot
 	pipeline *pipeline
 	volumes  map[int]*volume        // by partition number
@@ -76,7 +76,7 @@ type run struct {
 // the disk (ErrStale) before writing anything. When ctx is done it stops at the
 // next commit point with ErrInterrupted. It returns the partition UUIDs that the
 // plan left open because they come from root hashes.
-func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[int]uuid.UUID, error) {
+func Apply(ctx context.Context, dev Target, plan *plan.Plan, env Env) (map[int]uuid.UUID, error) {
 	snapshot, err := probeFor(dev, plan)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func Apply(ctx context.Context, dev Target, plan *planner.Plan, env Env) (map[in
 }
 
 // probeFor looks at the disk, as far as was done for the plan.
-func probeFor(dev Target, plan *planner.Plan) (disk.Snapshot, error) {
+func probeFor(dev Target, plan *plan.Plan) (disk.Snapshot, error) {
 	if plan.Target.FreeUnread {
 		return probe.Partitions(dev, plan.Target.SectorSize)
 	}
@@ -102,7 +102,7 @@ func probeFor(dev Target, plan *planner.Plan) (disk.Snapshot, error) {
 }
 
 // newRun returns a run that has done nothing yet.
-func newRun(env Env, dev Target, plan *planner.Plan, snapshot disk.Snapshot) *run {
+func newRun(env Env, dev Target, plan *plan.Plan, snapshot disk.Snapshot) *run {
 	env.Sealers = oneAtATimeAll(env.Sealers)
 	return &run{
 		env: env, dev: dev, plan: plan, snapshot: snapshot, pipeline: pipelineFor(dev, env.Workers),
@@ -152,7 +152,7 @@ func (x *run) decide(ctx context.Context) error {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context, planner.Action) error{x.checkLeft, x.checkTrailing} {
+	for _, step := range []func(context.Context, plan.Action) error{x.checkLeft, x.checkTrailing} {
 		if err := x.each(ctx, step); err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (x *run) publishAll(ctx context.Context) error {
 	if err := x.grow(); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context, planner.Action) error{x.finishShrink, x.checkShrink, x.checkKernel, x.shrinkMounted} {
+	for _, step := range []func(context.Context, plan.Action) error{x.finishShrink, x.checkShrink, x.checkKernel, x.shrinkMounted} {
 		if err := x.each(ctx, step); err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (x *run) publishAll(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context, planner.Action) error{x.prepare, x.backupCreated} {
+	for _, step := range []func(context.Context, plan.Action) error{x.prepare, x.backupCreated} {
 		if err := x.each(ctx, step); err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (x *run) publishAll(ctx context.Context) error {
 
 // keys makes and proves the volumes of all actions that encrypt.
 func (x *run) keys(ctx context.Context) error {
-	return x.each(ctx, func(ctx context.Context, action planner.Action) error {
+	return x.each(ctx, func(ctx context.Context, action plan.Action) error {
 		v, err := x.newVolume(ctx, action)
 		if err != nil && x.mayLeave(action, err) && ctx.Err() == nil {
 			x.leave(action, err)
@@ -220,20 +220,20 @@ func (x *run) keys(ctx context.Context) error {
 
 // newVolume makes the volume of an action, nil where it encrypts nothing or goes on
 // with what was begun.
-func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, error) {
+func (x *run) newVolume(ctx context.Context, action plan.Action) (*volume, error) {
 	switch a := action.(type) {
-	case planner.Create:
+	case plan.Create:
 		if a.Encryption == nil {
 			return nil, nil
 		}
 		return newVolume(ctx, x.env, *a.Encryption)
-	case planner.Reencrypt:
+	case plan.Reencrypt:
 		if a.Resume {
 			var err error
 			x.resumed[a.Number], err = x.judge(ctx, a)
 			return nil, err
 		}
-		if a.Mode != planner.ModeRekey {
+		if a.Mode != plan.ModeRekey {
 			return newProven(ctx, x.env, a.Encryption)
 		}
 		c, err := x.conversion(a)
@@ -241,7 +241,7 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 			return nil, err
 		}
 		return c.newRekey(ctx)
-	case planner.Enroll:
+	case plan.Enroll:
 		return x.newEnroll(ctx, a)
 	default:
 		return nil, nil
@@ -249,7 +249,7 @@ func (x *run) newVolume(ctx context.Context, action planner.Action) (*volume, er
 }
 
 // prepare does what can be done before the table is written.
-func (x *run) prepare(ctx context.Context, action planner.Action) error {
+func (x *run) prepare(ctx context.Context, action plan.Action) error {
 	if x.left[action.Partition()] {
 		return nil
 	}
@@ -257,14 +257,14 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 		return err // what is free in the plan may be somebody's by now
 	}
 	switch a := action.(type) {
-	case planner.Create:
+	case plan.Create:
 		return x.create(ctx, a)
-	case planner.Verity:
+	case plan.Verity:
 		return x.verity(ctx, a)
-	case planner.Grow:
+	case plan.Grow:
 		return x.cleanGained(a)
-	case planner.Reencrypt:
-		if a.Room == planner.RoomGap && !a.Resume {
+	case plan.Reencrypt:
+		if a.Room == plan.RoomGap && !a.Resume {
 			return x.prepareGap(a, x.volumes[a.Number])
 		}
 		return x.markTrailing(a)
@@ -273,14 +273,14 @@ func (x *run) prepare(ctx context.Context, action planner.Action) error {
 }
 
 // convert does what comes after the table is written.
-func (x *run) convert(ctx context.Context, action planner.Action) error {
+func (x *run) convert(ctx context.Context, action plan.Action) error {
 	if x.left[action.Partition()] {
 		return nil
 	}
 	switch a := action.(type) {
-	case planner.Enroll:
+	case plan.Enroll:
 		return x.enroll(a, x.volumes[a.Number])
-	case planner.Reencrypt:
+	case plan.Reencrypt:
 		return x.reencrypt(ctx, a, x.volumes[a.Number])
 	default:
 		return nil
@@ -289,7 +289,7 @@ func (x *run) convert(ctx context.Context, action planner.Action) error {
 
 // each calls do for every action and stops at the first error, which then names
 // the partition.
-func (x *run) each(ctx context.Context, do func(context.Context, planner.Action) error) error {
+func (x *run) each(ctx context.Context, do func(context.Context, plan.Action) error) error {
 	for _, action := range x.plan.Actions {
 		if err := do(ctx, action); err != nil {
 			return named(action, err)
@@ -299,7 +299,7 @@ func (x *run) each(ctx context.Context, do func(context.Context, planner.Action)
 }
 
 // named says which action an error is about.
-func named(action planner.Action, err error) error {
+func named(action plan.Action, err error) error {
 	return fmt.Errorf("partition %d: %s: %w", action.Partition(), action.Kind(), err)
 }
 

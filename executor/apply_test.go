@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/testenv"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestApplyWhole applies everything at once; foreign tools judge the result.
@@ -23,14 +23,14 @@ func TestApplyWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWhole(t, zeroes)
 			dev := simdev.New(w.image)
-			plan, err := w.plan(dev)
+			p, err := w.plan(dev)
 			if err != nil {
 				t.Fatal(err)
 			}
 			w.mustApply(t, dev)
 			w.check(t, dev)
 			w.judge(t, dev)
-			checkPlaces(t, w, plan, dev.Log())
+			checkPlaces(t, w, p, dev.Log())
 			t.Logf("%d operations", len(dev.Log()))
 		})
 	}
@@ -51,20 +51,20 @@ func TestApplyAgainWritesNothing(t *testing.T) {
 // TestUnlawfulPlanIsNotApplied: whoever made it; the disk is the one that it was made for.
 func TestUnlawfulPlanIsNotApplied(t *testing.T) {
 	w := newWhole(t, false)
-	for want, spoil := range map[string]func(*planner.Plan){
-		"invalid plan: partition 1 is foreign and must not go": func(p *planner.Plan) { p.Rows[0].Activity = planner.ActivityDelete },
-		"invalid plan: partition 1 is foreign and would change": func(p *planner.Plan) {
+	for want, spoil := range map[string]func(*plan.Plan){
+		"invalid plan: partition 1 is foreign and must not go": func(p *plan.Plan) { p.Rows[0].Activity = plan.ActivityDelete },
+		"invalid plan: partition 1 is foreign and would change": func(p *plan.Plan) {
 			p.Rows[0].Size -= disk.MiB
-			p.Rows[0].Activity = planner.ActivityResize
+			p.Rows[0].Activity = plan.ActivityResize
 		},
 	} {
 		dev := simdev.New(w.image)
-		plan, err := w.plan(dev)
+		made, err := w.plan(dev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		spoil(plan)
-		_, err = Apply(context.Background(), simTarget{dev, false}, plan, w.env)
+		spoil(made)
+		_, err = Apply(context.Background(), simTarget{dev, false}, made, w.env)
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, not %q", err, want)
 		}
@@ -77,9 +77,9 @@ func TestUnlawfulPlanIsNotApplied(t *testing.T) {
 // checkPlaces holds the log against the plan: every write lies in a partition of
 // the plan or in the table, and until the table is written, only where there was
 // no partition. What is left of free space that the plan takes from is only zeroed.
-func checkPlaces(t *testing.T, w *whole, plan *planner.Plan, log []simdev.Op) {
+func checkPlaces(t *testing.T, w *whole, p *plan.Plan, log []simdev.Op) {
 	t.Helper()
-	allowed, published := w.extents(plan), false
+	allowed, published := w.extents(p), false
 	for i, op := range log {
 		if op.Sync {
 			continue
@@ -89,7 +89,7 @@ func checkPlaces(t *testing.T, w *whole, plan *planner.Plan, log []simdev.Op) {
 		for _, a := range allowed {
 			inside = inside || a.Contains(e)
 		}
-		free := !slices.ContainsFunc(plan.Rows, func(r planner.Row) bool { return r.Overlaps(e) || r.Old != nil && r.Old.Overlaps(e) })
+		free := !slices.ContainsFunc(p.Rows, func(r plan.Row) bool { return r.Overlaps(e) || r.Old != nil && r.Old.Overlaps(e) })
 		inside = inside || free && bytes.Equal(op.Data, make([]byte, len(op.Data)))
 		if !inside {
 			t.Errorf("operation %d writes %d bytes at %d, which is in no partition of the plan", i, e.Size, e.Offset)

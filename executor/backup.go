@@ -15,27 +15,27 @@ import (
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
 // backup is where a copy of a finished header goes.
 type backup struct {
-	path string           // "" for nowhere
-	in   *planner.Mounted // the partition that path is in, nil for this machine
-	size disk.Bytes       // of the copy at most
+	path string        // "" for nowhere
+	in   *plan.Mounted // the partition that path is in, nil for this machine
+	size disk.Bytes    // of the copy at most
 }
 
 // backupOf returns where that of an action's header goes.
-func backupOf(action planner.Action) backup {
+func backupOf(action plan.Action) backup {
 	switch a := action.(type) {
-	case planner.Create:
+	case plan.Create:
 		if e := a.Encryption; e != nil {
 			return backup{e.HeaderBackup, e.HeaderBackupIn, e.DataOffset}
 		}
-	case planner.Reencrypt:
+	case plan.Reencrypt:
 		return backup{a.Encryption.HeaderBackup, a.Encryption.HeaderBackupIn, max(a.Shift, minHeaderFile)}
-	case planner.Enroll:
+	case plan.Enroll:
 		return backup{a.HeaderBackup, a.HeaderBackupIn, minHeaderFile}
 	}
 	return backup{}
@@ -44,7 +44,7 @@ func backupOf(action planner.Action) backup {
 // checkBackup refuses a header backup that could not be written into a partition, while the
 // disk is still as it was: it is mounted to be looked at. Into a file system that is still to
 // be made nobody can look.
-func (x *run) checkBackup(_ context.Context, action planner.Action) error {
+func (x *run) checkBackup(_ context.Context, action plan.Action) error {
 	b := backupOf(action)
 	if b.path == "" || b.in == nil || x.isNew(b.in.Number) {
 		return nil
@@ -88,7 +88,7 @@ func (b backup) replaceable(dir *os.File) error {
 
 // isNew reports whether the plan makes a partition.
 func (x *run) isNew(number int) bool {
-	return slices.ContainsFunc(x.plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Activity == planner.ActivityCreate })
+	return slices.ContainsFunc(x.plan.Rows, func(r plan.Row) bool { return r.Number == number && r.Activity == plan.ActivityCreate })
 }
 
 // inDirectory calls do with the directory of a backup: one of this machine that others
@@ -137,15 +137,15 @@ func inHostDirectory(path string, do func(dir *os.File) error) error {
 // who would restore it where data does not fit it yet, and does no harm else. What goes
 // wrong here is no reason to leave the volume unfinished; backup will fail of it too, and
 // say so.
-func (x *run) backupAhead(action planner.Action, header *luks2.Header, areas io.ReaderAt) {
+func (x *run) backupAhead(action plan.Action, header *luks2.Header, areas io.ReaderAt) {
 	if b := backupOf(action); b.path != "" {
 		_ = x.writeBackup(b, func(file io.Writer) error { return header.Backup(areas, file) })
 	}
 }
 
 // backupCreated does that for a new volume, which the table makes one.
-func (x *run) backupCreated(_ context.Context, action planner.Action) error {
-	if a, ok := action.(planner.Create); ok && a.Encryption != nil && !x.left[a.Number] {
+func (x *run) backupCreated(_ context.Context, action plan.Action) error {
+	if a, ok := action.(plan.Create); ok && a.Encryption != nil && !x.left[a.Number] {
 		v := x.volumes[a.Number]
 		x.backupAhead(a, v.header, v.front)
 	}
@@ -153,7 +153,7 @@ func (x *run) backupCreated(_ context.Context, action planner.Action) error {
 }
 
 // backup writes the copy of a finished header, now without what its commit wiped.
-func (x *run) backup(ctx context.Context, action planner.Action) error {
+func (x *run) backup(ctx context.Context, action plan.Action) error {
 	b, v := backupOf(action), x.volumes[action.Partition()]
 	if b.path == "" || x.left[action.Partition()] || v != nil && v.same {
 		return nil
@@ -171,8 +171,8 @@ func (x *run) backup(ctx context.Context, action planner.Action) error {
 }
 
 // headerHome returns where the header of an action's volume lies.
-func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func(), err error) {
-	if a, ok := action.(planner.Reencrypt); ok && a.Room == planner.RoomDetached {
+func (x *run) headerHome(action plan.Action) (home blockdev.Device, done func(), err error) {
+	if a, ok := action.(plan.Reencrypt); ok && a.Room == plan.RoomDetached {
 		if _, err := (resolve.Tree{Trusted: true}).Stat(a.HeaderPath); err != nil {
 			return nil, nil, err
 		}
@@ -183,7 +183,7 @@ func (x *run) headerHome(action planner.Action) (home blockdev.Device, done func
 		return file, func() { _ = file.Close() }, nil
 	}
 	for _, r := range x.plan.Rows {
-		if r.Number == action.Partition() && r.Activity != planner.ActivityDelete {
+		if r.Number == action.Partition() && r.Activity != plan.ActivityDelete {
 			section, err := blockdev.NewSection(x.dev, r.Extent)
 			return section, func() {}, err
 		}

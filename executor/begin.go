@@ -8,24 +8,24 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // reencrypt converts a partition, or finishes a conversion begun earlier. fresh is
 // the proven volume for a new conversion, nil for resuming.
-func (x *run) reencrypt(ctx context.Context, a planner.Reencrypt, fresh *volume) error {
+func (x *run) reencrypt(ctx context.Context, a plan.Reencrypt, fresh *volume) error {
 	c, err := x.conversion(a)
 	if err != nil {
 		return err
 	}
 	switch {
-	case a.Room == planner.RoomDetached:
+	case a.Room == plan.RoomDetached:
 		return c.detached(ctx, fresh)
 	case a.Resume:
 		return c.resume(ctx)
-	case a.Mode == planner.ModeRekey:
+	case a.Mode == plan.ModeRekey:
 		return c.beginRekey(ctx, fresh)
-	case a.Room == planner.RoomGap:
+	case a.Room == plan.RoomGap:
 		c.header = fresh.header // prepared, and published with the table
 		return c.convert(ctx, fresh.keys())
 	}
@@ -38,7 +38,7 @@ func (x *run) reencrypt(ctx context.Context, a planner.Reencrypt, fresh *volume)
 }
 
 // conversion returns that of an action's partition.
-func (x *run) conversion(a planner.Reencrypt) (*conversion, error) {
+func (x *run) conversion(a plan.Reencrypt) (*conversion, error) {
 	part, err := blockdev.NewSection(x.dev, a.Extent)
 	if err != nil {
 		return nil, err

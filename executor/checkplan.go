@@ -10,48 +10,48 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/resolve"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
 // CheckPlan refuses a plan that Apply would refuse of the disk on dev and of this machine, whatever
 // the keys: by the laws of plans, a table that could not be written, and files beside the
 // disk for which there is no room. It reads only.
-func CheckPlan(dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) error {
-	if plan.Empty() {
+func CheckPlan(dev blockdev.Device, p *plan.Plan, snapshot disk.Snapshot) error {
+	if p.Empty() {
 		return nil
 	}
-	if err := planner.Check(plan, snapshot); err != nil {
+	if err := plan.Check(p, snapshot); err != nil {
 		return err
 	}
-	for _, action := range plan.Actions {
+	for _, action := range p.Actions {
 		if err := checkBeside(action); err != nil {
 			return named(action, err)
 		}
 	}
-	return checkTable(dev, plan)
+	return checkTable(dev, p)
 }
 
 // checkTable refuses a table that publish could not write, while nothing is written
 // yet: prepare may take long, and overwrite what the table needs.
-func checkTable(dev blockdev.Device, plan *planner.Plan) error {
-	if tableStays(plan) {
+func checkTable(dev blockdev.Device, p *plan.Plan) error {
+	if tableStays(p) {
 		return nil
 	}
-	_, _, err := tableWrites(dev, plan, plan.Entries(nil))
+	_, _, err := tableWrites(dev, p, p.Entries(nil))
 	return err
 }
 
 // checkBeside refuses files that could not be written beside the disk: a header of its own,
 // and the copy of one.
-func checkBeside(action planner.Action) error {
+func checkBeside(action plan.Action) error {
 	if b := backupOf(action); b.path != "" && b.in == nil {
 		if err := inHostDirectory(b.path, func(dir *os.File) error { return cmp.Or(b.checkIn(dir), checkWritable(dir)) }); err != nil {
 			return fmt.Errorf("header_backup: %w", err)
 		}
 	}
-	r, ok := action.(planner.Reencrypt)
-	if !ok || r.Room != planner.RoomDetached {
+	r, ok := action.(plan.Reencrypt)
+	if !ok || r.Room != plan.RoomDetached {
 		return nil
 	}
 	if _, err := (resolve.Tree{Trusted: true}).Stat(r.HeaderPath); err == nil {
@@ -88,7 +88,7 @@ func checkRoomIn(dir *os.File, path string, size disk.Bytes) error {
 
 // CheckFiles refuses files that the file system of a new partition could not hold, or that are
 // not there below root. It reads only names.
-func CheckFiles(root string, a planner.Create) error {
+func CheckFiles(root string, a plan.Create) error {
 	if a.Filesystem == nil {
 		return nil
 	}

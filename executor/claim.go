@@ -7,7 +7,7 @@ import (
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/gpt"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // claimFree says in the table that the free space which prepare is about to fill is this run's:
@@ -57,12 +57,12 @@ func (x *run) toFill() (places []disk.Extent) {
 			continue
 		}
 		switch a := a.(type) {
-		case planner.Create:
+		case plan.Create:
 			places = append(places, a.Extent)
-		case planner.Verity:
+		case plan.Verity:
 			places = append(places, a.HashExtent)
-		case planner.Reencrypt:
-			if a.Room == planner.RoomGap && !a.Resume {
+		case plan.Reencrypt:
+			if a.Room == plan.RoomGap && !a.Resume {
 				places = append(places, disk.Extent{Offset: a.Extent.Offset, Size: a.Shift})
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // At the end of a conversion from plain data the partition is header, cipher text, and
@@ -37,7 +37,7 @@ func (c *conversion) toClear(plain io.ReaderAt) clearing {
 		}
 		c.report(Progress, "free space is encrypted too: "+err.Error(), 0)
 	}
-	if c.action.Room == planner.RoomBehind {
+	if c.action.Room == plan.RoomBehind {
 		return clearBehind
 	}
 	return clearNothing

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // maxZone bounds a hot zone, and with it the buffers of a conversion, in bytes.
@@ -20,7 +20,7 @@ const maxZone = 16 * disk.MiB
 type conversion struct {
 	env      Env
 	pipeline *pipeline
-	action   planner.Reencrypt
+	action   plan.Reencrypt
 	part     blockdev.Device // the data, and but for a detached header also that
 	home     luks2.Device    // where the header lies
 	homeSize disk.Bytes
@@ -69,7 +69,7 @@ type way interface {
 
 // newConversion returns the conversion of part whose header is, or will be, at its
 // beginning.
-func newConversion(env Env, p *pipeline, part blockdev.Device, a planner.Reencrypt) *conversion {
+func newConversion(env Env, p *pipeline, part blockdev.Device, a plan.Reencrypt) *conversion {
 	return &conversion{
 		env: env, pipeline: p, action: a, part: part, home: part, homeSize: part.Size(),
 		maxZone: maxZone, atomic: tornUnit, finishing: func() {},

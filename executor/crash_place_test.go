@@ -14,7 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // vendorPassphrase opens the volumes that are rekeyed, before.
@@ -116,7 +116,7 @@ func (m mode) encryptOld(t testing.TB, image []byte) {
 }
 
 // newVolumeWith makes a volume with one keyslot and no token.
-func newVolumeWith(env Env, e planner.Encryption, passphrase string) (*volume, error) {
+func newVolumeWith(env Env, e plan.Encryption, passphrase string) (*volume, error) {
 	header, err := luks2.Format(luks2.FormatOptions{
 		UUID: e.UUID, DataOffset: int64(e.DataOffset), Cipher: e.Cipher, KeySize: e.KeyBits / 8, SectorSize: int(e.SectorSize), Rand: env.Random,
 	})
@@ -140,15 +140,15 @@ func (w *world) conversion(t testing.TB) *conversion {
 	env.KeySource = func(context.Context, string) (*secret.Buffer, error) {
 		return secret.Take([]byte(vendorPassphrase))
 	}
-	a := planner.Reencrypt{
-		Number: 1, Mode: planner.ModeEncrypt, Room: planner.RoomGap, Extent: disk.Extent{Size: w.part.Size()},
+	a := plan.Reencrypt{
+		Number: 1, Mode: plan.ModeEncrypt, Room: plan.RoomGap, Extent: disk.Extent{Size: w.part.Size()},
 		DataSize: placeData, Shift: w.dataOffset(), Encryption: stubEncryption(w.dataOffset(), w.sector),
 	}
 	if w.rekey {
-		a.Mode, a.Room, a.ExistingKey = planner.ModeRekey, "", "file:/vendor"
+		a.Mode, a.Room, a.ExistingKey = plan.ModeRekey, "", "file:/vendor"
 	}
 	if w.detached {
-		a.Room = planner.RoomDetached
+		a.Room = plan.RoomDetached
 	}
 	c := newConversion(env, newPipeline(1), ordered{w.part, w.order}, a)
 	c.home, c.homeSize, c.maxZone = ordered{w.home, w.order}, w.home.Size(), placeZone

@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/probe"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 var crashSeed = flag.Uint64("crash-seed", 0, "seed of the crash simulation; 0 means a fixed one")
@@ -79,8 +79,8 @@ func convertAgain(t *testing.T, dev blockdev.Device) error {
 		return err
 	}
 	ctx, env := context.Background(), testEnv(t)
-	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
-		Number: 1, Mode: planner.ModeEncrypt, Room: planner.RoomBehind, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
+	c := newConversion(env, newPipeline(1), dev, plan.Reencrypt{
+		Number: 1, Mode: plan.ModeEncrypt, Room: plan.RoomBehind, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
 		Filesystem: content.Kind, Encryption: stubEncryption(crashShift, 4096),
 	})
 	if content.Kind == "crypto_LUKS" {

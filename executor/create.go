@@ -10,12 +10,12 @@ import (
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/xts"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // create writes a new partition into unallocated space. A power cut at any of its
 // writes leaves the old table, in which this space is still free.
-func (x *run) create(ctx context.Context, a planner.Create) error {
+func (x *run) create(ctx context.Context, a plan.Create) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number})
 	part, err := blockdev.NewSection(x.dev, a.Extent)
 	if err != nil {
@@ -56,7 +56,7 @@ func (x *run) clean(part *blockdev.Section, discard bool) error {
 // creation is one partition being filled.
 type creation struct {
 	*run
-	action  planner.Create
+	action  plan.Create
 	data    *blockdev.Section // where the content goes
 	encrypt *encrypter        // nil for plain content, and where the kernel encrypts
 	sector  disk.Bytes        // of the encryption, whoever does it; 0 for plain content
@@ -112,8 +112,8 @@ func (c *creation) content(ctx context.Context) error {
 // makeFilesystem makes the file system of a new partition in a sparse temporary file without a
 // name, without root or device-mapper, while nothing is written to the disk yet: programs may
 // fail, and files may not fit.
-func (x *run) makeFilesystem(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Create)
+func (x *run) makeFilesystem(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Create)
 	if !ok || a.Filesystem == nil || x.left[a.Number] {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (c *creation) filesystem(ctx context.Context) error {
 }
 
 // mkfsOptions translates the action; sector is that of the encryption, 0 for plain content.
-func (x *run) mkfsOptions(a planner.Create, sector disk.Bytes) mkfs.Filesystem {
+func (x *run) mkfsOptions(a plan.Create, sector disk.Bytes) mkfs.Filesystem {
 	fs := a.Filesystem
 	return mkfs.Filesystem{
 		Format: fs.Format, Label: fs.Label, UUID: fs.UUID, SectorSize: max(x.plan.Target.SectorSize, sector), TempDir: x.env.TempDir,
@@ -152,7 +152,7 @@ func (x *run) mkfsOptions(a planner.Create, sector disk.Bytes) mkfs.Filesystem {
 }
 
 // copiesOf translates the files that go into a new file system, out of the tree root.
-func copiesOf(a planner.Create, root string) (copies []mkfs.Copy) {
+func copiesOf(a plan.Create, root string) (copies []mkfs.Copy) {
 	for _, f := range a.Filesystem.CopyFiles {
 		copies = append(copies, mkfs.Copy{Root: root, Source: f.Source, Target: f.Target, LeaveEmpty: f.LeaveEmpty})
 	}
@@ -161,7 +161,7 @@ func copiesOf(a planner.Create, root string) (copies []mkfs.Copy) {
 
 // FileRoom returns how large the new file system of a must be for its files, that are below
 // root, on a disk of that sector size; see mkfs.Room.
-func FileRoom(a planner.Create, root string, sector disk.Bytes) (disk.Bytes, error) {
+func FileRoom(a plan.Create, root string, sector disk.Bytes) (disk.Bytes, error) {
 	if e := a.Encryption; e != nil {
 		sector = max(sector, e.SectorSize)
 	}
@@ -169,8 +169,8 @@ func FileRoom(a planner.Create, root string, sector disk.Bytes) (disk.Bytes, err
 }
 
 // checkFiles refuses, before anything is written, files that a new file system cannot hold.
-func (x *run) checkFiles(_ context.Context, action planner.Action) error {
-	a, ok := action.(planner.Create)
+func (x *run) checkFiles(_ context.Context, action plan.Action) error {
+	a, ok := action.(plan.Create)
 	if !ok || x.left[a.Number] {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,12 +25,12 @@ func detachedRun(t testing.TB, dev *simdev.Device, path string) error {
 	if err != nil {
 		return err
 	}
-	a := planner.Reencrypt{
-		Number: 1, Mode: planner.ModeEncrypt, Room: planner.RoomDetached, HeaderPath: path,
+	a := plan.Reencrypt{
+		Number: 1, Mode: plan.ModeEncrypt, Room: plan.RoomDetached, HeaderPath: path,
 		Extent: disk.Extent{Size: dev.Size()}, DataSize: dev.Size(), Filesystem: content.Kind,
 		Resume: content.Kind == "", Encryption: stubEncryption(0, 512),
 	}
-	x := newRun(testEnv(t), simTarget{dev, false}, &planner.Plan{Actions: []planner.Action{a}}, disk.Snapshot{})
+	x := newRun(testEnv(t), simTarget{dev, false}, &plan.Plan{Actions: []plan.Action{a}}, disk.Snapshot{})
 	defer x.wipe()
 	if err := x.keys(context.Background()); err != nil {
 		return err

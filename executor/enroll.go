@@ -10,12 +10,12 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // newEnroll makes the keyslots that a volume lacks, and takes those of the existing
 // key out of its header where they are to go. All of this is proven, and in memory.
-func (x *run) newEnroll(ctx context.Context, a planner.Enroll) (*volume, error) {
+func (x *run) newEnroll(ctx context.Context, a plan.Enroll) (*volume, error) {
 	part, err := blockdev.NewSection(x.dev, a.Extent)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func volumeOf(header *luks2.Header, part blockdev.Device) (*volume, error) {
 // existing one, in memory. Where none is there, all stays as it is. The slots to be
 // dropped are found before the new ones are there: a new key may be the same secret. What is
 // added only because the volume is said to wait for it, is added only where its own note says so.
-func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) error {
+func (v *volume) fillEnroll(ctx context.Context, env Env, a plan.Enroll) error {
 	slots, err := v.openExisting(ctx, env, a)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (v *volume) fillEnroll(ctx context.Context, env Env, a planner.Enroll) erro
 
 // openExisting opens the volume, and returns the keyslots of the existing key. One
 // that opens nothing has gone already: then another key of the volume must do.
-func (v *volume) openExisting(ctx context.Context, env Env, a planner.Enroll) (slots []int, err error) {
+func (v *volume) openExisting(ctx context.Context, env Env, a plan.Enroll) (slots []int, err error) {
 	if a.ExistingKey != "" {
 		if slots, err = v.openBySource(ctx, env, a.ExistingKey); err != nil {
 			return nil, fmt.Errorf("existing key %s: %w", a.ExistingKey, err)
@@ -133,7 +133,7 @@ func readableSlots(h *luks2.Header, slots []int) []int {
 }
 
 // enroll brings the new header to the disk, if there is one.
-func (x *run) enroll(a planner.Enroll, v *volume) error {
+func (x *run) enroll(a plan.Enroll, v *volume) error {
 	if v.same {
 		return nil
 	}

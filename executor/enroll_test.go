@@ -15,7 +15,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // enrollDefinition asks for keys of the definition in the only partition, a volume of
@@ -107,8 +107,8 @@ func (vendorFile) Unseal(context.Context, definitions.Key, []byte) (*secret.Buff
 func TestEnrollWithoutExisting(t *testing.T) {
 	dev := simdev.New(gapImage(t, vendorVolume(t)))
 	env := testEnv(t)
-	x := newRun(env, simTarget{dev, false}, &planner.Plan{}, disk.Snapshot{})
-	a := planner.Enroll{Number: 1, Extent: gapData, Keys: []definitions.Key{{Type: "stub"}}}
+	x := newRun(env, simTarget{dev, false}, &plan.Plan{}, disk.Snapshot{})
+	a := plan.Enroll{Number: 1, Extent: gapData, Keys: []definitions.Key{{Type: "stub"}}}
 	if _, err := x.newEnroll(context.Background(), a); !errors.Is(err, ErrNoKey) {
 		t.Errorf("opened by nothing: %v", err)
 	}

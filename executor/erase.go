@@ -7,7 +7,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/gpt"
 	"github.com/sealpart/sealpart/internal/probe"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // eraseOld erases from a disk that gets a new table what would be recognised beside that: the
@@ -61,7 +61,7 @@ func (x *run) erase(dev blockdev.Device, goes func(disk.Extent) bool, places []d
 // its end, or where it would be found once the space is the partition's: a file system would
 // turn into the member of an array that was there before. A power cut leaves the old
 // table, in which this space is free.
-func (x *run) cleanGained(a planner.Grow) error {
+func (x *run) cleanGained(a plan.Grow) error {
 	for _, r := range x.plan.Rows {
 		if r.Number != a.Number || r.Old == nil || r.End() <= r.Old.End() {
 			continue

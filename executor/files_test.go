@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestFilesAreCheckedFirst: what a new file system cannot hold is refused before anything
@@ -72,12 +73,12 @@ func TestSplitTakesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer image.Close()
-	row := func(n int, to string) planner.Row {
+	row := func(n int, to string) plan.Row {
 		entry := disk.Entry{Number: n, Extent: disk.Extent{Offset: disk.MiB, Size: disk.MiB}}
-		return planner.Row{Entry: entry, Old: &entry, SplitPath: to}
+		return plan.Row{Entry: entry, Old: &entry, SplitPath: to}
 	}
 	one := filepath.Join(dir, "one")
-	plan := &planner.Plan{Rows: []planner.Row{row(1, one), row(2, filepath.Join(dir, "missing", "two"))}}
+	plan := &plan.Plan{Rows: []plan.Row{row(1, one), row(2, filepath.Join(dir, "missing", "two"))}}
 	if err := Split(t.Context(), image, plan); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "split off partition 2: ") {
 		t.Errorf("%v", err)
 	}

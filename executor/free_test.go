@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/testenv"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // marker stands in every block of the files of sparseImage, also of the deleted one.
@@ -62,7 +62,7 @@ const (
 // freeWorld is an ext4 to be encrypted without its free space: in place behind a
 // gap, or moved up.
 type freeWorld struct {
-	room   planner.Room
+	room   plan.Room
 	sector disk.Bytes
 	plain  []byte
 }
@@ -72,7 +72,7 @@ type freeWorld struct {
 func (w freeWorld) device(t testing.TB) *simdev.Device {
 	image := make([]byte, len(w.plain)+int(2*freeShift)+int(600*disk.KiB))
 	at := disk.Bytes(0)
-	if w.room == planner.RoomGap {
+	if w.room == plan.RoomGap {
 		at = freeShift
 		image = image[:len(w.plain)+int(freeShift)]
 	}
@@ -83,8 +83,8 @@ func (w freeWorld) device(t testing.TB) *simdev.Device {
 // convert begins or resumes, as the plan would.
 func (w freeWorld) convert(t testing.TB, dev *simdev.Device) error {
 	ctx, env := context.Background(), testEnv(t)
-	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
-		Number: 1, Mode: planner.ModeEncrypt, Room: w.room, Extent: disk.Extent{Size: dev.Size()}, DataSize: freeData,
+	c := newConversion(env, newPipeline(1), dev, plan.Reencrypt{
+		Number: 1, Mode: plan.ModeEncrypt, Room: w.room, Extent: disk.Extent{Size: dev.Size()}, DataSize: freeData,
 		Shift: freeShift, Filesystem: "ext4", FreeSpace: definitions.FreeDiscard, Encryption: stubEncryption(freeShift, w.sector),
 	})
 	c.maxZone = 2 * disk.MiB
@@ -97,7 +97,7 @@ func (w freeWorld) convert(t testing.TB, dev *simdev.Device) error {
 		return err
 	}
 	defer v.wipe()
-	if w.room != planner.RoomGap {
+	if w.room != plan.RoomGap {
 		return c.begin(ctx, v)
 	}
 	if err := c.beginForward(v); err != nil {
@@ -137,9 +137,9 @@ func TestFreeSpaceIsNotEncrypted(t *testing.T) {
 	t.Parallel()
 	plain := sparseImage(t, freeData)
 	worlds := map[string]freeWorld{
-		"moved":         {planner.RoomBehind, 4096, plain},
-		"gap, checksum": {planner.RoomGap, 512, plain},
-		"gap, journal":  {planner.RoomGap, 4096, plain},
+		"moved":         {plan.RoomBehind, 4096, plain},
+		"gap, checksum": {plan.RoomGap, 512, plain},
+		"gap, journal":  {plan.RoomGap, 4096, plain},
 	}
 	for name, w := range worlds {
 		t.Run(name, func(t *testing.T) {
@@ -202,7 +202,7 @@ func (w freeWorld) checkCost(t *testing.T, dev *simdev.Device) {
 	for _, e := range used {
 		limit += e.Size
 	}
-	if w.room == planner.RoomGap && w.sector == 4096 {
+	if w.room == plan.RoomGap && w.sector == 4096 {
 		limit += 2 * disk.MiB // a journal
 	}
 	if disk.Bytes(written) > limit {

@@ -5,14 +5,14 @@ import (
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // prepareGap writes the header of a volume whose data is all plain still into the
 // free space before the partition. A power cut leaves the old disk. The table that
 // is published afterwards lets the partition begin at the header: that write is the
 // instant in which it becomes a LUKS2 volume, and nothing of its data has changed.
-func (x *run) prepareGap(a planner.Reencrypt, v *volume) error {
+func (x *run) prepareGap(a plan.Reencrypt, v *volume) error {
 	c, err := x.conversion(a)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (x *run) prepareGap(a planner.Reencrypt, v *volume) error {
 
 // checkGap holds the plan against the disk once more: the data begins where the
 // partition begins now, and before it no partition lies where the header goes.
-func (x *run) checkGap(a planner.Reencrypt) error {
+func (x *run) checkGap(a plan.Reencrypt) error {
 	gap := disk.Extent{Offset: a.Extent.Offset, Size: a.Shift}
 	found := false
 	for _, p := range x.snapshot.Partitions {

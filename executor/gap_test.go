@@ -16,6 +16,7 @@ import (
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // The disk of the gap: free space, and a partition full to the last byte.
@@ -155,8 +156,8 @@ func TestGapRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := newRun(testEnv(t), simTarget{dev, false}, &planner.Plan{}, snapshot)
-	for text, a := range map[string]planner.Reencrypt{
+	x := newRun(testEnv(t), simTarget{dev, false}, &plan.Plan{}, snapshot)
+	for text, a := range map[string]plan.Reencrypt{
 		"does not begin at 2621440 now": {Number: 1, Extent: disk.Extent{Offset: 512 * disk.KiB, Size: 4 * disk.MiB}, Shift: gapShift},
 		"is not free: partition 1":      {Number: 1, Extent: disk.Extent{Offset: 2 * disk.MiB, Size: 4 * disk.MiB}, Shift: gapShift},
 		"does not begin at 3145728 now": {Number: 2, Extent: disk.Extent{Offset: disk.MiB, Size: 5 * disk.MiB}, Shift: gapShift},

@@ -6,7 +6,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/probe"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // blankGivenUp lets what is left of free space that this run may overwrite count as free for
@@ -50,7 +50,7 @@ func (x *run) givenUp() (given []disk.Extent) {
 	areas := probe.FreeAreas(x.snapshot.Table, x.before(), x.plan.Target.SectorSize)
 	taken := map[disk.Extent]bool{}
 	for _, r := range x.plan.Rows {
-		if r.Activity == planner.ActivityDelete {
+		if r.Activity == plan.ActivityDelete {
 			given = append(given, r.Extent)
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // settle applies definitions to a disk, by probe, plan, apply.
@@ -77,7 +78,7 @@ func TestGivenUpSpaceIsFree(t *testing.T) {
 	copy(image[len(image)-2<<20:], used(disk.MiB))
 	copy(image[len(image)-33*512-4096:], "remains")
 	dev = simdev.New(image)
-	settle(t, dev, map[string]string{"50-swap": partition("swap", "4M")}, planner.Options{Leftovers: planner.LeftoversDiscard})
+	settle(t, dev, map[string]string{"50-swap": partition("swap", "4M")}, planner.Options{Leftovers: plan.LeftoversDiscard})
 	free(t, "--leftovers=discard", dev)
 
 	reset := partition("home", "5M") + "factory_reset = true\n"

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // claimSize is what the claim replaces: one sector, the unit that storage writes
@@ -229,7 +229,7 @@ func (c *conversion) findHeader() (header *luks2.Header, staged []byte, err erro
 	if err == nil {
 		return header, nil, nil
 	}
-	if c.action.Room == planner.RoomDetached {
+	if c.action.Room == plan.RoomDetached {
 		return nil, nil, fmt.Errorf("header file %s: %w", c.action.HeaderPath, err)
 	}
 	section, sectionErr := c.stagedSection()

@@ -14,14 +14,14 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // shiftOf returns a conversion by a shift on dev, and the volume for it.
 func shiftOf(t *testing.T, dev blockdev.Device) (*conversion, *volume) {
 	t.Helper()
 	env := testEnv(t)
-	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
+	c := newConversion(env, newPipeline(1), dev, plan.Reencrypt{
 		Number: 1, Extent: disk.Extent{Size: dev.Size()}, DataSize: crashData, Shift: crashShift,
 		Filesystem: "ext4", Encryption: stubEncryption(crashShift, 4096),
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/dm"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 var inKernel = flag.String("in-kernel", "", "run TestInKernel in this `directory`, as root of a kernel with device-mapper: tests/kernel does")
@@ -38,11 +38,11 @@ func TestInKernel(t *testing.T) {
 	env := testEnv(t)
 	env.Root = *inKernel
 	encryption := stubEncryption(16*disk.MiB, 4096)
-	action := planner.Create{
+	action := plan.Create{
 		Number: 1, Extent: disk.Extent{Offset: disk.MiB, Size: 94 * disk.MiB}, Encryption: &encryption,
-		Filesystem: &planner.Filesystem{Format: "ext4", UUID: uuid.New(), CopyFiles: []planner.CopyFile{{CopyFile: definitions.CopyFile{Source: "/seed", Target: "/"}}}},
+		Filesystem: &plan.Filesystem{Format: "ext4", UUID: uuid.New(), CopyFiles: []plan.CopyFile{{CopyFile: definitions.CopyFile{Source: "/seed", Target: "/"}}}},
 	}
-	x := newRun(env, mute{dev}, &planner.Plan{Target: planner.Target{SectorSize: 512}}, disk.Snapshot{})
+	x := newRun(env, mute{dev}, &plan.Plan{Target: plan.Target{SectorSize: 512}}, disk.Snapshot{})
 	v, err := newVolume(t.Context(), env, encryption)
 	if err != nil {
 		t.Fatal(err)

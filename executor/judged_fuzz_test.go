@@ -21,6 +21,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // judgedBefore is where the partition begins on the disks of FuzzJudge.
@@ -209,7 +210,7 @@ func shiftedStates(t testing.TB) (states []judged) {
 
 // smallShift is a small conversion that moves its data.
 func smallShift(env Env, dev blockdev.Device) *conversion {
-	c := newConversion(env, newPipeline(1), dev, planner.Reencrypt{
+	c := newConversion(env, newPipeline(1), dev, plan.Reencrypt{
 		Number: 1, Extent: disk.Extent{Size: dev.Size()}, DataSize: 2 * disk.MiB, Shift: disk.MiB, Filesystem: "ext4", Encryption: stubEncryption(disk.MiB, 1024),
 	})
 	c.maxZone = 512 * disk.KiB
@@ -218,14 +219,14 @@ func smallShift(env Env, dev blockdev.Device) *conversion {
 
 // respelled changes members of the JSON of both copies of a header: which of all, and
 // what it becomes, say the bytes of plan, or text.
-func respelled(image, plan []byte, text string) []byte {
+func respelled(image, p []byte, text string) []byte {
 	image = bytes.Clone(image)
 	var root map[string]any
 	if json.Unmarshal(bytes.TrimRight(image[4096:16384], "\x00"), &root) != nil {
 		return image
 	}
-	for ; len(plan) >= 3; plan = plan[3:] {
-		respell(root, plan, text)
+	for ; len(p) >= 3; p = p[3:] {
+		respell(root, p, text)
 	}
 	changed, err := json.Marshal(root)
 	if err != nil || len(changed) > 12287 {
@@ -239,7 +240,7 @@ func respelled(image, plan []byte, text string) []byte {
 }
 
 // respell changes one member of an object.
-func respell(root map[string]any, plan []byte, text string) {
+func respell(root map[string]any, p []byte, text string) {
 	type place struct {
 		in   map[string]any
 		name string
@@ -260,9 +261,9 @@ func respell(root map[string]any, plan []byte, text string) {
 		}
 	}
 	collect(root)
-	at := places[(int(plan[0])<<8|int(plan[1]))%len(places)]
-	other := places[int(plan[2])%len(places)]
-	switch plan[2] % 7 {
+	at := places[(int(p[0])<<8|int(p[1]))%len(places)]
+	other := places[int(p[2])%len(places)]
+	switch p[2] % 7 {
 	case 0:
 		delete(at.in, at.name)
 	case 1:
@@ -271,9 +272,9 @@ func respell(root map[string]any, plan []byte, text string) {
 			at.in[at.name] = "" // an object must not hold itself
 		}
 	case 2:
-		at.in[at.name] = float64(int(plan[2]) * 512)
+		at.in[at.name] = float64(int(p[2]) * 512)
 	case 3:
-		at.in[at.name] = []any{"0", "1"}[:plan[2]/7%3]
+		at.in[at.name] = []any{"0", "1"}[:p[2]/7%3]
 	case 4: // any other JSON; what a keyslot costs is bounded elsewhere
 		if !slices.Contains([]string{"iterations", "time", "memory"}, at.name) && json.Valid([]byte(text)) {
 			at.in[at.name] = json.RawMessage(text)
@@ -297,21 +298,21 @@ func FuzzJudge(f *testing.F) {
 			f.Add(uint8(i), uint8((n+i+3)%judgedTries), []byte{0, at, 4}, []string{`18446744073709551104`, `{"0":{}}`, `["0","1"]`, `"reencrypt"`}[n%4])
 		}
 	}
-	f.Fuzz(func(t *testing.T, state, try uint8, plan []byte, text string) {
-		if len(plan) > 12 || strings.Contains(text, "argon2") {
+	f.Fuzz(func(t *testing.T, state, try uint8, p []byte, text string) {
+		if len(p) > 12 || strings.Contains(text, "argon2") {
 			return
 		}
-		tryJudged(t, states[int(state)%len(states)], try, plan, text)
+		tryJudged(t, states[int(state)%len(states)], try, p, text)
 	})
 }
 
 // tryJudged does one thing with one changed header.
-func tryJudged(t *testing.T, s judged, try uint8, plan []byte, text string) {
+func tryJudged(t *testing.T, s judged, try uint8, p []byte, text string) {
 	image, home := bytes.Clone(s.image), s.home
 	if home != nil {
-		home = respelled(home, plan, text)
+		home = respelled(home, p, text)
 	} else {
-		copy(image[s.extent.Offset:], respelled(image[s.extent.Offset:s.extent.End()], plan, text))
+		copy(image[s.extent.Offset:], respelled(image[s.extent.Offset:s.extent.End()], p, text))
 	}
 	j := &judgment{dev: simdev.New(bytes.Clone(image)), home: home, extent: s.extent}
 	j.env = judgedEnv(t, &j.asked)
@@ -401,32 +402,32 @@ func (j *judgment) apply(t *testing.T, defs []definitions.Definition) error {
 		t.Fatal(err)
 	}
 	o := planner.Options{Seed: uuid.MustParse("750b6cd5-c4ae-4012-a15e-7be3c29e6a47"), Empty: planner.EmptyRefuse}
-	plan, err := planner.Make(defs, snapshot, host.Facts{}, o)
+	p, err := planner.Make(defs, snapshot, host.Facts{}, o)
 	if err != nil {
 		return err
 	}
-	if o.Distrusted, err = CheckMarks(t.Context(), j.dev, plan, j.env); err != nil {
+	if o.Distrusted, err = CheckMarks(t.Context(), j.dev, p, j.env); err != nil {
 		return err
 	}
-	if plan, err = planner.Make(defs, snapshot, host.Facts{}, o); err != nil {
+	if p, err = planner.Make(defs, snapshot, host.Facts{}, o); err != nil {
 		return err
 	}
-	if err := planner.Check(plan, snapshot); err != nil {
+	if err := plan.Check(p, snapshot); err != nil {
 		t.Fatalf("a plan against the laws: %v", err)
 	}
-	_, err = Apply(t.Context(), simTarget{j.dev, false}, plan, j.env)
+	_, err = Apply(t.Context(), simTarget{j.dev, false}, p, j.env)
 	return err
 }
 
 // goOn goes on with a conversion whatever its definition says, one with a detached header,
 // too.
 func (j *judgment) goOn(t *testing.T) error {
-	c := newConversion(j.env, newPipeline(1), j.part, planner.Reencrypt{
-		Mode: planner.ModeEncrypt, Extent: j.extent, Resume: true, Shift: 2 << 20, DataSize: j.extent.Size, ExistingKey: "file:/vendor",
+	c := newConversion(j.env, newPipeline(1), j.part, plan.Reencrypt{
+		Mode: plan.ModeEncrypt, Extent: j.extent, Resume: true, Shift: 2 << 20, DataSize: j.extent.Size, ExistingKey: "file:/vendor",
 	})
 	if j.home != nil {
 		home := simdev.New(j.home)
-		c.home, c.homeSize, c.action.Room = home, home.Size(), planner.RoomDetached
+		c.home, c.homeSize, c.action.Room = home, home.Size(), plan.RoomDetached
 	}
 	return c.resume(t.Context())
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // commitTheirs is another program's commit of a header, which it changes harmlessly.
@@ -63,7 +63,7 @@ func (w *world) judgedConversion(t *testing.T) (*conversion, *run) {
 	t.Helper()
 	c := w.conversion(t)
 	c.action.Resume = true
-	x := newRun(c.env, simTarget{w.part, true}, &planner.Plan{Actions: []planner.Action{c.action}}, disk.Snapshot{})
+	x := newRun(c.env, simTarget{w.part, true}, &plan.Plan{Actions: []plan.Action{c.action}}, disk.Snapshot{})
 	j, err := x.judge(t.Context(), c.action)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestStagedHeaderIsTheOne(t *testing.T) {
 		dev := simdev.New(image)
 		c, _ := shiftOf(t, dev)
 		c.action.Resume = true
-		x := newRun(c.env, simTarget{dev, true}, &planner.Plan{Actions: []planner.Action{c.action}}, disk.Snapshot{})
+		x := newRun(c.env, simTarget{dev, true}, &plan.Plan{Actions: []plan.Action{c.action}}, disk.Snapshot{})
 		j, err := x.judge(t.Context(), c.action)
 		if err != nil || j.staged == nil {
 			t.Fatal(name, err)
@@ -146,7 +146,7 @@ func TestVolumeSwappedBeforeItsLock(t *testing.T) {
 	for name, w := range map[string]*world{"begins": rekey, "goes on": begun.halfway(luks2.Clean)} {
 		c := w.conversion(t)
 		c.action.Resume, c.action.Room = name == "goes on", ""
-		x := newRun(c.env, simTarget{w.part, true}, &planner.Plan{Actions: []planner.Action{c.action}}, disk.Snapshot{})
+		x := newRun(c.env, simTarget{w.part, true}, &plan.Plan{Actions: []plan.Action{c.action}}, disk.Snapshot{})
 		if err := x.holdVolume(t.Context(), c.action); err != nil {
 			t.Fatal(err)
 		}

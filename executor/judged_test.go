@@ -16,6 +16,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // forged returns a volume with other text in the JSON of both copies of its header, of
@@ -116,7 +117,7 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 		}
 		x := &run{env: env, dev: simTarget{dev, true}}
 		encryption := stubEncryption(4*disk.MiB, 512)
-		conversion := newConversion(env, nil, dev, planner.Reencrypt{Mode: planner.ModeRekey, Encryption: encryption})
+		conversion := newConversion(env, nil, dev, plan.Reencrypt{Mode: plan.ModeRekey, Encryption: encryption})
 		_, err = conversion.newRekey(t.Context())
 		fails("rekey", err)
 		if c.allowed {
@@ -126,7 +127,7 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 		fails("key add", err)
 		_, _, err = ChangeKeys(t.Context(), env, dev, decided(planner.KeyChange{Remove: []int{1}}))
 		fails("key remove", err)
-		_, err = x.newEnroll(t.Context(), planner.Enroll{Extent: disk.Extent{Size: dev.Size()}, Keys: []definitions.Key{{Type: "file"}}})
+		_, err = x.newEnroll(t.Context(), plan.Enroll{Extent: disk.Extent{Size: dev.Size()}, Keys: []definitions.Key{{Type: "file"}}})
 		fails("enroll", err)
 		backup := forged(t, good, c.pattern, c.with)
 		whole := simdev.New(good)

@@ -10,7 +10,7 @@ import (
 	"github.com/sealpart/sealpart/internal/dm"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // The kernel's way of encrypting a new partition: the volume is opened through device-mapper
@@ -44,8 +44,8 @@ type attachable interface {
 
 // checkKernel opens and closes a new volume that the kernel must encrypt, before anything
 // of it is written: cipher, adapter and device-mapper are proven by that.
-func (x *run) checkKernel(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Create)
+func (x *run) checkKernel(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Create)
 	v := x.volumes[action.Partition()]
 	if !ok || v == nil || !v.throughKernel() {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // byTheTable lists the kinds of action that the one write of the table does.
@@ -34,7 +34,7 @@ func TestEveryKindIsDone(t *testing.T) {
 		}
 		return true
 	})
-	for _, kind := range planner.Kinds() {
+	for _, kind := range plan.Kinds() {
 		if !slices.Contains(done, kind) && !slices.Contains(byTheTable, kind) {
 			t.Errorf("nothing does %q", kind)
 		}

@@ -8,19 +8,19 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // mayLeave reports whether an action's partition may stay as it is when its keys cannot be
 // used, for that reason: its definition says unavailable = "leave", and there is something to
 // leave; or all that is left to do is to wipe.
-func (x *run) mayLeave(action planner.Action, why error) bool {
+func (x *run) mayLeave(action plan.Action, why error) bool {
 	switch a := action.(type) {
-	case planner.Reencrypt:
+	case plan.Reencrypt:
 		return errors.Is(why, errLeftover) || !a.Resume && a.Encryption.Unavailable == definitions.UnavailableLeave
-	case planner.Enroll:
+	case plan.Enroll:
 		return a.Unavailable == definitions.UnavailableLeave
-	case planner.Create:
+	case plan.Create:
 		return slices.Contains(x.plan.Leavable(), a.Number)
 	default:
 		return false
@@ -29,13 +29,13 @@ func (x *run) mayLeave(action planner.Action, why error) bool {
 
 // unguarded reports whether an action is more than to add keys to a volume that its
 // definition's keys guard already.
-func unguarded(action planner.Action) bool {
-	e, ok := action.(planner.Enroll)
+func unguarded(action plan.Action) bool {
+	e, ok := action.(plan.Enroll)
 	return !ok || !e.Guarded
 }
 
 // leave notes that an action is not done, and why.
-func (x *run) leave(action planner.Action, why error) {
+func (x *run) leave(action plan.Action, why error) {
 	x.left[action.Partition()] = true
 	x.env.report(Event{Phase: Left, Action: action.Kind(), Partition: action.Partition(), Step: why.Error()})
 }
@@ -72,7 +72,7 @@ func (x *run) decided() error {
 
 // checkLeft refuses, before anything is written, to leave a partition unmade into which the
 // copy of another's header is to go.
-func (x *run) checkLeft(_ context.Context, action planner.Action) error {
+func (x *run) checkLeft(_ context.Context, action plan.Action) error {
 	b := backupOf(action)
 	if b.in == nil || !x.left[b.in.Number] || x.left[action.Partition()] || !x.isNew(b.in.Number) {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Locked calls do under the lock of the header that lies in home, which the programs of
@@ -104,12 +104,12 @@ func (c *conversion) commit() error {
 // holdVolume takes the lock of a volume that an action re-encrypts, before anything is made
 // of what its header says. Which lock that is, the header says: read again under the lock, it
 // must be of that volume still (conversion.sameVolume).
-func (x *run) holdVolume(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Reencrypt)
+func (x *run) holdVolume(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Reencrypt)
 	if !ok {
 		return nil
 	}
-	if !a.Resume && a.Mode != planner.ModeRekey {
+	if !a.Resume && a.Mode != plan.ModeRekey {
 		return x.hold(ctx, a.Encryption.UUID.String())
 	}
 	c, done, err := x.headerOf(ctx, a)

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // CheckMarks looks whether the marks that a plan rests on are their volumes' own, and returns
@@ -31,7 +31,7 @@ import (
 // Each volume is opened once. Where none of its keys can be used here the
 // marks can be neither confirmed nor refuted: they stand, with a warning (Unchecked). Such a
 // machine cannot open the volume by itself either, and could not rekey it.
-func CheckMarks(ctx context.Context, dev blockdev.Device, plan *planner.Plan, env Env) (map[int][]int, error) {
+func CheckMarks(ctx context.Context, dev blockdev.Device, plan *plan.Plan, env Env) (map[int][]int, error) {
 	distrusted := map[int][]int{}
 	for _, m := range plan.Marks {
 		bad, err := checkMark(ctx, env, dev, m)
@@ -50,7 +50,7 @@ func CheckMarks(ctx context.Context, dev blockdev.Device, plan *planner.Plan, en
 }
 
 // checkMark returns those tokens of a mark that are not the volume's own.
-func checkMark(ctx context.Context, env Env, dev blockdev.Device, m planner.Mark) (bad []int, err error) {
+func checkMark(ctx context.Context, env Env, dev blockdev.Device, m plan.Mark) (bad []int, err error) {
 	part, err := blockdev.NewSection(dev, m.Extent)
 	if err != nil {
 		return nil, err

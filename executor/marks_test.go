@@ -14,7 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 const markRekeyed = `{"type":"sealpart-rekeyed","keyslots":[]}`
@@ -67,8 +67,8 @@ func TestUncheckedMark(t *testing.T) {
 	env := testEnv(t)
 	env.Report, env.Sealers, env.Keys = heard(&said), []Sealer{watched{passphrase: passphrase, asked: &asked}}, []definitions.Key{{Type: "file"}}
 	hostile := forged(t, read(t, dev, gapData), `"config":\{`, `"config":{"requirements":{"mandatory":["new-thing"]},`)
-	marks := []planner.Mark{{Number: 1, Extent: disk.Extent{Size: disk.Bytes(len(hostile))}, Tokens: []int{2}}}
-	distrusted, err := CheckMarks(context.Background(), simdev.New(hostile), &planner.Plan{Marks: marks}, env)
+	marks := []plan.Mark{{Number: 1, Extent: disk.Extent{Size: disk.Bytes(len(hostile))}, Tokens: []int{2}}}
+	distrusted, err := CheckMarks(context.Background(), simdev.New(hostile), &plan.Plan{Marks: marks}, env)
 	if err != nil || len(distrusted) > 0 || asked > 0 || len(said) != 1 || !strings.Contains(said[0], `the volume requires "new-thing"`) {
 		t.Errorf("%v, %v, asked %d times, said %q", distrusted, err, asked, said)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/dm"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Open makes the LUKS2 volume in part the device-mapper device name, and returns the
@@ -116,7 +116,7 @@ func (v *opening) open(ctx context.Context, create func([]dm.Target) error) erro
 	}
 	err = create(targets)
 	var table *dm.TableError
-	if errors.As(err, &table) && planner.UnderSecureKey(v.header.Cipher()) {
+	if errors.As(err, &table) && plan.UnderSecureKey(v.header.Cipher()) {
 		err = &cipherError{v.header.Cipher(), err}
 	}
 	return err

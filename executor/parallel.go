@@ -8,7 +8,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/secret"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -40,7 +40,7 @@ func (x *run) convertAll(ctx context.Context) error {
 
 // convertOne converts one partition, unless the work was interrupted before it
 // began.
-func (x *run) convertOne(ctx context.Context, action planner.Action) error {
+func (x *run) convertOne(ctx context.Context, action plan.Action) error {
 	err := interrupted(ctx)
 	if err == nil {
 		err = x.convert(ctx, action)

@@ -6,7 +6,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/gpt"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // publish writes the partition table, the one commit point of everything that was
@@ -69,11 +69,11 @@ func (x *run) mendTable() error {
 
 // tableStays reports whether there is no table to write: that of an MBR disk stays as
 // it is, and only the content of its partitions changes.
-func tableStays(plan *planner.Plan) bool { return plan.Table.Kind == disk.MBR }
+func tableStays(plan *plan.Plan) bool { return plan.Table.Kind == disk.MBR }
 
 // tableWrites returns how the disk gets the plan's table, with these entries, by what is there
 // now. An image that is still to grow has its size after that.
-func tableWrites(dev blockdev.Device, plan *planner.Plan, entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
+func tableWrites(dev blockdev.Device, plan *plan.Plan, entries []disk.Entry) (*gpt.State, []gpt.Write, error) {
 	state, err := tableOf(dev, plan)
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +85,7 @@ func tableWrites(dev blockdev.Device, plan *planner.Plan, entries []disk.Entry) 
 
 // tableOf returns the table to change: the disk's own, or a new one. An image may be too small
 // for that until it has grown.
-func tableOf(dev blockdev.Device, plan *planner.Plan) (*gpt.State, error) {
+func tableOf(dev blockdev.Device, plan *plan.Plan) (*gpt.State, error) {
 	if plan.NewTable {
 		return gpt.New(max(dev.Size(), plan.Target.Size), plan.Target.SectorSize, plan.Table.GUID)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/xts"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // encrypter encrypts and decrypts the bytes of one segment.
@@ -22,7 +22,7 @@ type encrypter struct {
 func checkCiphers(names ...string) error {
 	for _, name := range names {
 		switch {
-		case planner.UnderSecureKey(name):
+		case plan.UnderSecureKey(name):
 			return &headerError{fmt.Sprintf("data under a secure key (%.40s) is read and written by the kernel alone", name),
 				"\"sealpart open\" makes a device of the volume, on the machine whose adapter has the key"}
 		case name != definitions.CipherClear:

@@ -12,7 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // resumption is a volume whose conversion is gone on with, as it was when its header was judged:
@@ -27,7 +27,7 @@ type resumption struct {
 // metadata and its notes, before anything is written anywhere. The keys are the caller's to
 // wipe. Where all that there is to do is what a note says that is not the volume's own, the
 // partition is left as it is.
-func (x *run) judge(ctx context.Context, a planner.Reencrypt) (resumption, error) {
+func (x *run) judge(ctx context.Context, a plan.Reencrypt) (resumption, error) {
 	c, done, err := x.headerOf(ctx, a)
 	if err != nil {
 		return resumption{}, err
@@ -60,9 +60,9 @@ func (x *run) judge(ctx context.Context, a planner.Reencrypt) (resumption, error
 
 // headerOf returns the conversion of an action, with the place of its header open to be
 // read until done is called.
-func (x *run) headerOf(ctx context.Context, a planner.Reencrypt) (c *conversion, done func(), err error) {
+func (x *run) headerOf(ctx context.Context, a plan.Reencrypt) (c *conversion, done func(), err error) {
 	done = func() {}
-	if c, err = x.conversion(a); err != nil || a.Room != planner.RoomDetached {
+	if c, err = x.conversion(a); err != nil || a.Room != plan.RoomDetached {
 		return c, done, err
 	}
 	file, err := resolve.Trusted(a.HeaderPath, os.O_RDONLY)
@@ -105,7 +105,7 @@ func (c *conversion) activation() (*luks2.Activation, error) {
 	if err := c.header.Writable(); err != nil {
 		return nil, err
 	}
-	return c.header.Activation(luks2.Place{Size: int64(c.part.Size()), Detached: c.action.Room == planner.RoomDetached})
+	return c.header.Activation(luks2.Place{Size: int64(c.part.Size()), Detached: c.action.Room == plan.RoomDetached})
 }
 
 // unprotected reports whether a conversion keeps nothing of its hot zones; it is

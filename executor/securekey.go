@@ -9,11 +9,11 @@ import (
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/secret"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // volumeKey makes the key of a new volume, and the token that goes with it, nil for none.
-func volumeKey(ctx context.Context, env Env, e planner.Encryption) (*secret.Buffer, []byte, error) {
+func volumeKey(ctx context.Context, env Env, e plan.Encryption) (*secret.Buffer, []byte, error) {
 	if e.SecureKey == nil {
 		if err := checkCiphers(e.Cipher); err != nil {
 			return nil, nil, err
@@ -37,4 +37,4 @@ func volumeKey(ctx context.Context, env Env, e planner.Encryption) (*secret.Buff
 }
 
 // throughKernel reports whether only the kernel can encrypt the volume's data.
-func (v *volume) throughKernel() bool { return planner.UnderSecureKey(v.header.Cipher()) }
+func (v *volume) throughKernel() bool { return plan.UnderSecureKey(v.header.Cipher()) }

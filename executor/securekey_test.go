@@ -17,7 +17,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // secureBlob stands for what an adapter makes.
@@ -42,7 +42,7 @@ func secureVolume(t *testing.T) *volume {
 	return v
 }
 
-func secureEncryption() planner.Encryption {
+func secureEncryption() plan.Encryption {
 	e := stubEncryption(16*disk.MiB, 4096)
 	e.SecureKey = &definitions.SecureKey{KeyType: "CCA-AESCIPHER"}
 	e.Cipher, e.KeyBits = definitions.CipherSecure, e.SecureKey.Bits()

@@ -10,17 +10,17 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/mkfs"
 	"github.com/sealpart/sealpart/internal/trailing"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // plainWindow is where the plain file system of a conversion lies on the disk. It is opened
 // by the descriptor that we have: somebody may have put another file under the name.
-func (x *run) plainWindow(a planner.Reencrypt) mkfs.Window {
+func (x *run) plainWindow(a plan.Reencrypt) mkfs.Window {
 	w := mkfs.Window{Path: x.dev.Name(), Name: x.dev.Name(), Offset: a.Extent.Offset, Size: a.Extent.Size}
 	if dev, ok := x.dev.(interface{ Fd() int }); ok {
 		w.Path = fmt.Sprintf("/proc/self/fd/%d", dev.Fd())
 	}
-	if a.Room == planner.RoomGap {
+	if a.Room == plan.RoomGap {
 		w.Offset, w.Size = w.Offset+a.Shift, w.Size-a.Shift
 	}
 	return w
@@ -28,8 +28,8 @@ func (x *run) plainWindow(a planner.Reencrypt) mkfs.Window {
 
 // finishShrink finishes a shrink of an ext file system that a power cut interrupted,
 // whatever the plan is now: once encrypted, nothing could finish it any more.
-func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Reencrypt)
+func (x *run) finishShrink(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Reencrypt)
 	if !ok || a.Resume || x.left[a.Number] || !strings.HasPrefix(a.Filesystem, "ext") {
 		return nil
 	}
@@ -50,8 +50,8 @@ func (x *run) finishShrink(ctx context.Context, action planner.Action) error {
 
 // checkShrink refuses, with nothing written yet, to shrink an ext file system that a
 // checker cannot mend alone, or that does not get small enough.
-func (x *run) checkShrink(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Reencrypt)
+func (x *run) checkShrink(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Reencrypt)
 	if !ok || a.Resume || a.ShrinkTo == 0 || x.left[a.Number] || !strings.HasPrefix(a.Filesystem, "ext") {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (*unshrinkableError) Hint() string {
 
 // shrink makes the file system of a partition small enough for the header to fit, by, and has
 // the mark behind it.
-func (x *run) shrink(ctx context.Context, a planner.Reencrypt, by func(context.Context, planner.Reencrypt) error) error {
+func (x *run) shrink(ctx context.Context, a plan.Reencrypt, by func(context.Context, plan.Reencrypt) error) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Number, Step: "shrink"})
 	x.touch()
 	if err := by(ctx, a); err != nil {
@@ -93,15 +93,15 @@ func (x *run) shrink(ctx context.Context, a planner.Reencrypt, by func(context.C
 }
 
 // shrinksMounted reports whether a conversion has the kernel make the file system smaller.
-func shrinksMounted(a planner.Reencrypt) bool {
+func shrinksMounted(a plan.Reencrypt) bool {
 	return !a.Resume && a.ShrinkTo > 0 && a.Filesystem == "btrfs"
 }
 
 // shrinkMounted lets the kernel shrink a btrfs, before anything else is written: whether it can,
 // nobody knows but by trying. What a power cut leaves is told at mkfs.ShrinkBtrfs; where the
 // kernel refuses, the file system keeps its size.
-func (x *run) shrinkMounted(ctx context.Context, action planner.Action) error {
-	a, ok := action.(planner.Reencrypt)
+func (x *run) shrinkMounted(ctx context.Context, action plan.Action) error {
+	a, ok := action.(plan.Reencrypt)
 	if !ok || !shrinksMounted(a) || x.left[a.Number] {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (x *run) shrinkMounted(ctx context.Context, action planner.Action) error {
 }
 
 // shrinkExt shrinks an ext file system on its own.
-func (x *run) shrinkExt(ctx context.Context, a planner.Reencrypt) error {
+func (x *run) shrinkExt(ctx context.Context, a plan.Reencrypt) error {
 	window := x.plainWindow(a)
 	if err := mkfs.CheckExt(ctx, window); err != nil {
 		return fmt.Errorf("check the file system: %w", err)
@@ -150,7 +150,7 @@ func (x *run) mountable() (mountable, error) {
 
 // shrinkBtrfs lets the kernel shrink a btrfs. It is not interrupted: ctx counts only at
 // the start.
-func (x *run) shrinkBtrfs(ctx context.Context, a planner.Reencrypt) (err error) {
+func (x *run) shrinkBtrfs(ctx context.Context, a plan.Reencrypt) (err error) {
 	if err := interrupted(ctx); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/gpt"
 	"github.com/sealpart/sealpart/internal/wholefile"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Split copies the content of partitions, as it lies on the disk, to the files that
@@ -20,7 +20,7 @@ import (
 // writes nothing to the disk; a power cut leaves whole files, or none.
 // They may be read by those who may read the image. Where one fails, those before it go
 // again: the next run would find them in its way.
-func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) (err error) {
+func Split(ctx context.Context, image blockdev.Device, plan *plan.Plan) (err error) {
 	var files []string
 	defer func() {
 		for _, path := range files {
@@ -48,7 +48,7 @@ func Split(ctx context.Context, image blockdev.Device, plan *planner.Plan) (err 
 
 // isMade reports whether a row's partition is in the table: one that was to be made may have
 // been left.
-func isMade(image blockdev.Device, sectorSize disk.Bytes, r planner.Row) (bool, error) {
+func isMade(image blockdev.Device, sectorSize disk.Bytes, r plan.Row) (bool, error) {
 	if r.Old != nil {
 		return true, nil
 	}
@@ -60,7 +60,7 @@ func isMade(image blockdev.Device, sectorSize disk.Bytes, r planner.Row) (bool, 
 }
 
 // splitOff copies one partition.
-func splitOff(ctx context.Context, image blockdev.Device, r planner.Row) error {
+func splitOff(ctx context.Context, image blockdev.Device, r plan.Row) error {
 	part, err := blockdev.NewSection(image, r.Extent)
 	if err != nil {
 		return err

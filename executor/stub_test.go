@@ -15,7 +15,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // passphrase is what the stub sealer guards; real tools open volumes with it.
@@ -49,8 +49,8 @@ func testEnv(t testing.TB) Env {
 var errBoom = errors.New("boom")
 
 // stubEncryption is how test volumes are encrypted.
-func stubEncryption(shift, sector disk.Bytes) planner.Encryption {
-	return planner.Encryption{
+func stubEncryption(shift, sector disk.Bytes) plan.Encryption {
+	return plan.Encryption{
 		Cipher: "aes-xts-plain64", KeyBits: 512, SectorSize: sector, DataOffset: shift,
 		UUID: uuid.MustParse("6b1f0c2e-8d3c-4f6e-9a55-1f2e3d4c5b6a"), Keys: []definitions.Key{{Type: "stub"}},
 	}

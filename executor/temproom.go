@@ -9,7 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/mkfs"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,8 +47,8 @@ func (*TempRoomError) Hint() string {
 // to the disk. Beside their files they are sparse.
 func (x *run) checkTempRoom(ctx context.Context) error {
 	folder, all := cmp.Or(x.env.TempDir, os.TempDir()), disk.Bytes(0)
-	return x.each(ctx, func(_ context.Context, action planner.Action) error {
-		a, ok := action.(planner.Create)
+	return x.each(ctx, func(_ context.Context, action plan.Action) error {
+		a, ok := action.(plan.Create)
 		if !ok || a.Filesystem == nil || x.left[a.Number] {
 			return nil
 		}
@@ -65,7 +65,7 @@ func (x *run) checkTempRoom(ctx context.Context) error {
 }
 
 // asTempRoom says of an error of making a file system that the folder is full, if it is.
-func (x *run) asTempRoom(a planner.Create, err error) error {
+func (x *run) asTempRoom(a plan.Create, err error) error {
 	const full = disk.MiB
 	folder := cmp.Or(x.env.TempDir, os.TempDir())
 	if err == nil {

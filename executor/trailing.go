@@ -6,6 +6,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/trailing"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // trailingError says that something lies behind a file system which is to be converted.
@@ -18,7 +19,7 @@ func (e *trailingError) Error() string { return e.reason }
 func (*trailingError) Hint() string { return planner.RemedyTrailing }
 
 // beginning returns the place of a conversion that action begins.
-func (x *run) beginning(action planner.Action) (planner.Reencrypt, trailing.Place, bool) {
+func (x *run) beginning(action plan.Action) (plan.Reencrypt, trailing.Place, bool) {
 	a, ok := planner.TakesTrailing(action)
 	if !ok || x.left[a.Number] {
 		return a, trailing.Place{}, false
@@ -29,7 +30,7 @@ func (x *run) beginning(action planner.Action) (planner.Reencrypt, trailing.Plac
 
 // checkTrailing looks behind the file system before anything is written: what lies there is
 // about to be overwritten, and may have come after the plan was made.
-func (x *run) checkTrailing(ctx context.Context, action planner.Action) error {
+func (x *run) checkTrailing(ctx context.Context, action plan.Action) error {
 	a, place, ok := x.beginning(action)
 	if !ok || a.Trailing == definitions.TrailingDiscard {
 		return nil
@@ -43,7 +44,7 @@ func (x *run) checkTrailing(ctx context.Context, action planner.Action) error {
 
 // markTrailing says on the disk that what lies behind the file system is the conversion's
 // own from here on, where anything is to be put there.
-func (x *run) markTrailing(action planner.Action) error {
+func (x *run) markTrailing(action plan.Action) error {
 	a, place, ok := x.beginning(action)
 	if !ok || place.Shift == 0 || a.Trailing == definitions.TrailingDiscard {
 		return nil
@@ -52,7 +53,7 @@ func (x *run) markTrailing(action planner.Action) error {
 }
 
 // moveMark moves the mark behind the file system that was made smaller.
-func (x *run) moveMark(action planner.Reencrypt) error {
+func (x *run) moveMark(action plan.Reencrypt) error {
 	a, place, ok := x.beginning(action)
 	if !ok || a.Trailing == definitions.TrailingDiscard {
 		return nil

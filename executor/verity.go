@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/sealpart/sealpart/verity"
 )
 
 // verity writes the hash tree over a data partition into a new hash partition. A
 // power cut leaves the old disk: neither is in the table yet.
-func (x *run) verity(ctx context.Context, a planner.Verity) error {
+func (x *run) verity(ctx context.Context, a plan.Verity) error {
 	x.env.report(Event{Phase: Began, Action: a.Kind(), Partition: a.Hash, Total: a.DataExtent.Size})
 	data, err := blockdev.NewSection(x.dev, a.DataExtent)
 	if err != nil {
@@ -36,8 +36,8 @@ func (x *run) verity(ctx context.Context, a planner.Verity) error {
 }
 
 // verityOptions translates the action.
-func (x *run) verityOptions(a planner.Verity) verity.Options {
-	salt, _ := hex.DecodeString(a.Salt) // checked by planner.Check
+func (x *run) verityOptions(a plan.Verity) verity.Options {
+	salt, _ := hex.DecodeString(a.Salt) // checked by plan.Check
 	return verity.Options{
 		Superblock: verity.Superblock{
 			UUID: a.UUID, Algorithm: "sha256", DataBlockSize: int(a.DataBlockSize), HashBlockSize: int(a.HashBlockSize),
@@ -52,7 +52,7 @@ func (x *run) verityOptions(a planner.Verity) verity.Options {
 // derive sets the UUIDs that come from the root hash: its first 16 bytes are the
 // data partition's, its last 16 the hash partition's (Discoverable Partitions
 // Specification).
-func (x *run) derive(a planner.Verity, root []byte) error {
+func (x *run) derive(a plan.Verity, root []byte) error {
 	first, err := uuid.FromBytes(root[:16])
 	if err != nil {
 		return fmt.Errorf("root hash: %w", err)

@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // volume is a LUKS2 volume in the making: its key, and its header with all its
@@ -36,7 +36,7 @@ type volume struct {
 
 // newVolume makes a volume key, seals it by every key of e that is there, and proves each
 // of them by unsealing it again and opening its keyslot.
-func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
+func newVolume(ctx context.Context, env Env, e plan.Encryption) (*volume, error) {
 	header, err := luks2.Format(luks2.FormatOptions{
 		UUID: e.UUID, Label: e.Label, DataOffset: int64(e.DataOffset), Cipher: e.Cipher,
 		KeySize: e.KeyBits / 8, SectorSize: int(e.SectorSize), AllowDiscards: e.Discards, Rand: env.Random,
@@ -74,7 +74,7 @@ func newVolume(ctx context.Context, env Env, e planner.Encryption) (*volume, err
 }
 
 // newProven is newVolume for data that is there already.
-func newProven(ctx context.Context, env Env, e planner.Encryption) (*volume, error) {
+func newProven(ctx context.Context, env Env, e plan.Encryption) (*volume, error) {
 	v, err := newVolume(ctx, env, e)
 	if err != nil {
 		return nil, err

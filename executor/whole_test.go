@@ -26,6 +26,7 @@ import (
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/testenv"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // wholeDefinitions ask for everything at once: a root that grows and is converted,
@@ -201,7 +202,7 @@ func (simTarget) CutBack(size disk.Bytes) error { return fmt.Errorf("asked to sh
 func (simTarget) TellKernel([]disk.Entry, []disk.Entry, disk.Bytes) error { return nil }
 
 // plan compares the definitions with the disk.
-func (w *whole) plan(dev *simdev.Device) (*planner.Plan, error) {
+func (w *whole) plan(dev *simdev.Device) (*plan.Plan, error) {
 	snapshot, err := probe.Disk(dev, 512)
 	if err != nil {
 		return nil, err
@@ -211,20 +212,20 @@ func (w *whole) plan(dev *simdev.Device) (*planner.Plan, error) {
 		SourceSizes: map[string]disk.Bytes{"/usr.raw": 2 * disk.MiB},
 	}
 	if !w.zeroes {
-		options.Leftovers = planner.LeftoversDiscard
+		options.Leftovers = plan.LeftoversDiscard
 	}
 	return planner.Make(w.definitions, snapshot, host.Facts{}, options)
 }
 
 // apply is one run of the command: probe, plan, apply.
 func (w *whole) apply(ctx context.Context, dev *simdev.Device) error {
-	plan, err := w.plan(dev)
+	p, err := w.plan(dev)
 	if err != nil {
 		return err
 	}
 	env := w.env
 	env.Random = rand.NewChaCha8([32]byte{1})
-	_, err = Apply(ctx, simTarget{dev, w.zeroes}, plan, env)
+	_, err = Apply(ctx, simTarget{dev, w.zeroes}, p, env)
 	return err
 }
 
@@ -237,16 +238,16 @@ func (w *whole) mustApply(t testing.TB, dev *simdev.Device) {
 }
 
 // extents returns where the plan may write, the table's places included.
-func (w *whole) extents(plan *planner.Plan) []disk.Extent {
+func (w *whole) extents(p *plan.Plan) []disk.Extent {
 	table := disk.Bytes(34 * 512)
 	allowed := []disk.Extent{{Size: table}, {Offset: wholeSize - 33*512, Size: 33 * 512}}
-	for _, a := range plan.Actions {
+	for _, a := range p.Actions {
 		switch a := a.(type) {
-		case planner.Create:
+		case plan.Create:
 			allowed = append(allowed, a.Extent)
-		case planner.Verity:
+		case plan.Verity:
 			allowed = append(allowed, a.HashExtent)
-		case planner.Reencrypt:
+		case plan.Reencrypt:
 			allowed = append(allowed, a.Extent)
 		}
 	}
@@ -257,20 +258,20 @@ func (w *whole) extents(plan *planner.Plan) []disk.Extent {
 // nothing is left to do.
 func (w *whole) check(t testing.TB, dev *simdev.Device) {
 	t.Helper()
-	plan, err := w.plan(dev)
+	p, err := w.plan(dev)
 	if err != nil {
 		t.Errorf("plan: %v", err)
 		return
 	}
-	if !plan.Empty() {
-		t.Errorf("there is still to do: %+v", plan.Actions)
+	if !p.Empty() {
+		t.Errorf("there is still to do: %+v", p.Actions)
 	}
 	for _, e := range wholeForeign {
 		if !bytes.Equal(read(t, dev, e), w.image[e.Offset:e.End()]) {
 			t.Errorf("the foreign partition at %s has changed", e.Offset)
 		}
 	}
-	w.checkTable(t, dev, plan)
+	w.checkTable(t, dev, p)
 	if got := w.decrypted(t, dev, "root"); !bytes.Equal(got[:min(len(got), len(w.plain))], w.plain) {
 		t.Error("the content of root differs")
 	}
@@ -299,14 +300,14 @@ func (w *whole) checkCreated(t testing.TB, dev *simdev.Device) {
 }
 
 // checkTable demands that both copies are there as they should be.
-func (w *whole) checkTable(t testing.TB, dev *simdev.Device, plan *planner.Plan) {
+func (w *whole) checkTable(t testing.TB, dev *simdev.Device, p *plan.Plan) {
 	t.Helper()
 	state, err := gpt.Read(dev, dev.Size(), 512)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	writes, err := state.Writes(plan.Table, plan.Entries(nil), dev.Size())
+	writes, err := state.Writes(p.Table, p.Entries(nil), dev.Size())
 	if err != nil || len(writes) > 0 || len(state.Warnings) > 0 {
 		t.Errorf("the table is not at rest: %d writes, %v, warnings %v", len(writes), err, state.Warnings)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev/simdev"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // unwiped is a finished volume whose header has a note of what is still to be wiped.
@@ -30,7 +30,7 @@ func unwiped(t *testing.T, note disk.Extent) (*conversion, *simdev.Device) {
 	image := dev.Bytes()
 	copy(image, v.front.bytes)
 	dev = simdev.New(image)
-	c := newConversion(testEnv(t), newPipeline(1), dev, planner.Reencrypt{Number: 1, Extent: disk.Extent{Size: dev.Size()}, Shift: placeHeader})
+	c := newConversion(testEnv(t), newPipeline(1), dev, plan.Reencrypt{Number: 1, Extent: disk.Extent{Size: dev.Size()}, Shift: placeHeader})
 	c.keys = v.keys()
 	if c.header, err = luks2.Read(dev, int64(dev.Size())); err != nil {
 		t.Fatal(err)

@@ -7,13 +7,14 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // After returns the snapshot as it would be when p has been applied, as far as
 // that can be told: UUIDs that come from a root hash are stood in for by ones
 // derived from the seed, and of what is inside a new partition only its kind,
 // label and UUID are there.
-func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
+func After(p *plan.Plan, snap disk.Snapshot) disk.Snapshot {
 	snap.Size = p.Target.Size
 	snap.Table = p.Table
 	snap.Content = disk.Content{}
@@ -24,7 +25,7 @@ func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
 	made := contentsMade(p, snap)
 	partitions := make([]disk.Partition, 0, len(p.Rows))
 	for _, r := range p.Rows {
-		if r.Activity == ActivityDelete {
+		if r.Activity == plan.ActivityDelete {
 			continue
 		}
 		after := disk.Partition{Entry: r.Entry, Content: r.Content}
@@ -43,20 +44,20 @@ func After(p *Plan, snap disk.Snapshot) disk.Snapshot {
 
 // contentsMade returns what the actions leave in the partitions they write, by
 // number.
-func contentsMade(p *Plan, snap disk.Snapshot) map[int]disk.Content {
+func contentsMade(p *plan.Plan, snap disk.Snapshot) map[int]disk.Content {
 	made := make(map[int]disk.Content)
 	for _, a := range p.Actions {
 		switch a := a.(type) {
-		case Create:
+		case plan.Create:
 			made[a.Number] = contentCreated(a)
-		case Verity:
+		case plan.Verity:
 			made[a.Hash] = disk.Content{Kind: verityTree, UUID: a.UUID.String()}
-		case Enroll:
+		case plan.Enroll:
 			old, _ := snap.Partition(a.Number)
 			made[a.Number] = enrolled(old.Content, a)
-		case Reencrypt:
+		case plan.Reencrypt:
 			made[a.Number] = volume(a.Encryption)
-			if a.Room == RoomDetached {
+			if a.Room == plan.RoomDetached {
 				made[a.Number] = disk.Content{} // nothing in it tells what it is
 			}
 		}
@@ -66,10 +67,10 @@ func contentsMade(p *Plan, snap disk.Snapshot) map[int]disk.Content {
 
 // HeadersAfter returns what the files of detached headers hold when p has been
 // applied, where they held before what is given (Options.Headers).
-func HeadersAfter(p *Plan, before map[string]disk.Content) map[string]disk.Content {
+func HeadersAfter(p *plan.Plan, before map[string]disk.Content) map[string]disk.Content {
 	after := maps.Clone(before)
 	for _, a := range p.Actions {
-		if a, ok := a.(Reencrypt); ok && a.Room == RoomDetached {
+		if a, ok := a.(plan.Reencrypt); ok && a.Room == plan.RoomDetached {
 			if after == nil {
 				after = make(map[string]disk.Content)
 			}
@@ -80,7 +81,7 @@ func HeadersAfter(p *Plan, before map[string]disk.Content) map[string]disk.Conte
 }
 
 // enrolled returns a volume with keys added.
-func enrolled(c disk.Content, a Enroll) disk.Content {
+func enrolled(c disk.Content, a plan.Enroll) disk.Content {
 	l := *c.LUKS
 	l.Keyslots, l.Tokens = slices.Clone(l.Keyslots), slices.Clone(l.Tokens)
 	if a.DropExisting {
@@ -104,7 +105,7 @@ func enrolled(c disk.Content, a Enroll) disk.Content {
 	return c
 }
 
-func contentCreated(c Create) disk.Content {
+func contentCreated(c plan.Create) disk.Content {
 	switch {
 	case c.Encryption != nil:
 		return volume(*c.Encryption)
@@ -115,7 +116,7 @@ func contentCreated(c Create) disk.Content {
 }
 
 // volume returns a finished LUKS2 volume.
-func volume(e Encryption) disk.Content {
+func volume(e plan.Encryption) disk.Content {
 	luks := &disk.LUKS{DataOffset: e.DataOffset, Cipher: e.Cipher, KeyBits: e.KeyBits, SectorSize: e.SectorSize}
 	for i, k := range e.Keys {
 		addKey(luks, i, k, e.MarkFileKeys)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // area is free space between partitions, in multiples of the grain.
@@ -53,7 +54,7 @@ func (l *layout) addArea(before *part, start, end disk.Bytes) {
 // occupied returns the space that is in no partition and not free either: all of it, between
 // two partitions, where something lies in it.
 func (l *layout) occupied() []disk.Occupied {
-	if l.opts.Leftovers == LeftoversDiscard || l.newTable {
+	if l.opts.Leftovers == plan.LeftoversDiscard || l.newTable {
 		return nil
 	}
 	return l.snap.Occupied

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestAwaited: a key that was not there when a volume was made is added once it is there,
@@ -62,17 +63,17 @@ func TestAwaited(t *testing.T) {
 			}
 		}
 		defs, snap := named(volumeAs(c.existing, source, c.keys...)), gpt(disk.GiB, volume)
-		p := plan(t, defs, snap, o)
+		p := planned(t, defs, snap, o)
 		var got []definitions.Key
 		var kind string
 		for _, a := range p.Actions {
 			switch a := a.(type) {
-			case Enroll:
+			case plan.Enroll:
 				got, kind = a.Keys, a.Kind()
 				if a.ExistingKey != "" && slices.Contains([]string{"enrolled", "rekeyed", "rekeyed, one removed"}, name) {
 					t.Errorf("%s: it wants the vendor's key, which is gone", name)
 				}
-			case Reencrypt:
+			case plan.Reencrypt:
 				got, kind = a.Encryption.Keys, a.Kind()
 			}
 		}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // placeBackups finds the partitions in which copies of headers are to lie.
-func (l *layout) placeBackups(plan *Plan) error {
+func (l *layout) placeBackups(made *plan.Plan) error {
 	parts := l.byNumber()
-	for i, action := range plan.Actions {
+	for i, action := range made.Actions {
 		p := parts[action.Partition()]
 		if p.def == nil || p.def.Encryption == nil || p.def.Encryption.HeaderBackupIn == "" {
 			continue
@@ -22,23 +23,23 @@ func (l *layout) placeBackups(plan *Plan) error {
 			return err
 		}
 		switch a := action.(type) {
-		case Create:
+		case plan.Create:
 			if a.Encryption != nil {
 				a.Encryption.HeaderBackupIn = in
 			}
-		case Reencrypt:
+		case plan.Reencrypt:
 			a.Encryption.HeaderBackupIn = in
-			plan.Actions[i] = a
-		case Enroll:
+			made.Actions[i] = a
+		case plan.Enroll:
 			a.HeaderBackupIn = in
-			plan.Actions[i] = a
+			made.Actions[i] = a
 		}
 	}
 	return nil
 }
 
 // backupPart returns the partition that p's definition names for the copy of its header.
-func (l *layout) backupPart(p *part) (*Mounted, error) {
+func (l *layout) backupPart(p *part) (*plan.Mounted, error) {
 	text := p.def.Encryption.HeaderBackupIn
 	named := l.named(text)
 	if len(named) != 1 {
@@ -61,7 +62,7 @@ func (l *layout) backupPart(p *part) (*Mounted, error) {
 	case l.facts.Mounts != nil && !slices.Contains(l.facts.Mounts, kind):
 		return nil, l.noBackup(p, fmt.Sprintf("the %s of partition %d cannot be mounted here", kind, in.number))
 	}
-	return &Mounted{Number: in.number, Extent: in.extent, Filesystem: kind}, nil
+	return &plan.Mounted{Number: in.number, Extent: in.extent, Filesystem: kind}, nil
 }
 
 // named returns the partitions of the plan that have a number, label or type.

@@ -9,6 +9,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // backedUp is a definition the copy of whose header goes to a partition.
@@ -29,7 +30,7 @@ func vfat(p disk.Partition) disk.Partition {
 // label or its type, and its name reaches every action that writes a header.
 func TestBackupPartition(t *testing.T) {
 	esp := vfat(there("esp", 409600, 102400))
-	boot := Mounted{Number: 2, Extent: esp.Extent, Filesystem: "vfat"}
+	boot := plan.Mounted{Number: 2, Extent: esp.Extent, Filesystem: "vfat"}
 	esp.Name = "firmware"
 	root := there("root", 2048, 204800)
 	for _, in := range []string{"2", "firmware", "esp"} {
@@ -41,26 +42,26 @@ func TestBackupPartition(t *testing.T) {
 			"rekey":   {volumeAs(definitions.ExistingRekey, vendorKey, tpmKey), luks(root, 1)},
 			"enroll":  {volumeAs(definitions.ExistingEnroll, vendorKey, tpmKey), luks(root, 1)},
 		} {
-			p := plan(t, named(backedUp(in, c.def)), gpt(disk.GiB, c.root, esp), options(EmptyRefuse))
+			p := planned(t, named(backedUp(in, c.def)), gpt(disk.GiB, c.root, esp), options(EmptyRefuse))
 			if diff := cmp.Diff(&boot, backupOf(p.Actions[len(p.Actions)-1])); diff != "" {
 				t.Errorf("%s in %q: -want +got\n%s", name, in, diff)
 			}
 		}
 	}
 	// What the plan makes itself is there by then.
-	p := plan(t, named(want("esp", format("vfat"), sizes(64*disk.MiB, 64*disk.MiB)), backedUp("esp", want("root", encrypted))), blank(disk.GiB), options(EmptyAllow))
-	if diff := cmp.Diff(&Mounted{Number: 1, Extent: p.Rows[0].Extent, Filesystem: "vfat"}, backupOf(p.Actions[1])); diff != "" {
+	p := planned(t, named(want("esp", format("vfat"), sizes(64*disk.MiB, 64*disk.MiB)), backedUp("esp", want("root", encrypted))), blank(disk.GiB), options(EmptyAllow))
+	if diff := cmp.Diff(&plan.Mounted{Number: 1, Extent: p.Rows[0].Extent, Filesystem: "vfat"}, backupOf(p.Actions[1])); diff != "" {
 		t.Errorf("made in the same plan: -want +got\n%s", diff)
 	}
 }
 
-func backupOf(a Action) *Mounted {
+func backupOf(a plan.Action) *plan.Mounted {
 	switch a := a.(type) {
-	case Create:
+	case plan.Create:
 		return a.Encryption.HeaderBackupIn
-	case Reencrypt:
+	case plan.Reencrypt:
 		return a.Encryption.HeaderBackupIn
-	case Enroll:
+	case plan.Enroll:
 		return a.HeaderBackupIn
 	}
 	return nil

@@ -33,7 +33,7 @@ func TestLeastSizes(t *testing.T) {
 	for format, least := range map[string]disk.Bytes{"swap": 40 * disk.KiB, "vfat": 64 * disk.KiB} {
 		d := want("home", sizes(4096, 8192))
 		d.Filesystem.Format = format
-		p := plan(t, named(d), gpt(disk.GiB), options(EmptyRefuse))
+		p := planned(t, named(d), gpt(disk.GiB), options(EmptyRefuse))
 		if got := p.Rows[0].Size; got != least {
 			t.Errorf("%s: %d bytes, not %d", format, got, least)
 		}

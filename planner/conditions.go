@@ -7,6 +7,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // setAside leaves out the definitions whose conditions do not hold, and what cannot be
@@ -30,7 +31,7 @@ func (l *layout) setAside(defs []definitions.Definition) ([]definitions.Definiti
 	var active []definitions.Definition
 	for _, d := range defs {
 		if reason, aside := reasons[d.Name]; aside {
-			l.notes = append(l.notes, Note{Definition: d.Name, Text: "set aside, because " + reason})
+			l.notes = append(l.notes, plan.Note{Definition: d.Name, Text: "set aside, because " + reason})
 		} else {
 			active = append(active, d)
 		}

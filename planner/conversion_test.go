@@ -10,6 +10,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 const headerPath = "/boot/root.header"
@@ -74,11 +75,11 @@ func pending(p disk.Partition, mode, resilience string, state disk.ReencryptionS
 }
 
 // rest plans again on what a plan leaves, and demands that nothing is left to do.
-func rest(t testing.TB, defs []definitions.Definition, p *Plan, snap disk.Snapshot, o Options) {
+func rest(t testing.TB, defs []definitions.Definition, p *plan.Plan, snap disk.Snapshot, o Options) {
 	t.Helper()
 	after := After(p, snap)
 	o.Headers, o.Empty = HeadersAfter(p, o.Headers), EmptyRefuse
-	if next := plan(t, defs, after, o); !next.Empty() {
+	if next := planned(t, defs, after, o); !next.Empty() {
 		t.Errorf("the second run is not empty: %v %+v", sectors(next), next.Actions)
 	}
 }
@@ -91,21 +92,21 @@ func TestGap(t *testing.T) {
 		name  string
 		snap  disk.Snapshot
 		rooms []string
-		room  Room
+		room  plan.Room
 		start int64 // of root afterwards
 	}{
-		{"exactly enough", gpt(disk.GiB, ext4(there("root", 2048+gap, 204800))), []string{"gap"}, RoomGap, 2048},
-		{"more than enough", gpt(disk.GiB, ext4(there("root", 4096+gap, 204800))), []string{"gap", "grow"}, RoomGap, 4096},
-		{"a sector short", gpt(disk.GiB, ext4(there("root", 2047+gap, 204800))), []string{"gap", "grow"}, RoomBehind, 2047 + gap},
-		{"a neighbour in it", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4095+gap, 204800))), []string{"gap", "shrink"}, RoomBehind, 4095 + gap},
-		{"beside a neighbour", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4096+gap, 204800))), []string{"gap", "shrink"}, RoomGap, 4096},
-		{"not preferred", gpt(disk.GiB, ext4(there("root", 2048+gap, 204800))), []string{"shrink", "gap"}, RoomBehind, 2048 + gap},
-		{"nothing else left", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4096, 204800))), []string{"gap", "detached:" + headerPath}, RoomDetached, 4096},
+		{"exactly enough", gpt(disk.GiB, ext4(there("root", 2048+gap, 204800))), []string{"gap"}, plan.RoomGap, 2048},
+		{"more than enough", gpt(disk.GiB, ext4(there("root", 4096+gap, 204800))), []string{"gap", "grow"}, plan.RoomGap, 4096},
+		{"a sector short", gpt(disk.GiB, ext4(there("root", 2047+gap, 204800))), []string{"gap", "grow"}, plan.RoomBehind, 2047 + gap},
+		{"a neighbour in it", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4095+gap, 204800))), []string{"gap", "shrink"}, plan.RoomBehind, 4095 + gap},
+		{"beside a neighbour", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4096+gap, 204800))), []string{"gap", "shrink"}, plan.RoomGap, 4096},
+		{"not preferred", gpt(disk.GiB, ext4(there("root", 2048+gap, 204800))), []string{"shrink", "gap"}, plan.RoomBehind, 2048 + gap},
+		{"nothing else left", gpt(disk.GiB, there("srv", 2048, 2048), ext4(there("root", 4096, 204800))), []string{"gap", "detached:" + headerPath}, plan.RoomDetached, 4096},
 	}
 	for _, c := range cases {
 		defs := named(convertAs(c.rooms...))
-		p := plan(t, defs, c.snap, options(EmptyRefuse))
-		r := p.Actions[len(p.Actions)-1].(Reencrypt)
+		p := planned(t, defs, c.snap, options(EmptyRefuse))
+		r := p.Actions[len(p.Actions)-1].(plan.Reencrypt)
 		if r.Room != c.room || int64(r.Extent.Offset/512) != c.start {
 			t.Errorf("%s: %+v", c.name, r)
 		}
@@ -120,11 +121,11 @@ func TestGapIsTaken(t *testing.T) {
 	srv, root := there("srv", 2048, 20480), ext4(there("root", 22528+gap, 204800))
 	snap := gpt(145*disk.MiB, srv, root)
 	grows := want("srv")
-	p := plan(t, named(convertAs("gap", "detached:"+headerPath), grows), snap, options(EmptyRefuse))
+	p := planned(t, named(convertAs("gap", "detached:"+headerPath), grows), snap, options(EmptyRefuse))
 	expect(t, p, "1 srv 2048+20480 unchanged", "2 root-x86-64 22528+237568 resize")
 	must := want("srv", sizes(disk.Bytes(20480+gap)*512, 0))
-	p = plan(t, named(convertAs("gap", "detached:"+headerPath), must), snap, options(EmptyRefuse))
-	if r := p.Actions[len(p.Actions)-1].(Reencrypt); r.Room != RoomDetached {
+	p = planned(t, named(convertAs("gap", "detached:"+headerPath), must), snap, options(EmptyRefuse))
+	if r := p.Actions[len(p.Actions)-1].(plan.Reencrypt); r.Room != plan.RoomDetached {
 		t.Errorf("%v %+v", sectors(p), r)
 	}
 	var noSpace *NoSpaceError
@@ -140,7 +141,7 @@ func TestLeftAlone(t *testing.T) {
 	d.Partition.Priority = 1
 	defs := named(d, want("home"))
 	snap := gpt(disk.GiB, ext4(there("root", 2048, 204800)), there("srv", 206848, 2048))
-	p := plan(t, defs, snap, options(EmptyRefuse))
+	p := planned(t, defs, snap, options(EmptyRefuse))
 	if len(p.Actions) != 1 || p.Actions[0].Kind() != "create" || len(p.Notes) != 1 {
 		t.Errorf("%+v %v", p.Actions, p.Notes)
 	}
@@ -154,8 +155,8 @@ func TestHeaderSize(t *testing.T) {
 		d := convertAs(room)
 		d.Encryption.HeaderSize = disk.MiB
 		snap := gpt(disk.GiB, root)
-		p := plan(t, named(d), snap, options(EmptyRefuse))
-		r := p.Actions[len(p.Actions)-1].(Reencrypt)
+		p := planned(t, named(d), snap, options(EmptyRefuse))
+		r := p.Actions[len(p.Actions)-1].(plan.Reencrypt)
 		if r.Shift != disk.MiB || r.Encryption.DataOffset != disk.MiB {
 			t.Errorf("%s: %+v", room, r)
 		}
@@ -204,9 +205,9 @@ func TestDetached(t *testing.T) {
 		case err != nil:
 			got = "refused"
 		case len(p.Actions) == 1:
-			r := p.Actions[0].(Reencrypt)
+			r := p.Actions[0].(plan.Reencrypt)
 			got = map[bool]string{false: "begin", true: "resume"}[r.Resume]
-			if err := Check(p, snap); err != nil || r.Room != RoomDetached || r.HeaderPath != headerPath || r.Shift != 0 {
+			if err := plan.Check(p, snap); err != nil || r.Room != plan.RoomDetached || r.HeaderPath != headerPath || r.Shift != 0 {
 				t.Errorf("%s: %v %+v", c.name, err, r)
 			}
 			rest(t, defs, p, snap, o)
@@ -223,7 +224,7 @@ func TestDetachedKeepsItsPartition(t *testing.T) {
 	d := convertAs("detached:" + headerPath)
 	d.Partition.Match.Filesystem, d.Filesystem.Format = "ext4", "ext4"
 	snap := gpt(disk.GiB, ext4(there("root", 2048, 204800)))
-	p := plan(t, named(d), snap, options(EmptyRefuse))
+	p := planned(t, named(d), snap, options(EmptyRefuse))
 	rest(t, named(d), p, snap, options(EmptyRefuse))
 }
 
@@ -257,14 +258,14 @@ func TestRekey(t *testing.T) {
 	}
 	for _, c := range cases {
 		defs, snap := named(volumeAs(definitions.ExistingRekey, vendorKey, c.keys...)), gpt(disk.GiB, c.root)
-		p := plan(t, defs, snap, options(EmptyRefuse))
+		p := planned(t, defs, snap, options(EmptyRefuse))
 		if len(p.Actions) == 1 != c.want {
 			t.Errorf("%s: %+v", c.name, p.Actions)
 			continue
 		}
 		if c.want {
-			r := p.Actions[0].(Reencrypt)
-			if r.Mode != ModeRekey || r.ExistingKey != vendorKey || r.DataSize != root.Size-Shift || r.Encryption.SectorSize != 512 ||
+			r := p.Actions[0].(plan.Reencrypt)
+			if r.Mode != plan.ModeRekey || r.ExistingKey != vendorKey || r.DataSize != root.Size-Shift || r.Encryption.SectorSize != 512 ||
 				r.Encryption.UUID.String() != c.root.Content.UUID || r.Encryption.Label != "vendor" {
 				t.Errorf("%s: %+v", c.name, r)
 			}
@@ -292,19 +293,19 @@ func TestMarks(t *testing.T) {
 		source   string
 		keys     []definitions.Key
 		boot     bool
-		want     *Mark
+		want     *plan.Mark
 		without  string // kind of action where the mark is distrusted
 	}{
-		"rekeyed":                  {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}, ExistingKey: vendorKey}, "reencrypt"},
-		"rekeyed, typed":           {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, false, &Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
-		"rekeyed, typed at boot":   {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}}, "reencrypt"},
-		"the vendor's and a mark":  {marked(luks(root, 1)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
-		"file key":                 {luks(root, 0, fileToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{fileKey}, true, &Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
-		"awaits":                   {withNote, definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0, 9}, ExistingKey: vendorKey}, "enroll"},
+		"rekeyed":                  {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{6}, ExistingKey: vendorKey}, "reencrypt"},
+		"rekeyed, typed":           {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, false, &plan.Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
+		"rekeyed, typed at boot":   {marked(luks(root, 0, tpmToken)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{6}}, "reencrypt"},
+		"the vendor's and a mark":  {marked(luks(root, 1)), definitions.ExistingRekey, "ask", []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{6}, ExistingKey: "ask"}, "reencrypt"},
+		"file key":                 {luks(root, 0, fileToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{fileKey}, true, &plan.Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
+		"awaits":                   {withNote, definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{0, 9}, ExistingKey: vendorKey}, "enroll"},
 		"kept, awaits":             {withNote, definitions.ExistingKeep, "", []definitions.Key{tpmKey}, true, nil, ""},
-		"a TPM's":                  {luks(root, 0, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
-		"two that could be it":     {luks(root, 0, tpmToken, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0, 1}, ExistingKey: vendorKey}, "enroll"},
-		"a file's, and none named": {luks(root, 0, tpmToken, fileToken), definitions.ExistingEnroll, "", []definitions.Key{tpmKey}, true, &Mark{Tokens: []int{0}}, "enroll"},
+		"a TPM's":                  {luks(root, 0, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{0}, ExistingKey: vendorKey}, "enroll"},
+		"two that could be it":     {luks(root, 0, tpmToken, tpmToken), definitions.ExistingEnroll, vendorKey, []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{0, 1}, ExistingKey: vendorKey}, "enroll"},
+		"a file's, and none named": {luks(root, 0, tpmToken, fileToken), definitions.ExistingEnroll, "", []definitions.Key{tpmKey}, true, &plan.Mark{Tokens: []int{0}}, "enroll"},
 		"a token, and none named":  {luks(root, 0, tpmToken), definitions.ExistingEnroll, "", []definitions.Key{{Type: definitions.KeyRecovery}}, true, nil, "enroll"},
 		"kept, a TPM's":            {luks(root, 0, tpmToken), definitions.ExistingKeep, "", []definitions.Key{tpmKey}, true, nil, ""},
 		"to be rekeyed":            {luks(root, 1), definitions.ExistingRekey, vendorKey, []definitions.Key{tpmKey}, true, nil, "reencrypt"},
@@ -313,16 +314,16 @@ func TestMarks(t *testing.T) {
 		o.Boot = c.boot
 		defs, snap := named(volumeAs(c.existing, c.source, c.keys...)), gpt(disk.GiB, c.root)
 		before := snap.Fingerprint()
-		p := plan(t, defs, snap, o)
-		var want []Mark
+		p := planned(t, defs, snap, o)
+		var want []plan.Mark
 		if c.want != nil {
-			want = []Mark{{Number: 1, Extent: c.root.Extent, Tokens: c.want.Tokens, ExistingKey: c.want.ExistingKey}}
+			want = []plan.Mark{{Number: 1, Extent: c.root.Extent, Tokens: c.want.Tokens, ExistingKey: c.want.ExistingKey}}
 			o.Distrusted = map[int][]int{1: c.want.Tokens}
 		}
 		if diff := cmp.Diff(want, p.Marks); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
-		again := plan(t, defs, snap, o)
+		again := planned(t, defs, snap, o)
 		kind := ""
 		if len(again.Actions) > 0 {
 			kind = again.Actions[0].Kind()
@@ -354,10 +355,10 @@ func TestEnroll(t *testing.T) {
 	}
 	for _, c := range cases {
 		defs, snap := named(volumeAs(definitions.ExistingEnroll, c.existing, c.keys...)), gpt(disk.GiB, c.root)
-		p := plan(t, defs, snap, options(EmptyRefuse))
+		p := planned(t, defs, snap, options(EmptyRefuse))
 		var got []definitions.Key
 		if len(p.Actions) > 0 {
-			a := p.Actions[0].(Enroll)
+			a := p.Actions[0].(plan.Enroll)
 			got = a.Keys
 			if a.DropExisting != (c.existing != "") || a.ExistingKey != c.existing {
 				t.Errorf("%s: %+v", c.name, a)
@@ -375,7 +376,7 @@ func TestEnroll(t *testing.T) {
 func TestMadeForRekey(t *testing.T) {
 	for _, existing := range []string{definitions.ExistingEnroll, definitions.ExistingRekey} {
 		defs := named(volumeAs(existing, vendorKey, fileKey))
-		p := plan(t, defs, blank(disk.GiB), options(EmptyAllow))
+		p := planned(t, defs, blank(disk.GiB), options(EmptyAllow))
 		rest(t, defs, p, blank(disk.GiB), options(EmptyAllow))
 	}
 }
@@ -393,13 +394,13 @@ func TestResume(t *testing.T) {
 			convertAs("grow"), volumeAs(definitions.ExistingRekey, vendorKey, tpmKey), volumeAs(definitions.ExistingEnroll, "", tpmKey),
 		} {
 			d.Partition.Weight = 1000 // and its partition keeps its size
-			p := plan(t, named(d), snap, options(EmptyRefuse))
-			if r, ok := p.Actions[0].(Reencrypt); !ok || !r.Resume || string(r.Mode) != form[0] || r.Extent != root.Extent {
+			p := planned(t, named(d), snap, options(EmptyRefuse))
+			if r, ok := p.Actions[0].(plan.Reencrypt); !ok || !r.Resume || string(r.Mode) != form[0] || r.Extent != root.Extent {
 				t.Errorf("%v: %+v", form, p.Actions)
 			}
 		}
 		keep := want("root", encrypted)
-		if p := plan(t, named(keep), snap, options(EmptyRefuse)); !p.Empty() {
+		if p := planned(t, named(keep), snap, options(EmptyRefuse)); !p.Empty() {
 			t.Errorf("%v, to be kept: %+v", form, p.Actions)
 		}
 	}
@@ -408,8 +409,8 @@ func TestResume(t *testing.T) {
 // TestCarriedOver: a volume is found by what its file system was found by.
 func TestCarriedOver(t *testing.T) {
 	root, twin := ext4(there("root", 2048, 204800)), ext4(there("srv", 206848, 204800))
-	first := func(d definitions.Definition, partitions ...disk.Partition) Encryption {
-		return plan(t, named(d), gpt(disk.GiB, partitions...), options(EmptyRefuse)).Actions[0].(Reencrypt).Encryption
+	first := func(d definitions.Definition, partitions ...disk.Partition) plan.Encryption {
+		return planned(t, named(d), gpt(disk.GiB, partitions...), options(EmptyRefuse)).Actions[0].(plan.Reencrypt).Encryption
 	}
 	e := first(convertAs("shrink"), root, twin)
 	if e.Label != "otaroot" || e.UUID.String() != root.Content.UUID {
@@ -445,7 +446,7 @@ func TestGrowsWhenMounted(t *testing.T) {
 	for name, c := range cases {
 		d, root := convertAs("shrink"), ext4(there("root", 2048, 204800))
 		c.edit(&d, &root)
-		p := plan(t, named(d), gpt(disk.GiB, root), options(EmptyRefuse))
+		p := planned(t, named(d), gpt(disk.GiB, root), options(EmptyRefuse))
 		if got := p.Rows[0].Attributes == root.Attributes|disk.AttributeGrowFileSystem; got != c.want {
 			t.Errorf("%s: attributes %x", name, p.Rows[0].Attributes)
 		}
@@ -467,7 +468,7 @@ func TestNotToldToGrow(t *testing.T) {
 		"given up":        {given, ext4(there("root", 2048, 204800))},
 		"no type of ours": {odd, unnamed},
 	} {
-		p := plan(t, named(c.def), gpt(disk.GiB, c.part, there("srv", 411648, 2048)), options(EmptyRefuse))
+		p := planned(t, named(c.def), gpt(disk.GiB, c.part, there("srv", 411648, 2048)), options(EmptyRefuse))
 		if p.Rows[0].Attributes != 0 {
 			t.Errorf("%s: attributes %x", name, p.Rows[0].Attributes)
 		}
@@ -486,23 +487,23 @@ func TestUnfinishedIsNoted(t *testing.T) {
 	cases := []struct {
 		defs  []definitions.Definition
 		part  disk.Partition
-		want  []Note
+		want  []plan.Note
 		empty bool
 	}{
-		{nil, half, []Note{{Text: said, Warning: true}}, true},
-		{named(volumeAs(definitions.ExistingKeep, "", tpmKey)), half, []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
-		{nil, unwiped, []Note{{Warning: true, Text: "partition 1 is encrypted, but the plain copy that its conversion made of its first bytes is not wiped yet; nothing goes on with it here, a definition of it with existing = \"convert\" would"}}, true},
+		{nil, half, []plan.Note{{Text: said, Warning: true}}, true},
+		{named(volumeAs(definitions.ExistingKeep, "", tpmKey)), half, []plan.Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
+		{nil, unwiped, []plan.Note{{Warning: true, Text: "partition 1 is encrypted, but the plain copy that its conversion made of its first bytes is not wiped yet; nothing goes on with it here, a definition of it with existing = \"convert\" would"}}, true},
 		{named(convertAs("shrink")), pending(luks(there("root", 2048, 204800), 1, tpmToken), "encrypt", "datashift", disk.ReencryptClean), nil, false},
-		{named(convertAs("shrink")), half, []Note{{Definition: "10-root-x86-64", Text: "is in conversion, which is finished with the keys that it was begun with; it has no key as the definition wants it (tpm2 with PCRs [7]); existing = \"enroll\" would add it"}}, false},
+		{named(convertAs("shrink")), half, []plan.Note{{Definition: "10-root-x86-64", Text: "is in conversion, which is finished with the keys that it was begun with; it has no key as the definition wants it (tpm2 with PCRs [7]); existing = \"enroll\" would add it"}}, false},
 		{nil, luks(there("root", 2048, 204800), 1), nil, true},
-		{kept, there("root", 2048, 204800), []Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
+		{kept, there("root", 2048, 204800), []plan.Note{{Definition: "10-root-x86-64", Text: said, Warning: true}}, true},
 		{kept, luks(there("root", 2048, 204800), 0, tpmToken), nil, true},
 	}
 	// A header in a file is that of a partition which has none itself.
 	o := options(EmptyRefuse)
 	o.Headers = map[string]disk.Content{headerPath: half.Content}
 	for _, c := range cases {
-		p := plan(t, c.defs, gpt(disk.GiB, c.part), o)
+		p := planned(t, c.defs, gpt(disk.GiB, c.part), o)
 		if diff := cmp.Diff(c.want, p.Notes); diff != "" || p.Empty() != c.empty {
 			t.Errorf("empty: %v, notes -want +got:\n%s", p.Empty(), diff)
 		}

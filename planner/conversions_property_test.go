@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 	"pgregory.net/rapid"
 )
 
@@ -35,7 +36,7 @@ func drawVolumes(t *rapid.T) ([]definitions.Definition, disk.Snapshot, Options) 
 		d := want(typ, encrypted)
 		drawExisting(t, &d, partitions[len(partitions)-1].Content)
 		d.Partition.Weight = rapid.SampledFrom([]uint32{0, 1000}).Draw(t, "weight")
-		if inConversion(partitions[len(partitions)-1].Content) {
+		if plan.InConversion(partitions[len(partitions)-1].Content) {
 			d.Partition.Weight = 0 // what is in conversion cannot grow, and would next time
 		}
 		defs = append(defs, d)

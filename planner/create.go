@@ -6,6 +6,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 const (
@@ -14,16 +15,16 @@ const (
 )
 
 // planCreate makes the action for a new partition. Hash trees have their own.
-func planCreate(l *layout, p *part) (Action, error) {
+func planCreate(l *layout, p *part) (plan.Action, error) {
 	if !p.created() || isVerityHash(p.def) {
 		return nil, nil
 	}
-	c := Create{
+	c := plan.Create{
 		Number: p.number, Extent: p.extent, Discard: l.opts.Discard,
 		CopyBlocks: p.def.Filesystem.CopyBlocks, Why: whyCreate(p),
 	}
 	if format := formatOf(p.def); format != "" {
-		c.Filesystem = &Filesystem{
+		c.Filesystem = &plan.Filesystem{
 			Format: format, Label: p.def.Filesystem.Label,
 			UUID: derive(p.uuid, []byte("file-system-uuid")), CopyFiles: l.copyFiles(p),
 		}
@@ -79,19 +80,19 @@ func formatOf(d *definitions.Definition) string {
 
 // newBlockSize returns the block size of what a new partition holds, 0 where it
 // is not known: blocks that are copied may be of any size.
-func newBlockSize(c Create) disk.Bytes {
+func newBlockSize(c plan.Create) disk.Bytes {
 	if c.Filesystem == nil || c.Filesystem.Format == "vfat" {
 		return 0
 	}
-	return luksSectorMax // mkfs is told so
+	return plan.LUKSSectorMax // mkfs is told so
 }
 
 // luksSector chooses the sector size of a LUKS2 volume: the definition's, or the
 // largest that the file system can be mounted from. It is never below the disk's.
 func (l *layout) luksSector(wanted, block disk.Bytes) disk.Bytes {
 	if wanted == 0 {
-		wanted = luksSectorMax
-		if block < luksSectorMax {
+		wanted = plan.LUKSSectorMax
+		if block < plan.LUKSSectorMax {
 			wanted = 512 // a file system cannot have blocks smaller than its device's
 		}
 	}

@@ -1,5 +1,5 @@
 // Package planner compares definitions with a disk and says what to do: pure
-// functions from values to a Plan. It opens nothing, asks nothing and draws no
+// functions from values to a plan.Plan. It opens nothing, asks nothing and draws no
 // random number; everything it needs is in its arguments.
 //
 // Make goes one road, a file a step. The partitions that are there are matched
@@ -18,5 +18,5 @@
 // finds nothing to do: see number.go, place.go (foresee) and match.go
 // (checkMatches).
 //
-// Check holds a plan against the laws that every plan must keep, whoever made it.
+// The plan itself, its actions and the laws that it must keep are package plan.
 package planner

@@ -6,13 +6,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // encryptionFor says how a partition is encrypted from scratch, in sectors of the
 // given size.
-func (l *layout) encryptionFor(p *part, sector disk.Bytes) Encryption {
+func (l *layout) encryptionFor(p *part, sector disk.Bytes) plan.Encryption {
 	d := p.def.Encryption
-	e := Encryption{
+	e := plan.Encryption{
 		Cipher: d.Cipher, KeyBits: keyBits, SectorSize: sector,
 		UUID: derive(l.identity(p), []byte("luks-uuid")), Label: d.Label,
 		DataOffset: headerSize(d), Keys: slices.Clone(d.Keys),
@@ -49,7 +50,7 @@ func (l *layout) identity(p *part) uuid.UUID {
 // the definition gives comes first. A UUID that another partition has too, as with
 // two copies of one image, would make the volumes one to the kernel; then the derived
 // one stays.
-func (l *layout) carryOver(e *Encryption, p *part) {
+func (l *layout) carryOver(e *plan.Encryption, p *part) {
 	c := p.old.Content
 	if p.def.Encryption.Label == "" && c.Label != "" && len(c.Label) <= maxLUKSLabel {
 		e.Label = c.Label

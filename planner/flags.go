@@ -5,6 +5,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // assignFlags gives every part its attributes. Those of existing ones never change,
@@ -34,7 +35,7 @@ func growsWhenMounted(p *part) bool {
 	}
 	readOnly := p.old.Attributes&disk.AttributeReadOnly != 0 || p.def.Partition.ReadOnly != nil && *p.def.Partition.ReadOnly
 	refused := p.def.Partition.GrowFileSystem != nil && !*p.def.Partition.GrowFileSystem
-	return p.place().room == RoomBehind && !readOnly && !refused && p.def.Partition.Type.KnowsGrowFileSystem()
+	return p.place().room == plan.RoomBehind && !readOnly && !refused && p.def.Partition.Type.KnowsGrowFileSystem()
 }
 
 // attributes returns the attributes of a new partition: the raw flags, and over

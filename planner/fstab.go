@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Fstab returns the fstab(5) lines, in disk order, of the partitions of a plan whose
@@ -15,7 +16,7 @@ import (
 // made. there is an fstab that is there, "" where none is: its line stays for what a volume holds, which
 // nobody knows without its key. It fails where a file system cannot be named, and where two
 // would be mounted at one place.
-func Fstab(p *Plan, defs []definitions.Definition, unmade []int, there string) (string, error) {
+func Fstab(p *plan.Plan, defs []definitions.Definition, unmade []int, there string) (string, error) {
 	byName := map[string]*definitions.Definition{}
 	for i := range defs {
 		byName[defs[i].Name] = &defs[i]
@@ -24,7 +25,7 @@ func Fstab(p *Plan, defs []definitions.Definition, unmade []int, there string) (
 	owner := map[string]string{}
 	for _, r := range p.Rows {
 		def := byName[r.Definition]
-		if def == nil || r.Activity == ActivityDelete || r.Activity == ActivityCreate && slices.Contains(unmade, r.Number) {
+		if def == nil || r.Activity == plan.ActivityDelete || r.Activity == plan.ActivityCreate && slices.Contains(unmade, r.Number) {
 			continue
 		}
 		for _, m := range def.Partition.MountPoints {
@@ -62,7 +63,7 @@ func lineFor(fstab, mountPoint string) string {
 
 // fstabLine writes the line of one mount point: what, where, type, options, no dump,
 // and the root file system checked before the others.
-func fstabLine(p *Plan, r Row, m definitions.MountPoint) (string, error) {
+func fstabLine(p *plan.Plan, r plan.Row, m definitions.MountPoint) (string, error) {
 	what, format, err := mountSource(p, r)
 	if err != nil {
 		return "", err
@@ -79,9 +80,9 @@ func fstabLine(p *Plan, r Row, m definitions.MountPoint) (string, error) {
 
 // mountSource names the file system that the partition will hold, and its type: by its
 // own UUID, inside or outside of LUKS2, or by the partition's where it is not known.
-func mountSource(p *Plan, r Row) (what, format string, err error) {
+func mountSource(p *plan.Plan, r plan.Row) (what, format string, err error) {
 	for _, a := range p.Actions {
-		if c, ok := a.(Create); ok && c.Number == r.Number && c.Filesystem != nil {
+		if c, ok := a.(plan.Create); ok && c.Number == r.Number && c.Filesystem != nil {
 			return "UUID=" + filesystemID(*c.Filesystem), c.Filesystem.Format, nil
 		}
 	}
@@ -99,7 +100,7 @@ func mountSource(p *Plan, r Row) (what, format string, err error) {
 
 // filesystemID writes the UUID of a new file system as blkid shows it. That of a vfat
 // is 32 bits long.
-func filesystemID(f Filesystem) string {
+func filesystemID(f plan.Filesystem) string {
 	if f.Format == "vfat" {
 		return fmt.Sprintf("%X-%X", f.UUID[:2], f.UUID[2:4])
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 var update = flag.Bool("update", false, "write the plans as they are into testdata/plans; review them as what apply goes by")
@@ -63,9 +64,9 @@ func veritySet() []definitions.Definition {
 // TestGoldenPlans compares the JSON of every kind and mode of plan, which is what
 // other programs read, with the one that was reviewed. No kind may be without one.
 func TestGoldenPlans(t *testing.T) {
-	kinds := Kinds()
+	kinds := plan.Kinds()
 	for _, g := range goldenPlans() {
-		p := plan(t, g.defs, g.snap, g.opts)
+		p := planned(t, g.defs, g.snap, g.opts)
 		got, err := json.MarshalIndent(p, "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +85,7 @@ func TestGoldenPlans(t *testing.T) {
 			t.Errorf("%s differs; it is now\n%s", path, got)
 		}
 		kind, _, _ := strings.Cut(g.name, "-")
-		if !slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Kind() == kind }) {
+		if !slices.ContainsFunc(p.Actions, func(a plan.Action) bool { return a.Kind() == kind }) {
 			t.Errorf("%s has no action of that kind", g.name)
 		}
 		kinds = slices.DeleteFunc(kinds, func(k string) bool { return k == kind })

@@ -2,10 +2,12 @@ package planner
 
 import (
 	"fmt"
+
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // planGrow makes the action for an existing partition that gets larger.
-func planGrow(_ *layout, p *part) (Action, error) {
+func planGrow(_ *layout, p *part) (plan.Action, error) {
 	if p.old == nil || p.extent.Size == p.base().Size {
 		return nil, nil
 	}
@@ -16,5 +18,5 @@ func planGrow(_ *layout, p *part) (Action, error) {
 	case p.needs.min > p.old.Size:
 		why = fmt.Sprintf("%s.toml wants at least %s", p.def.Name, p.needs.min)
 	}
-	return Grow{Number: p.number, From: p.base().Size, To: p.extent.Size, Why: why}, nil
+	return plan.Grow{Number: p.number, From: p.base().Size, To: p.extent.Size, Why: why}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // HibernatedError says that a system is hibernated on the machine or in the image: what
@@ -27,7 +28,7 @@ func (e *HibernatedError) Hint() string {
 
 // CheckHibernated refuses a plan that changes something, with a *HibernatedError, where
 // systems are hibernated in the given places.
-func CheckHibernated(p *Plan, where []string) error {
+func CheckHibernated(p *plan.Plan, where []string) error {
 	if p.Empty() || len(where) == 0 {
 		return nil
 	}

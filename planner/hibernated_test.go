@@ -43,7 +43,7 @@ func TestHibernated(t *testing.T) {
 			}
 		})
 	}
-	p := plan(t, named(want("home")), gpt(disk.GiB), options(EmptyRefuse))
+	p := planned(t, named(want("home")), gpt(disk.GiB), options(EmptyRefuse))
 	if err := CheckHibernated(p, []string{"/dev/sdb2 (s1suspend)"}); err == nil || !strings.Contains(err.Error(), "hibernated in /dev/sdb2 (s1suspend),") {
 		t.Errorf("elsewhere on the machine: %v", err)
 	}

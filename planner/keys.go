@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // bound says which keys of a definition a volume has.
@@ -112,21 +113,21 @@ func rekeyed(l *disk.LUKS) bool {
 // changed since would only keep the machine from booting.
 func noteKeys(e *definitions.Encryption, c disk.Content) string {
 	b, is := bindKeys(e.Keys, c.LUKS), "is encrypted, but has"
-	if inConversion(c) {
+	if plan.InConversion(c) {
 		is = "is in conversion, which is finished with the keys that it was begun with; it has"
 	}
-	if e.SecureKey != nil && !UnderSecureKey(c.LUKS.Cipher) {
+	if e.SecureKey != nil && !plan.UnderSecureKey(c.LUKS.Cipher) {
 		return "is encrypted, but its volume key is no secure key; \"zkey-cryptsetup convert\" would make it one"
 	}
 	switch e.Existing {
 	case definitions.ExistingConvert, definitions.ExistingRekey:
 		missing := slices.DeleteFunc(b.missing, func(k definitions.Key) bool { return k.Type == definitions.KeyFile || awaits(c.LUKS, k) })
-		if unasked := e.Existing == definitions.ExistingRekey && inConversion(c); len(missing) > 0 && !unasked {
+		if unasked := e.Existing == definitions.ExistingRekey && plan.InConversion(c); len(missing) > 0 && !unasked {
 			return fmt.Sprintf("%s no key as the definition wants it (%s); existing = %q would add it",
 				is, spokenKeys(missing), definitions.ExistingEnroll)
 		}
 	case definitions.ExistingEnroll:
-		if others := b.others(c.LUKS); e.ExistingKey != "" && !inConversion(c) && len(others) > 0 {
+		if others := b.others(c.LUKS); e.ExistingKey != "" && !plan.InConversion(c) && len(others) > 0 {
 			return fmt.Sprintf("has all the keys of the definition, and keyslots %v besides", others)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // formatEmpty is the format of a partition that is meant to stay empty, for a
@@ -31,7 +32,7 @@ func (l *layout) assignNames() error {
 			p.name = p.old.Name
 		}
 		if p.def != nil {
-			if err := checkName(p.name); err != nil && p.old == nil {
+			if err := plan.CheckName(p.name); err != nil && p.old == nil {
 				return errors.New(p.def.Name + ".toml: " + err.Error())
 			}
 		}

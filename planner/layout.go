@@ -7,6 +7,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // unlimited is a size without an upper bound. No disk reaches it, so sums
@@ -29,7 +30,7 @@ type layout struct {
 	parts   []*part
 	deleted []deletion // by factory reset, or with the old table
 	areas   []*area
-	notes   []Note
+	notes   []plan.Note
 }
 
 // part is one partition while it is decided on.
@@ -93,7 +94,7 @@ func (p *part) created() bool { return p.old == nil && !p.dropped && !p.merged }
 
 // note records something that the reader of the plan should know about p.
 func (l *layout) note(p *part, text string) {
-	l.notes = append(l.notes, Note{Definition: p.def.Name, Text: text})
+	l.notes = append(l.notes, plan.Note{Definition: p.def.Name, Text: text})
 }
 
 // plus adds sizes, and saturates at unlimited.

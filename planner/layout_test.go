@@ -15,6 +15,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/testenv"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 func verityRole(role string) func(*definitions.Definition) {
@@ -25,8 +26,8 @@ func verityRole(role string) func(*definitions.Definition) {
 func TestCreateEncrypted(t *testing.T) {
 	o := options(EmptyAllow)
 	o.Discard = true
-	p := plan(t, named(want("home", encrypted)), blank(disk.GiB), o)
-	c := p.Actions[0].(Create)
+	p := planned(t, named(want("home", encrypted)), blank(disk.GiB), o)
+	c := p.Actions[0].(plan.Create)
 	if c.Filesystem == nil || c.Filesystem.Format != "ext4" || c.Filesystem.Label != "home" {
 		t.Errorf("file system %+v", c.Filesystem)
 	}
@@ -42,8 +43,8 @@ func TestCreateEncrypted(t *testing.T) {
 		t.Errorf("reason %q", c.Why)
 	}
 	for typ, sector := range map[string]disk.Bytes{"esp": 512, "srv": 4096} {
-		p := plan(t, named(want(typ, encrypted)), blank(disk.GiB), o)
-		if got := p.Actions[0].(Create).Encryption.SectorSize; got != sector {
+		p := planned(t, named(want(typ, encrypted)), blank(disk.GiB), o)
+		if got := p.Actions[0].(plan.Create).Encryption.SectorSize; got != sector {
 			t.Errorf("%s: encryption sectors of %d", typ, got)
 		}
 	}
@@ -66,7 +67,7 @@ func TestDefaultFormats(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", c.d.Filesystem, got, c.want)
 		}
 	}
-	p := plan(t, named(want("root", format("empty"))), blank(disk.GiB), options(EmptyAllow))
+	p := planned(t, named(want("root", format("empty"))), blank(disk.GiB), options(EmptyAllow))
 	if p.Rows[0].Name != "_empty" || p.Rows[0].Attributes != disk.AttributeNoAuto|disk.AttributeGrowFileSystem {
 		t.Errorf("%+v", p.Rows[0])
 	}
@@ -76,15 +77,15 @@ func TestDefaultFormats(t *testing.T) {
 // partition turns out to be, and both UUIDs are left open.
 func TestVeritySet(t *testing.T) {
 	defs := named(want("root", format("ext4"), verityRole("data")), want("root-verity", verityRole("hash"), sizes(0, 64*disk.MiB), func(d *definitions.Definition) { d.Partition.Weight = 0 }))
-	p := plan(t, defs, blank(4*disk.GiB), options(EmptyAllow))
-	v, ok := p.Actions[len(p.Actions)-1].(Verity)
+	p := planned(t, defs, blank(4*disk.GiB), options(EmptyAllow))
+	v, ok := p.Actions[len(p.Actions)-1].(plan.Verity)
 	if !ok || v.Data != 1 || v.Hash != 2 || v.DataBlockSize != 4096 || v.UUID != derive(testSeed, []byte("verity-uuid")) {
 		t.Fatalf("%+v", p.Actions)
 	}
 	if salt, err := hex.DecodeString(v.Salt); err != nil || len(salt) != 32 {
 		t.Errorf("salt %q", v.Salt)
 	}
-	if need := treeSize(v.DataExtent.Size, 4096, 4096); v.HashExtent.Size < need || v.HashExtent.Size > need+disk.MiB {
+	if need := plan.TreeSize(v.DataExtent.Size, 4096, 4096); v.HashExtent.Size < need || v.HashExtent.Size > need+disk.MiB {
 		t.Errorf("hash partition of %d, the tree takes %d", v.HashExtent.Size, need)
 	}
 	for _, r := range p.Rows {
@@ -93,7 +94,7 @@ func TestVeritySet(t *testing.T) {
 		}
 	}
 	after := After(p, blank(4*disk.GiB))
-	if again := plan(t, defs, after, options(EmptyRefuse)); !again.Empty() {
+	if again := planned(t, defs, after, options(EmptyRefuse)); !again.Empty() {
 		t.Errorf("second run: %v", again.Actions)
 	}
 	after.Partitions = after.Partitions[1:] // only the hash partition
@@ -132,8 +133,8 @@ func TestTreeSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A tree of no block leaves a superblock, which veritysetup does not pad.
-		if want := disk.Bytes(info.Size()).RoundUp(c.hash); treeSize(c.blocks*c.data, c.data, c.hash) != want {
-			t.Errorf("%+v: %d, veritysetup makes %d", c, treeSize(c.blocks*c.data, c.data, c.hash), info.Size())
+		if want := disk.Bytes(info.Size()).RoundUp(c.hash); plan.TreeSize(c.blocks*c.data, c.data, c.hash) != want {
+			t.Errorf("%+v: %d, veritysetup makes %d", c, plan.TreeSize(c.blocks*c.data, c.data, c.hash), info.Size())
 		}
 	}
 }
@@ -143,13 +144,13 @@ func TestTreeSize(t *testing.T) {
 func TestSupplement(t *testing.T) {
 	supplement := want("xbootldr", sizes(512*disk.MiB, disk.GiB), func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })
 	defs := named(want("esp", sizes(128*disk.MiB, disk.GiB)), supplement)
-	p := plan(t, defs, blank(8*disk.GiB), options(EmptyAllow))
+	p := planned(t, defs, blank(8*disk.GiB), options(EmptyAllow))
 	expect(t, p, "1 esp 2048+2097152 create")
 
 	snap := gpt(8*disk.GiB, there("esp", 2048, 262144), there("root", 264192, 204800))
-	p = plan(t, defs, snap, options(EmptyRefuse))
+	p = planned(t, defs, snap, options(EmptyRefuse))
 	expect(t, p, "1 esp 2048+262144 unchanged", "2 root-x86-64 264192+204800 unchanged", "3 xbootldr 468992+2097152 create")
-	if again := plan(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
+	if again := planned(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
 		t.Errorf("second run: %v", sectors(again))
 	}
 	for want, bad := range map[string][]definitions.Definition{
@@ -170,15 +171,15 @@ func TestFactoryReset(t *testing.T) {
 	snap := gpt(disk.GiB, there("root", 2048, 204800), there("var", 206848, 204800), there("home", 411648, 204800))
 	defs := named(want("root"), want("var", reset), want("home"))
 	o := options(EmptyRefuse)
-	if p := plan(t, defs, snap, o); p.Rows[1].Activity != ActivityUnchanged {
+	if p := planned(t, defs, snap, o); p.Rows[1].Activity != plan.ActivityUnchanged {
 		t.Errorf("without being asked: %v", sectors(p))
 	}
 	o.FactoryReset = true
-	p := plan(t, defs, snap, o)
-	if p.Rows[1].Activity != ActivityDelete || p.Rows[1].Entry != snap.Partitions[1].Entry {
+	p := planned(t, defs, snap, o)
+	if p.Rows[1].Activity != plan.ActivityDelete || p.Rows[1].Entry != snap.Partitions[1].Entry {
 		t.Errorf("%v", sectors(p))
 	}
-	made := p.Actions[0].(Create)
+	made := p.Actions[0].(plan.Create)
 	if made.Number != 2 || !strings.Contains(made.Why, "factory reset") {
 		t.Errorf("%+v", made)
 	}
@@ -193,11 +194,11 @@ func TestMatch(t *testing.T) {
 	b.Name = "root-b"
 	snap := gpt(disk.GiB, b)
 	defs := named(want("root", slot("root-a")), want("root", slot("root-b"), sizes(0, 100*disk.MiB)))
-	p := plan(t, defs, snap, options(EmptyRefuse))
+	p := planned(t, defs, snap, options(EmptyRefuse))
 	if p.Rows[0].Definition != "20-root-x86-64" || p.Rows[1].Name != "root-a" || p.Rows[1].Number != 2 {
 		t.Errorf("%+v", p.Rows)
 	}
-	if again := plan(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
+	if again := planned(t, defs, After(p, snap), options(EmptyRefuse)); !again.Empty() {
 		t.Errorf("second run: %v", sectors(again))
 	}
 	endless := want("root", func(d *definitions.Definition) { d.Partition.Match.Label = "other" })
@@ -252,10 +253,10 @@ func TestHeaderRoom(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if err := Check(p, c.snap); err != nil {
+		if err := plan.Check(p, c.snap); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		r, ok := p.Actions[len(p.Actions)-1].(Reencrypt)
+		r, ok := p.Actions[len(p.Actions)-1].(plan.Reencrypt)
 		if !ok || int64(r.Extent.Size/512) != c.size || (r.ShrinkTo > 0) != c.shrink {
 			t.Errorf("%s: %+v", c.name, p.Actions)
 		}
@@ -305,13 +306,13 @@ func TestRewrites(t *testing.T) {
 	for _, kind := range []disk.TableKind{disk.MBR, disk.Bare} {
 		old := blank(disk.GiB)
 		old.Table.Kind = kind
-		p := plan(t, named(want("root")), old, options(EmptyForce))
+		p := planned(t, named(want("root")), old, options(EmptyForce))
 		if got := p.Rewrites(); len(got) != 1 || got[0] != (disk.Extent{Size: disk.GiB}) {
 			t.Errorf("%s replaced: %v, want the whole disk", kind, got)
 		}
 	}
-	p := plan(t, named(want("home")), gpt(disk.GiB, there("root", 2048, 2048)), options(EmptyRefuse))
-	made := p.Actions[0].(Create).Extent
+	p := planned(t, named(want("home")), gpt(disk.GiB, there("root", 2048, 2048)), options(EmptyRefuse))
+	made := p.Actions[0].(plan.Create).Extent
 	if got := p.Rewrites(); len(got) != 1 || got[0] != made {
 		t.Errorf("a new partition beside another: %v, want %v", got, made)
 	}
@@ -326,8 +327,8 @@ func TestConversionKeepsItsSize(t *testing.T) {
 	}}}
 	d := want("root", encrypted, sizes(500*disk.MiB, 0))
 	d.Encryption.Existing = definitions.ExistingConvert
-	p := plan(t, named(d), gpt(disk.GiB, root), options(EmptyRefuse))
-	if r, ok := p.Actions[0].(Reencrypt); !ok || !r.Resume || p.Rows[0].Activity != ActivityUnchanged {
+	p := planned(t, named(d), gpt(disk.GiB, root), options(EmptyRefuse))
+	if r, ok := p.Actions[0].(plan.Reencrypt); !ok || !r.Resume || p.Rows[0].Activity != plan.ActivityUnchanged {
 		t.Errorf("%v %+v", sectors(p), p.Actions)
 	}
 }
@@ -353,7 +354,7 @@ func TestDamagedTables(t *testing.T) {
 		{"number 0", func(s *disk.Snapshot) { s.Partitions[1].Number = 0 }, "partition number 0 of /dev/test is out of range or stands twice"},
 		{"number beyond the slots", func(s *disk.Snapshot) { s.Partitions[1].Number = 129 }, "partition number 129 of /dev/test is out of range or stands twice"},
 		{"no slots", func(s *disk.Snapshot) { s.Table.Slots = 0 }, unfit},
-		{"slots beyond counting", func(s *disk.Snapshot) { s.Table.Slots = maxSlots + 1 }, unfit},
+		{"slots beyond counting", func(s *disk.Snapshot) { s.Table.Slots = plan.MaxSlots + 1 }, unfit},
 		{"first usable", func(s *disk.Snapshot) { s.Table.FirstUsable = 1 << 60 }, unfit},
 		{"first usable over the header", func(s *disk.Snapshot) { s.Table.FirstUsable = 1 }, unfit},
 		{"last usable", func(s *disk.Snapshot) { s.Table.LastUsable = 1 << 60 }, unfit},

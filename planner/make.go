@@ -4,12 +4,13 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // builders makes the actions, in the order in which apply does them. Each is
 // asked about every partition, in disk order, and returns nil where it has
 // nothing to do.
-var builders = []func(*layout, *part) (Action, error){
+var builders = []func(*layout, *part) (plan.Action, error){
 	planCreate,
 	planVerity,
 	planGrow,
@@ -30,7 +31,7 @@ var builders = []func(*layout, *part) (Action, error){
 // table that is there could not be written, or is that of an array, with a *HibernatedError where a system is
 // hibernated on the disk and there is something to do, and otherwise where the
 // definitions or the snapshot contradict themselves.
-func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*Plan, error) {
+func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o Options) (*plan.Plan, error) {
 	l := &layout{snap: trusted(snap, o.Distrusted), fingerprint: snap.Fingerprint(), opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
 	if err := l.decide(defs); err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func Make(defs []definitions.Definition, snap disk.Snapshot, facts host.Facts, o
 
 // grainOf returns what new partitions are aligned to.
 func grainOf(o Options, sector disk.Bytes) disk.Bytes {
-	return max(minGrain, o.GrainSize, sector)
+	return max(plan.MinGrain, o.GrainSize, sector)
 }
 
 // decide lays the disk out.
@@ -102,17 +103,17 @@ func (l *layout) arrange() error {
 }
 
 // plan writes down what was decided.
-func (l *layout) plan() (*Plan, error) {
-	p := &Plan{
-		Version: Version,
-		Target: Target{
+func (l *layout) plan() (*plan.Plan, error) {
+	p := &plan.Plan{
+		Version: plan.Version,
+		Target: plan.Target{
 			Path: l.snap.Path, Size: l.diskSize(), SectorSize: l.snap.SectorSize, Fingerprint: l.fingerprint,
 			FreeUnread: l.snap.FreeUnread,
 		},
 		Seed: l.opts.Seed, NewTable: l.newTable, Table: l.table, Rows: l.rows(), Occupied: l.snap.Occupied,
 	}
-	if l.opts.Leftovers == LeftoversDiscard {
-		p.Leftovers = LeftoversDiscard
+	if l.opts.Leftovers == plan.LeftoversDiscard {
+		p.Leftovers = plan.LeftoversDiscard
 	}
 	if err := inTurn(func() error { return l.act(p) }, func() error { return l.settleKeys(p) }, func() error { return l.placeBackups(p) }, func() error { return l.split(p) }); err != nil {
 		return nil, err
@@ -134,11 +135,11 @@ func (l *layout) plan() (*Plan, error) {
 }
 
 // act adds the actions of all builders to the plan.
-func (l *layout) act(plan *Plan) error {
+func (l *layout) act(p *plan.Plan) error {
 	byNumber := l.byNumber()
 	for _, build := range builders {
-		for _, r := range plan.Rows {
-			if r.Activity == ActivityDelete {
+		for _, r := range p.Rows {
+			if r.Activity == plan.ActivityDelete {
 				continue
 			}
 			action, err := build(l, byNumber[r.Number])
@@ -146,7 +147,7 @@ func (l *layout) act(plan *Plan) error {
 				return err
 			}
 			if action != nil {
-				plan.Actions = append(plan.Actions, action)
+				p.Actions = append(p.Actions, action)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // testSeed is the seed of systemd's TEST-58-REPART, whose UUIDs are known.
@@ -89,7 +90,7 @@ func gpt(size disk.Bytes, partitions ...disk.Partition) disk.Snapshot {
 	s := blank(size)
 	s.Table = disk.Table{
 		Kind: disk.GPT, GUID: uuid.MustParse("1d2ce291-7cce-4f7d-bc83-fdb49ad74ebd"),
-		FirstUsable: 2048, LastUsable: lastUsable(size, 512, 128), Slots: 128,
+		FirstUsable: 2048, LastUsable: plan.LastUsable(size, 512, 128), Slots: 128,
 	}
 	for i := range partitions {
 		if partitions[i].Number == 0 {
@@ -110,20 +111,20 @@ func there(typ string, start, size int64) disk.Partition {
 }
 
 // plan makes a plan, and holds it against the laws.
-func plan(t testing.TB, defs []definitions.Definition, snap disk.Snapshot, o Options) *Plan {
+func planned(t testing.TB, defs []definitions.Definition, snap disk.Snapshot, o Options) *plan.Plan {
 	t.Helper()
 	p, err := Make(defs, snap, host.Facts{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(p, snap); err != nil {
+	if err := plan.Check(p, snap); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
 // sectors writes the layout as "number type start+size activity", in sectors.
-func sectors(p *Plan) []string {
+func sectors(p *plan.Plan) []string {
 	var lines []string
 	for _, r := range p.Rows {
 		lines = append(lines, fmt.Sprintf("%d %s %d+%d %s", r.Number, disk.TypeByUUID(r.Type).Name, r.Offset/512, r.Size/512, r.Activity))
@@ -131,7 +132,7 @@ func sectors(p *Plan) []string {
 	return lines
 }
 
-func expect(t *testing.T, p *Plan, lines ...string) {
+func expect(t *testing.T, p *plan.Plan, lines ...string) {
 	t.Helper()
 	if got := sectors(p); !reflect.DeepEqual(got, lines) {
 		t.Errorf("layout:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(lines, "\n"))
@@ -141,12 +142,12 @@ func expect(t *testing.T, p *Plan, lines ...string) {
 // TestNothingToDo: a disk that is as it should be gets an empty plan.
 func TestNothingToDo(t *testing.T) {
 	snap := gpt(disk.GiB, there("root", 2048, 204800))
-	p := plan(t, named(want("root", sizes(0, 100*disk.MiB))), snap, options(EmptyRefuse))
+	p := planned(t, named(want("root", sizes(0, 100*disk.MiB))), snap, options(EmptyRefuse))
 	expect(t, p, "1 root-x86-64 2048+204800 unchanged")
 	if !p.Empty() || len(p.Actions) != 0 || p.Table != snap.Table {
 		t.Errorf("not empty: %+v", p)
 	}
-	if p := plan(t, nil, gpt(disk.GiB), options(EmptyRefuse)); !p.Empty() {
+	if p := planned(t, nil, gpt(disk.GiB), options(EmptyRefuse)); !p.Empty() {
 		t.Errorf("without definitions: %+v", p)
 	}
 }
@@ -157,7 +158,7 @@ func TestForeignPartitionsStay(t *testing.T) {
 	foreign := there("linux-generic", 2051, 77)
 	foreign.Attributes, foreign.Name, foreign.Number = 1<<2|1<<48, "", 7
 	snap := gpt(disk.GiB, foreign)
-	p := plan(t, named(want("home")), snap, options(EmptyRefuse))
+	p := planned(t, named(want("home")), snap, options(EmptyRefuse))
 	expect(t, p, "7 linux-generic 2051+77 unchanged", "1 home 2128+2094984 create")
 }
 
@@ -199,7 +200,7 @@ func TestEmptyModes(t *testing.T) {
 				t.Errorf("--empty=%s on %q: %s, want %s", c.empty, kind, got, want)
 			}
 			if err == nil {
-				if err := Check(p, snap); err != nil {
+				if err := plan.Check(p, snap); err != nil {
 					t.Error(err)
 				}
 			}

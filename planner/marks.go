@@ -6,21 +6,22 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // marks returns the marks that the plan rests on. A volume in conversion has its notes
 // checked when that goes on, and one under a secure key has none: it cannot be rekeyed, and
 // its adapter gives the same key other bytes.
-func (l *layout) marks() (marks []Mark) {
+func (l *layout) marks() (marks []plan.Mark) {
 	for _, p := range l.parts {
 		if p.old == nil || p.foreign() || p.def.Encryption == nil || p.work != workNone && p.work != workEnroll {
 			continue
 		}
 		e, luks := p.def.Encryption, p.old.Content.LUKS
-		if luks == nil || inConversion(p.old.Content) || UnderSecureKey(luks.Cipher) {
+		if luks == nil || plan.InConversion(p.old.Content) || plan.UnderSecureKey(luks.Cipher) {
 			continue
 		}
-		m := Mark{Number: p.number, Extent: p.old.Extent, Tokens: deciding(e, luks)}
+		m := plan.Mark{Number: p.number, Extent: p.old.Extent, Tokens: deciding(e, luks)}
 		if len(m.Tokens) == 0 {
 			continue
 		}

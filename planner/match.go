@@ -7,6 +7,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // cryptoLUKS is blkid's name for a LUKS volume, whatever is inside.
@@ -91,7 +92,7 @@ func (l *layout) hidden(d *definitions.Definition, p *disk.Partition) bool {
 // the next run would go on in the wrong one.
 func (l *layout) checkUnseen(p *part) error {
 	for _, q := range l.parts {
-		if q == p || q.old == nil || (q.old.Content.Kind != "" && q.place().room != RoomDetached) || !l.fitsUnseen(p.def, q.old) {
+		if q == p || q.old == nil || (q.old.Content.Kind != "" && q.place().room != plan.RoomDetached) || !l.fitsUnseen(p.def, q.old) {
 			continue
 		}
 		return refuse(*p.def, *p.old, fmt.Sprintf("once it is encrypted nothing in it tells it from partition %d: the header is elsewhere", q.old.Number),

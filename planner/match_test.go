@@ -135,7 +135,7 @@ func TestNames(t *testing.T) {
 	nameless.Partition.Type = disk.Type{UUID: uuid.MustParse("deadbeef-0000-4000-8000-000000000000")}
 	nameless.Partition.ReadOnly = new(true)
 	nameless.Name = "10-odd"
-	p := plan(t, named(nameless), blank(disk.GiB), options(EmptyAllow))
+	p := planned(t, named(nameless), blank(disk.GiB), options(EmptyAllow))
 	if p.Rows[0].Name != "linux" || len(p.Notes) != 1 || p.Notes[0].Text != "read_only means nothing for the type deadbeef-0000-4000-8000-000000000000 and is ignored" {
 		t.Errorf("a type without a name: %q %+v", p.Rows[0].Name, p.Notes)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // An MBR disk (a Raspberry Pi's) is worked on as it is: the content of its primary
@@ -117,7 +118,7 @@ func (l *layout) checkSingle(p *part) error {
 	if p.work != workConvert || p.refusal != nil {
 		return nil
 	}
-	m, e := p.def.Partition.Match, l.encryptionFor(p, luksSectorMax)
+	m, e := p.def.Partition.Match, l.encryptionFor(p, plan.LUKSSectorMax)
 	l.carryOver(&e, p)
 	if (m.Label != "" && m.Label != e.Label) || (m.UUID != nil && *m.UUID != e.UUID) {
 		return refuse(*p.def, *p.old, fmt.Sprintf("its volume would have the label %q and the UUID %s, and the definition would not match it any more", e.Label, e.UUID),

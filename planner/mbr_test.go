@@ -44,7 +44,7 @@ func TestMBR(t *testing.T) {
 		"beside it": named(matching(func(m *definitions.Match) { m.Label = "bootfs" }, want("esp")), matching(byFilesystem, convertAs("shrink"))),
 	} {
 		for _, empty := range []Empty{"", EmptyRefuse, EmptyAllow} {
-			p, snap := plan(t, defs, pi(), options(empty)), pi()
+			p, snap := planned(t, defs, pi(), options(empty)), pi()
 			if len(p.Actions) != 1 || p.Table != snap.Table || p.NewTable {
 				t.Errorf("%s: %+v", name, p)
 			}
@@ -64,7 +64,7 @@ func TestMBRVolumes(t *testing.T) {
 	snap.Partitions[1] = luks(snap.Partitions[1], 1)
 	for _, existing := range []string{definitions.ExistingRekey, definitions.ExistingEnroll} {
 		defs := named(matching(byFilesystem, volumeAs(existing, vendorKey, tpmKey)))
-		p := plan(t, defs, snap, options(EmptyRefuse))
+		p := planned(t, defs, snap, options(EmptyRefuse))
 		if len(p.Actions) != 1 || p.Actions[0].Partition() != 2 {
 			t.Errorf("%s: %+v", existing, p.Actions)
 		}
@@ -123,7 +123,7 @@ func TestMBRModes(t *testing.T) {
 		t.Errorf("--empty=require: %v", err)
 	}
 	for _, empty := range []Empty{EmptyForce, EmptyCreate} {
-		if p := plan(t, defs, pi(), options(empty)); !p.NewTable || p.Table.Kind != disk.GPT {
+		if p := planned(t, defs, pi(), options(empty)); !p.NewTable || p.Table.Kind != disk.GPT {
 			t.Errorf("--empty=%s: %+v", empty, p.Table)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // MemberOf says, for people, what a disk with a table is a part of, "" where it stands alone.
@@ -24,7 +25,7 @@ func MemberOf(snap disk.Snapshot) string {
 // checkMember refuses to write to a disk that belongs to something else as a whole. Its
 // table is what that shows of itself, and where the table seems too small for the disk
 // lies the metadata.
-func (l *layout) checkMember(p *Plan) error {
+func (l *layout) checkMember(p *plan.Plan) error {
 	if l.snap.Member == nil || p.Empty() || p.NewTable {
 		return nil
 	}

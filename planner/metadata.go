@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // The JSON of a LUKS2 header that is made here has a fixed room, whatever its keyslots take. These
@@ -51,7 +52,7 @@ func metadataOf(k definitions.Key, marked bool) disk.Bytes {
 
 // metadata returns what an action adds to the JSON of a header, and what room there is; false
 // where it adds nothing, or the room is not known.
-func metadata(a Action, l *disk.LUKS) (keys []definitions.Key, needs, room disk.Bytes, known bool) {
+func metadata(a plan.Action, l *disk.LUKS) (keys []definitions.Key, needs, room disk.Bytes, known bool) {
 	count := func(keys []definitions.Key, marked bool, slots disk.Bytes) (n disk.Bytes) {
 		for _, k := range keys {
 			n += slots * metadataOf(k, marked)
@@ -59,20 +60,20 @@ func metadata(a Action, l *disk.LUKS) (keys []definitions.Key, needs, room disk.
 		return n
 	}
 	switch a := a.(type) {
-	case Create:
+	case plan.Create:
 		if e := a.Encryption; e != nil {
 			return e.Keys, metadataVolume + count(e.Keys, e.MarkFileKeys, 1), metadataRoom, true
 		}
-	case Reencrypt:
+	case plan.Reencrypt:
 		e := a.Encryption
 		switch {
 		case a.Resume:
-		case a.Mode != ModeRekey:
+		case a.Mode != plan.ModeRekey:
 			return e.Keys, metadataVolume + metadataRecord + count(e.Keys, e.MarkFileKeys, 1), metadataRoom, true
 		case l != nil && l.JSONEmptied > 0: // each key opens two volume keys
 			return e.Keys, metadataRecord + count(e.Keys, true, 2), l.JSONEmptied, true
 		}
-	case Enroll:
+	case plan.Enroll:
 		if l != nil && l.JSONRoom > 0 {
 			return a.Keys, count(a.Keys, true, 1), l.JSONRoom, true
 		}
@@ -81,7 +82,7 @@ func metadata(a Action, l *disk.LUKS) (keys []definitions.Key, needs, room disk.
 }
 
 // checkMetadata refuses more keys than the headers have room to describe.
-func (l *layout) checkMetadata(p *Plan) error {
+func (l *layout) checkMetadata(p *plan.Plan) error {
 	parts := l.byNumber()
 	for _, a := range p.Actions {
 		part := parts[a.Partition()]

@@ -4,13 +4,14 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // MinimalSize returns the size of the smallest image that holds a partition for
 // every definition: what --size=auto means for a file that does not exist yet.
 // Make with this size and EmptyCreate succeeds, and leaves no space free.
 func MinimalSize(defs []definitions.Definition, facts host.Facts, o Options) (disk.Bytes, error) {
-	o.Empty, o.Size = EmptyCreate, maxDisk
+	o.Empty, o.Size = EmptyCreate, plan.MaxDisk
 	snap := disk.Snapshot{Path: "the new image", SectorSize: max(512, o.SectorSize)}
 	l := &layout{snap: snap, opts: o, facts: facts, grain: grainOf(o, snap.SectorSize)}
 	if err := l.prepare(defs); err != nil {
@@ -36,6 +37,6 @@ func (l *layout) minimalSize() (disk.Bytes, error) {
 			end = plus(end, l.footprint(p))
 		}
 	}
-	backup := backupSectors(l.snap.SectorSize, l.table.Slots).Offset(l.snap.SectorSize)
+	backup := plan.BackupSectors(l.snap.SectorSize, l.table.Slots).Offset(l.snap.SectorSize)
 	return plus(end, backup).RoundUp(l.snap.SectorSize), nil
 }

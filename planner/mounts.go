@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // runtimeDirectories hold what a running system makes anew at every boot, or throws
@@ -35,8 +36,8 @@ func mountPoints(d *definitions.Definition) []string {
 // copyFiles returns what is copied into the new partition p, with what is left out of
 // it. Only a directory below what is copied is left out: a source or target that the
 // definition itself names is copied.
-func (l *layout) copyFiles(p *part) []CopyFile {
-	var files []CopyFile
+func (l *layout) copyFiles(p *part) []plan.CopyFile {
+	var files []plan.CopyFile
 	inside := l.mountedInside(p)
 	for _, c := range p.def.Filesystem.CopyFiles {
 		var leave []string
@@ -47,7 +48,7 @@ func (l *layout) copyFiles(p *part) []CopyFile {
 			leave = appendBelow(leave, c.Source, source)
 		}
 		slices.Sort(leave)
-		files = append(files, CopyFile{CopyFile: c, LeaveEmpty: slices.Compact(leave)})
+		files = append(files, plan.CopyFile{CopyFile: c, LeaveEmpty: slices.Compact(leave)})
 	}
 	return files
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // copies makes a definition copy files.
@@ -48,10 +49,10 @@ func TestLeaveEmpty(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := plan(t, c.defs, blank(2*disk.GiB), options(EmptyAllow))
+			p := planned(t, c.defs, blank(2*disk.GiB), options(EmptyAllow))
 			var got []string
 			for _, a := range p.Actions {
-				if create, ok := a.(Create); ok && create.Filesystem != nil && a.Partition() == 1 {
+				if create, ok := a.(plan.Create); ok && create.Filesystem != nil && a.Partition() == 1 {
 					for _, f := range create.Filesystem.CopyFiles {
 						got = append(got, strings.Join(f.LeaveEmpty, " "))
 					}
@@ -73,10 +74,10 @@ func TestSplitDerived(t *testing.T) {
 	}
 	o := options(EmptyAllow)
 	o.Split = true
-	p := plan(t, defs, blank(2*disk.GiB), o)
+	p := planned(t, defs, blank(2*disk.GiB), o)
 	numbers := map[int]uuid.UUID{1: uuid.MustParse("00112233-4455-6677-8899-aabbccddeeff"), 2: uuid.MustParse("ffeeddcc-bbaa-9988-7766-554433221100")}
 	for _, r := range p.Rows {
-		if !r.UUIDDerived || !strings.HasSuffix(r.SplitPath, "-"+derivedUUID) {
+		if !r.UUIDDerived || !strings.HasSuffix(r.SplitPath, "-"+plan.DerivedUUID) {
 			t.Errorf("before: %+v", r)
 		}
 	}
@@ -92,8 +93,8 @@ func TestSplitDerived(t *testing.T) {
 func TestFstab(t *testing.T) {
 	there, bare, made := ext4(there("home", 2048, 204800)), there("srv", 206848, 2048), want("esp", format("vfat"), mounted("/boot"))
 	defs := named(want("home", mounted("/home", "/a b")), want("srv", mounted("/srv")), made)
-	p := plan(t, defs, gpt(2*disk.GiB, there, bare), options(EmptyRefuse))
-	id := p.Actions[0].(Create).Filesystem.UUID
+	p := planned(t, defs, gpt(2*disk.GiB, there, bare), options(EmptyRefuse))
+	id := p.Actions[0].(plan.Create).Filesystem.UUID
 	lines, err := Fstab(p, defs, nil, "")
 	want := "UUID=" + there.Content.UUID + " /home ext4 defaults 0 2\nUUID=" + there.Content.UUID + ` /a\040b ext4 defaults 0 2` +
 		"\nPARTUUID=" + bare.UUID.String() + " /srv auto defaults 0 2\n" +
@@ -120,7 +121,7 @@ func TestFstabUnknown(t *testing.T) {
 		"one place for two": {named(want("home", mounted("/x")), want("srv", mounted("/x"))), gpt(2 * disk.GiB),
 			"10-home.toml and 20-srv.toml are both mounted at /x"},
 	} {
-		_, err := Fstab(plan(t, c.defs, c.snap, options(EmptyRefuse)), c.defs, nil, "")
+		_, err := Fstab(planned(t, c.defs, c.snap, options(EmptyRefuse)), c.defs, nil, "")
 		if got := text(err); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}

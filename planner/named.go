@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // unnamed reports whether a key is one of a token that a boot does not enrol: its label is
@@ -19,7 +20,7 @@ const howToName = `say key_sha256 of its public key in the definition: "sealpart
 
 // checkNamed refuses a plan that would enrol an unnamed key, and warns of volumes that wait
 // for one. Where a partition may stay as it is, it is left when the key is sealed.
-func (l *layout) checkNamed(p *Plan) error {
+func (l *layout) checkNamed(p *plan.Plan) error {
 	byNumber := l.byNumber()
 	for _, a := range p.Actions {
 		keys, leave := enrols(a)
@@ -38,7 +39,7 @@ func (l *layout) checkNamed(p *Plan) error {
 		}
 		for _, k := range part.def.Encryption.Keys {
 			if l.opts.unnamed(k) && awaits(part.old.Content.LUKS, k) {
-				l.notes = append(l.notes, Note{Definition: part.def.Name, Warning: true, Text: fmt.Sprintf(
+				l.notes = append(l.notes, plan.Note{Definition: part.def.Name, Warning: true, Text: fmt.Sprintf(
 					"partition %d waits for the key %s, which is not enrolled in a boot: %s", part.number, k.URI, howToName)})
 			}
 		}
@@ -48,17 +49,17 @@ func (l *layout) checkNamed(p *Plan) error {
 
 // enrols returns the keys that an action adds, and whether its partition may stay as it is
 // where one cannot be used.
-func enrols(a Action) (keys []definitions.Key, leave bool) {
+func enrols(a plan.Action) (keys []definitions.Key, leave bool) {
 	switch a := a.(type) {
-	case Create:
+	case plan.Create:
 		if a.Encryption != nil {
 			return a.Encryption.Keys, a.Encryption.Unavailable == definitions.UnavailableLeave
 		}
-	case Reencrypt:
+	case plan.Reencrypt:
 		if !a.Resume {
 			return a.Encryption.Keys, a.Encryption.Unavailable == definitions.UnavailableLeave
 		}
-	case Enroll:
+	case plan.Enroll:
 		return a.Keys, a.Unavailable == definitions.UnavailableLeave
 	}
 	return nil, false

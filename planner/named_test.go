@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestNamedKeys: in a boot a token's key is enrolled only where its definition says which.
@@ -13,28 +14,28 @@ func TestNamedKeys(t *testing.T) {
 	card := definitions.Key{Type: definitions.KeyPKCS11, URI: "pkcs11:token=t"}
 	named, made := card, card
 	named.KeySHA256, made.Provision = strings.Repeat("ab", 32), true
-	encrypt := func(k definitions.Key, unavailable string) Encryption {
-		return Encryption{Keys: []definitions.Key{{Type: definitions.KeyFile}, k}, Unavailable: unavailable}
+	encrypt := func(k definitions.Key, unavailable string) plan.Encryption {
+		return plan.Encryption{Keys: []definitions.Key{{Type: definitions.KeyFile}, k}, Unavailable: unavailable}
 	}
 	for name, c := range map[string]struct {
-		action  Action
+		action  plan.Action
 		boot    bool
 		refused bool
 	}{
-		"create":          {Create{Number: 1, Encryption: new(encrypt(card, ""))}, true, true},
-		"create, named":   {Create{Number: 1, Encryption: new(encrypt(named, ""))}, true, false},
-		"create, made":    {Create{Number: 1, Encryption: new(encrypt(made, ""))}, true, false},
-		"create, by hand": {Create{Number: 1, Encryption: new(encrypt(card, ""))}, false, false},
-		"create, plain":   {Create{Number: 1}, true, false},
-		"convert":         {Reencrypt{Number: 1, Encryption: encrypt(card, "")}, true, true},
-		"convert, left":   {Reencrypt{Number: 1, Encryption: encrypt(card, definitions.UnavailableLeave)}, true, false},
-		"resume":          {Reencrypt{Number: 1, Encryption: encrypt(card, ""), Resume: true}, true, false},
-		"enroll":          {Enroll{Number: 1, Keys: []definitions.Key{card}}, true, true},
-		"enroll, left":    {Enroll{Number: 1, Keys: []definitions.Key{card}, Unavailable: definitions.UnavailableLeave}, true, false},
-		"verity":          {Verity{}, true, false},
+		"create":          {plan.Create{Number: 1, Encryption: new(encrypt(card, ""))}, true, true},
+		"create, named":   {plan.Create{Number: 1, Encryption: new(encrypt(named, ""))}, true, false},
+		"create, made":    {plan.Create{Number: 1, Encryption: new(encrypt(made, ""))}, true, false},
+		"create, by hand": {plan.Create{Number: 1, Encryption: new(encrypt(card, ""))}, false, false},
+		"create, plain":   {plan.Create{Number: 1}, true, false},
+		"convert":         {plan.Reencrypt{Number: 1, Encryption: encrypt(card, "")}, true, true},
+		"convert, left":   {plan.Reencrypt{Number: 1, Encryption: encrypt(card, definitions.UnavailableLeave)}, true, false},
+		"resume":          {plan.Reencrypt{Number: 1, Encryption: encrypt(card, ""), Resume: true}, true, false},
+		"enroll":          {plan.Enroll{Number: 1, Keys: []definitions.Key{card}}, true, true},
+		"enroll, left":    {plan.Enroll{Number: 1, Keys: []definitions.Key{card}, Unavailable: definitions.UnavailableLeave}, true, false},
+		"verity":          {plan.Verity{}, true, false},
 	} {
 		l := &layout{opts: Options{Boot: c.boot}, parts: []*part{{number: 1, def: &definitions.Definition{File: "10-root.toml"}}}}
-		err := l.checkNamed(&Plan{Actions: []Action{c.action}})
+		err := l.checkNamed(&plan.Plan{Actions: []plan.Action{c.action}})
 		var refusal *Refusal
 		if c.refused != errors.As(err, &refusal) || c.refused && (!strings.HasPrefix(err.Error(), "10-root.toml: partition 1: the key pkcs11:token=t would be enrolled in a boot") || refusal.Remedy == "") {
 			t.Errorf("%s: %v", name, err)

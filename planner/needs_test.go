@@ -35,7 +35,7 @@ func slots(signatureWeight uint32) []definitions.Definition {
 // first run and in those after it. The sizes are those of the newest systemd-repart.
 func TestSignatures(t *testing.T) {
 	snap := blank(128 * disk.GiB)
-	p := plan(t, slots(0), snap, options(EmptyAllow))
+	p := planned(t, slots(0), snap, options(EmptyAllow))
 	want := []disk.Extent{
 		{Offset: 1048576, Size: 10485760}, {Offset: 11534336, Size: 805306368}, {Offset: 816840704, Size: 33554432},
 		{Offset: 850395136, Size: 16384}, {Offset: 850411520, Size: 805306368}, {Offset: 1655717888, Size: 33554432},
@@ -48,8 +48,8 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	for _, weight := range []uint32{0, 1, 1000, 1000000} {
-		p := plan(t, slots(weight), snap, options(EmptyAllow))
-		if again := plan(t, slots(weight), After(p, snap), options(EmptyRefuse)); !again.Empty() {
+		p := planned(t, slots(weight), snap, options(EmptyAllow))
+		if again := planned(t, slots(weight), After(p, snap), options(EmptyRefuse)); !again.Empty() {
 			t.Errorf("weight %d: the second run: %v", weight, sectors(again))
 		}
 	}
@@ -74,7 +74,7 @@ func TestSignatureAmongOthers(t *testing.T) {
 		"smaller, enclosed":  {32 - 8, []disk.Partition{there("linux-generic", 2072, 8)}, 1000, "1 root-x86-64-verity-sig 2048+24 unchanged"},
 	} {
 		snap := gpt(disk.GiB, append([]disk.Partition{there("root-verity-sig", 2048, c.sectors)}, c.next...)...)
-		p := plan(t, named(want("root-verity-sig", weight(c.weight))), snap, options(EmptyRefuse))
+		p := planned(t, named(want("root-verity-sig", weight(c.weight))), snap, options(EmptyRefuse))
 		if got := sectors(p)[0]; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
@@ -85,7 +85,7 @@ func TestSignatureAmongOthers(t *testing.T) {
 // ask for, so that they get just that. (TestOracle compares many such disks.)
 func TestSignatureCounts(t *testing.T) {
 	for n, layout := range map[uint32]string{0: "2 home 2080+103384 create", 2000: "2 home 2080+81920 create"} {
-		if got := sectors(plan(t, named(
+		if got := sectors(planned(t, named(
 			want("root-verity-sig", weight(n)), want("home", sizes(40*disk.MiB, 0)), want("var"),
 		), blank(102*disk.MiB), options(EmptyAllow)))[1]; got != layout {
 			t.Errorf("weight %d: %s, want %s", n, got, layout)
@@ -97,14 +97,14 @@ func TestSignatureCounts(t *testing.T) {
 // be has what its definition wants, where that gives no size.
 func TestSmallOnesAreKept(t *testing.T) {
 	enclosed := []disk.Partition{there("var", 2048, 2048), there("linux-generic", 4096, 2048)}
-	expect(t, plan(t, named(want("var")), gpt(disk.GiB, enclosed...), options(EmptyRefuse)),
+	expect(t, planned(t, named(want("var")), gpt(disk.GiB, enclosed...), options(EmptyRefuse)),
 		"1 var 2048+2048 unchanged", "2 linux-generic 4096+2048 unchanged")
-	expect(t, plan(t, named(want("var", weight(0))), gpt(disk.GiB, enclosed[0]), options(EmptyRefuse)), "1 var 2048+2048 unchanged")
-	expect(t, plan(t, named(want("var", weight(0), sizes(4*disk.MiB, 0))), gpt(disk.GiB, enclosed[0]), options(EmptyRefuse)), "1 var 2048+8192 resize")
+	expect(t, planned(t, named(want("var", weight(0))), gpt(disk.GiB, enclosed[0]), options(EmptyRefuse)), "1 var 2048+2048 unchanged")
+	expect(t, planned(t, named(want("var", weight(0), sizes(4*disk.MiB, 0))), gpt(disk.GiB, enclosed[0]), options(EmptyRefuse)), "1 var 2048+8192 resize")
 	// A supplement that is merged into it asks for no size, either.
 	supplement := want("xbootldr", func(d *definitions.Definition) { d.Partition.SupplementFor = "10-esp" })
 	small := gpt(disk.GiB, there("esp", 2048, 2048), there("linux-generic", 4096, 2048))
-	expect(t, plan(t, named(want("esp"), supplement), small, options(EmptyRefuse)),
+	expect(t, planned(t, named(want("esp"), supplement), small, options(EmptyRefuse)),
 		"1 esp 2048+2048 unchanged", "2 linux-generic 4096+2048 unchanged", "3 xbootldr 6144+2090968 create")
 }
 
@@ -113,16 +113,16 @@ func TestTreesDoNotGrow(t *testing.T) {
 	set := named(want("root", verityRole("data"), sizes(64*disk.MiB, 64*disk.MiB)), want("root-verity", verityRole("hash")))
 	data, tree := there("root", 2048, 131072), there("root-verity", 133120, 2048)
 	kept := "2 root-x86-64-verity 133120+2048 unchanged"
-	if got := sectors(plan(t, set, gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != kept {
+	if got := sectors(planned(t, set, gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != kept {
 		t.Errorf("of a set: %s", got)
 	}
 	tree.Content.Kind = verityTree
 	for name, d := range map[string]definitions.Definition{"alone": want("root-verity"), "a minimum that it has": want("root-verity", sizes(disk.MiB, 0))} {
-		if got := sectors(plan(t, named(d), gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != kept {
+		if got := sectors(planned(t, named(d), gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != kept {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	if got := sectors(plan(t, named(want("root-verity", sizes(2*disk.MiB, 0))), gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != "2 root-x86-64-verity 133120+4096 resize" {
+	if got := sectors(planned(t, named(want("root-verity", sizes(2*disk.MiB, 0))), gpt(disk.GiB, data, tree), options(EmptyRefuse)))[1]; got != "2 root-x86-64-verity 133120+4096 resize" {
 		t.Errorf("with a minimum above it: %s", got)
 	}
 }
@@ -147,7 +147,7 @@ func TestMoreThanSizeMax(t *testing.T) {
 	} {
 		o := options(EmptyAllow)
 		o.SourceSizes = map[string]disk.Bytes{"/block": 40 * disk.MiB}
-		p := plan(t, named(c.def), blank(disk.GiB), o)
+		p := planned(t, named(c.def), blank(disk.GiB), o)
 		var notes []string
 		if c.size > 0 {
 			limit := *c.def.Partition.SizeMax

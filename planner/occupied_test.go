@@ -7,6 +7,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // aBoard is a disk with a boot loader before its root, and 64 MiB behind that.
@@ -16,7 +17,7 @@ func aBoard(occupied ...disk.Occupied) disk.Snapshot {
 	const size = 160 * disk.MiB
 	return disk.Snapshot{
 		Path: "board", Size: size, SectorSize: 512, Occupied: occupied, Partitions: []disk.Partition{root},
-		Table: disk.Table{Kind: disk.GPT, GUID: testSeed, Slots: 128, FirstUsable: 34, LastUsable: lastUsable(size, 512, 128)},
+		Table: disk.Table{Kind: disk.GPT, GUID: testSeed, Slots: 128, FirstUsable: 34, LastUsable: plan.LastUsable(size, 512, 128)},
 	}
 }
 
@@ -62,7 +63,7 @@ func TestOccupiedIsNotFree(t *testing.T) {
 	} {
 		o, snap := options(EmptyRefuse), aBoard(test.held...)
 		if test.discard {
-			o.Leftovers = LeftoversDiscard
+			o.Leftovers = plan.LeftoversDiscard
 		}
 		p, err := Make(named(test.def), snap, host.Facts{}, o)
 		if test.want != "" {
@@ -76,12 +77,12 @@ func TestOccupiedIsNotFree(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if err := Check(p, snap); err != nil {
+		if err := plan.Check(p, snap); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		at := disk.Bytes(-1)
 		for _, r := range p.Rows {
-			if r.Activity != ActivityUnchanged {
+			if r.Activity != plan.ActivityUnchanged {
 				at = r.Offset
 			}
 		}
@@ -98,12 +99,12 @@ func TestOccupiedLaw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = Check(p, aBoard(loader))
+	err = plan.Check(p, aBoard(loader))
 	if err == nil || !strings.Contains(err.Error(), "partition 1 would take 33537024 bytes at 17408, where something lies") {
 		t.Errorf("%v", err)
 	}
-	p.Leftovers = LeftoversDiscard
-	if err := Check(p, aBoard(loader)); err != nil {
+	p.Leftovers = plan.LeftoversDiscard
+	if err := plan.Check(p, aBoard(loader)); err != nil {
 		t.Errorf("given up: %v", err)
 	}
 }

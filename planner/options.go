@@ -4,6 +4,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Empty says what to do with a disk that has, or lacks, a partition table.
@@ -45,7 +46,7 @@ type Options struct {
 	// number of their partitions; only where there is something.
 	Trailing map[int]disk.Trailing
 	// Leftovers says what becomes of free space in which something lies.
-	Leftovers Leftovers
+	Leftovers plan.Leftovers
 	// Policies says which files "auto" stands for in tpm2 keys; nil where nobody knows.
 	Policies *Policies
 	// LeaveUnmounted is set where the kernel of this machine is not to mount file systems of

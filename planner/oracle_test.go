@@ -20,6 +20,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/testenv"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // oracleCases is how many random disks the ordinary test compares.
@@ -63,7 +64,7 @@ func TestOracle(t *testing.T) {
 		case err != nil:
 			refusals++
 		default:
-			if err := Check(ours, c.snap); err != nil {
+			if err := plan.Check(ours, c.snap); err != nil {
 				t.Errorf("case %d: %v\n%s", i, err, c)
 			}
 			if diff := compareOracle(ours, theirs); diff != "" {
@@ -118,7 +119,7 @@ func randomCase(rng *rand.Rand) oracleCase {
 func randomTable(rng *rand.Rand, size disk.Bytes) disk.Snapshot {
 	var partitions []disk.Partition
 	next := int64(2048)
-	end := int64(lastUsable(size, 512, 128))
+	end := int64(plan.LastUsable(size, 512, 128))
 	for range rng.IntN(6) {
 		start := next
 		if rng.IntN(2) == 0 {
@@ -223,7 +224,7 @@ func (c oracleCase) ask(t *testing.T, repart, sfdisk, dir string) (rows []oracle
 //   - A padding_weight makes systemd-repart resize a partition in its next run that
 //     it has just made. We foresee that.
 func (c oracleCase) differs(t *testing.T) bool {
-	l := &layout{snap: c.snap, opts: c.options(), grain: minGrain}
+	l := &layout{snap: c.snap, opts: c.options(), grain: plan.MinGrain}
 	if err := l.prepare(c.defs); err != nil {
 		t.Fatal(err)
 	}
@@ -338,11 +339,11 @@ type oracleRow struct {
 // another partition lies before the area, and later versions leave behind them.
 // So the offsets of new partitions between two existing ones may differ by what is
 // left over, the same for all of them.
-func compareOracle(p *Plan, theirs []oracleRow) string {
+func compareOracle(p *plan.Plan, theirs []oracleRow) string {
 	var a, b []string
 	shift, behindOld, fresh := disk.Bytes(0), false, true
 	for i, r := range p.Rows {
-		if i < len(theirs) && r.Activity == ActivityCreate {
+		if i < len(theirs) && r.Activity == plan.ActivityCreate {
 			if left := theirs[i].Offset - r.Offset; behindOld && fresh && left > 0 {
 				shift = left
 			}

@@ -22,7 +22,7 @@ func TestDroppedOneTakesNothing(t *testing.T) {
 	} {
 		defs := named(want("var", sizes(disk.GiB, 0), priority(1), labels[0]), want("var", sizes(100*disk.MiB, 0), labels[1]))
 		snap := blank(512 * disk.MiB)
-		first := plan(t, defs, snap, options(EmptyAllow))
+		first := planned(t, defs, snap, options(EmptyAllow))
 		if len(first.Rows) != 1 || first.Rows[0].Definition != "20-var" {
 			t.Fatalf("%s: %+v", name, first.Rows)
 		}
@@ -33,16 +33,16 @@ func TestDroppedOneTakesNothing(t *testing.T) {
 			o := options(EmptyRefuse)
 			o.Seed = seed
 			after := After(first, snap)
-			if p := plan(t, defs, after, o); !p.Empty() || p.Rows[0].Definition != "20-var" {
+			if p := planned(t, defs, after, o); !p.Empty() || p.Rows[0].Definition != "20-var" {
 				t.Errorf("%s: the second run: %v %+v", name, sectors(p), p.Rows[0])
 			}
 			o.Size = 4 * disk.GiB // once there is space, the first has a partition of its own, and so it stays
-			grown := plan(t, defs, after, o)
+			grown := planned(t, defs, after, o)
 			if len(grown.Rows) != 2 || grown.Rows[0].Definition != "20-var" || grown.Rows[1].Definition != "10-var" {
 				t.Fatalf("%s: on a larger disk: %v", name, sectors(grown))
 			}
 			o.Seed, o.Size = uuid.New(), 0
-			if p := plan(t, defs, After(grown, after), o); name != "the same label" && (!p.Empty() || p.Rows[0].Definition != "20-var") {
+			if p := planned(t, defs, After(grown, after), o); name != "the same label" && (!p.Empty() || p.Rows[0].Definition != "20-var") {
 				t.Errorf("%s: after that: %v", name, sectors(p))
 			}
 		}
@@ -84,7 +84,7 @@ func TestOwners(t *testing.T) {
 			p.Name, p.UUID = o.name, o.id
 			partitions = append(partitions, p)
 		}
-		p := plan(t, named(want("var", c.a), want("var", c.b)), gpt(disk.GiB, partitions...), options(EmptyRefuse))
+		p := planned(t, named(want("var", c.a), want("var", c.b)), gpt(disk.GiB, partitions...), options(EmptyRefuse))
 		for i, want := range c.owner {
 			if got := p.Rows[i].Definition; got != want {
 				t.Errorf("%s: partition %d belongs to %q, not %q", name, i+1, got, want)

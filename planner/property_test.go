@@ -10,6 +10,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 	"pgregory.net/rapid"
 )
 
@@ -26,13 +27,13 @@ func TestAfterApplyNothingIsLeft(t *testing.T) {
 type world func(*rapid.T) ([]definitions.Definition, disk.Snapshot, Options)
 
 // checkRest plans in a drawn world, and again in what that leaves.
-func checkRest(t *rapid.T, draw world) *Plan {
+func checkRest(t *rapid.T, draw world) *plan.Plan {
 	defs, snap, o := draw(t)
 	p, err := Make(defs, snap, host.Facts{}, o)
 	if err != nil {
 		return nil
 	}
-	if err := Check(p, snap); err != nil {
+	if err := plan.Check(p, snap); err != nil {
 		t.Fatal(err)
 	}
 	if again, _ := Make(defs, snap, host.Facts{}, o); !reflect.DeepEqual(again, p) {
@@ -51,7 +52,7 @@ func checkRest(t *rapid.T, draw world) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(next, after); err != nil {
+	if err := plan.Check(next, after); err != nil {
 		t.Fatal(err)
 	}
 	if !next.Empty() {
@@ -78,7 +79,7 @@ func drawWorld(t *rapid.T) ([]definitions.Definition, disk.Snapshot, Options) {
 
 func drawTable(t *rapid.T, size disk.Bytes) disk.Snapshot {
 	var partitions []disk.Partition
-	next, end := int64(2048), int64(lastUsable(size, 512, 128))
+	next, end := int64(2048), int64(plan.LastUsable(size, 512, 128))
 	for range rapid.IntRange(0, 5).Draw(t, "partitions") {
 		start := next + rapid.Int64Range(0, (end-next)/4).Draw(t, "gap")
 		length := 1 + rapid.Int64Range(0, (end-start)/4).Draw(t, "length")
@@ -134,7 +135,7 @@ func drawDefinition(t *rapid.T) definitions.Definition {
 // TestHostileDefinitions: sizes near the end of what can be counted give an error
 // or a plan, never a panic, and never an overflow that passes for a plan.
 func TestHostileDefinitions(t *testing.T) {
-	huge := []disk.Bytes{-1, 0, 1, 4095, 4096, disk.TiB, maxDisk, unlimited - 4096, unlimited}
+	huge := []disk.Bytes{-1, 0, 1, 4095, 4096, disk.TiB, plan.MaxDisk, unlimited - 4096, unlimited}
 	rapid.Check(t, func(t *rapid.T) {
 		value := func(name string) *disk.Bytes { return new(rapid.SampledFrom(huge).Draw(t, name)) }
 		var defs []definitions.Definition
@@ -150,14 +151,14 @@ func TestHostileDefinitions(t *testing.T) {
 			d.Partition.SupplementFor = rapid.SampledFrom([]string{"", "10-root-x86-64", "nothing"}).Draw(t, "supplement")
 			defs = append(defs, d)
 		}
-		size := rapid.SampledFrom([]disk.Bytes{0, 1, 512, disk.MiB, disk.GiB, maxDisk, unlimited}).Draw(t, "disk")
+		size := rapid.SampledFrom([]disk.Bytes{0, 1, 512, disk.MiB, disk.GiB, plan.MaxDisk, unlimited}).Draw(t, "disk")
 		snap := rapid.SampledFrom([]disk.Snapshot{blank(size), gpt(size), gpt(max(size, disk.GiB), there("root", 2048, 8))}).Draw(t, "snapshot")
 		o := options(rapid.SampledFrom([]Empty{EmptyAllow, EmptyRefuse, EmptyForce, EmptyCreate}).Draw(t, "empty"))
 		o.Size = *value("size")
-		o.GrainSize = rapid.SampledFrom([]disk.Bytes{0, 1, 512, disk.MiB, maxDisk}).Draw(t, "grain")
+		o.GrainSize = rapid.SampledFrom([]disk.Bytes{0, 1, 512, disk.MiB, plan.MaxDisk}).Draw(t, "grain")
 		o.SourceSizes = map[string]disk.Bytes{"/huge": *value("source")}
 		if p, err := Make(named(defs...), snap, host.Facts{}, o); err == nil {
-			if err := Check(p, snap); err != nil {
+			if err := plan.Check(p, snap); err != nil {
 				t.Fatal(err)
 			}
 		}

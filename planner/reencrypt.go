@@ -8,6 +8,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Shift is how far data moves up to make room for a LUKS2 header where header_size
@@ -18,14 +19,14 @@ const Shift = 16 * disk.MiB
 
 // planConversion makes the action for an existing partition whose data is to be
 // rewritten, or whose conversion was begun.
-func planConversion(l *layout, p *part) (Action, error) {
+func planConversion(l *layout, p *part) (plan.Action, error) {
 	if p.old == nil || p.foreign() || p.def.Encryption == nil {
 		return nil, nil
 	}
 	if p.refusal != nil {
 		return nil, p.refusal
 	}
-	if c := p.old.Content; c.LUKS != nil && (p.work == workNone && !inConversion(c) || p.work == workResume) {
+	if c := p.old.Content; c.LUKS != nil && (p.work == workNone && !plan.InConversion(c) || p.work == workResume) {
 		if note := noteKeys(p.def.Encryption, c); note != "" {
 			l.note(p, note)
 		}
@@ -44,13 +45,13 @@ func planConversion(l *layout, p *part) (Action, error) {
 }
 
 // convert turns a plain file system into a volume.
-func (l *layout) convert(p *part) (Action, error) {
+func (l *layout) convert(p *part) (plan.Action, error) {
 	e, c, place := p.def.Encryption, p.old.Content, p.place()
 	if err := checkSectorSize(p); err != nil {
 		return nil, err
 	}
-	r := Reencrypt{
-		Number: p.number, Mode: ModeEncrypt, Room: place.room, Extent: p.extent, Shift: headerSize(e),
+	r := plan.Reencrypt{
+		Number: p.number, Mode: plan.ModeEncrypt, Room: place.room, Extent: p.extent, Shift: headerSize(e),
 		Filesystem: c.Kind, HeaderPath: place.header,
 		Encryption: l.encryptionFor(p, conversionSectorSize(p)),
 		Why:        fmt.Sprintf("%s.toml wants it encrypted and it holds a plain %s", p.def.Name, c.Kind),
@@ -63,7 +64,7 @@ func (l *layout) convert(p *part) (Action, error) {
 		return nil, err
 	}
 	switch place.room {
-	case RoomBehind:
+	case plan.RoomBehind:
 		r.DataSize = dataSize(c, r.Shift)
 		l.noteGrowth(p)
 		if to, shrinks := shrinkTarget(c, r.Shift, p.extent.Size); shrinks {
@@ -72,9 +73,9 @@ func (l *layout) convert(p *part) (Action, error) {
 				return nil, err
 			}
 		}
-	case RoomGap:
+	case plan.RoomGap:
 		r.DataSize = (p.extent.Size - r.Shift).RoundDown(r.Encryption.SectorSize)
-	case RoomDetached:
+	case plan.RoomDetached:
 		if err := l.checkUnseen(p); err != nil {
 			return nil, err
 		}
@@ -116,15 +117,15 @@ func (l *layout) noteGrowth(p *part) {
 }
 
 // resume goes on with a volume in conversion, or wipes what it left behind.
-func (l *layout) resume(p *part) Action {
+func (l *layout) resume(p *part) plan.Action {
 	luks := p.old.Content.LUKS
-	r := Reencrypt{
-		Number: p.number, Mode: ModeEncrypt, Extent: p.old.Extent, Shift: luks.DataOffset, Resume: true,
+	r := plan.Reencrypt{
+		Number: p.number, Mode: plan.ModeEncrypt, Extent: p.old.Extent, Shift: luks.DataOffset, Resume: true,
 		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
 		Why: "a conversion was begun there and not finished",
 	}
 	if luks.Reencryption != nil {
-		r.Mode, r.DataSize = Mode(luks.Reencryption.Mode), luks.Reencryption.Total
+		r.Mode, r.DataSize = plan.Mode(luks.Reencryption.Mode), luks.Reencryption.Total
 	}
 	describeVolume(&r.Encryption, p.old.Content)
 	return r
@@ -132,17 +133,17 @@ func (l *layout) resume(p *part) Action {
 
 // resumeDetached goes on with a conversion whose header is in a file. How much it
 // is about is told by the partition: the file does not know.
-func (l *layout) resumeDetached(p *part) Action {
+func (l *layout) resumeDetached(p *part) plan.Action {
 	path := p.def.Encryption.DetachedHeader()
 	header := l.opts.Headers[path]
-	r := Reencrypt{
-		Number: p.number, Mode: ModeEncrypt, Room: RoomDetached, HeaderPath: path, Extent: p.old.Extent,
+	r := plan.Reencrypt{
+		Number: p.number, Mode: plan.ModeEncrypt, Room: plan.RoomDetached, HeaderPath: path, Extent: p.old.Extent,
 		DataSize: p.old.Size.RoundDown(header.LUKS.SectorSize), Resume: true,
 		Encryption: l.encryptionFor(p, header.LUKS.SectorSize),
 		Why:        fmt.Sprintf("a conversion with the header %s was begun there and not finished", path),
 	}
 	if header.LUKS.Reencryption != nil {
-		r.Mode = Mode(header.LUKS.Reencryption.Mode)
+		r.Mode = plan.Mode(header.LUKS.Reencryption.Mode)
 	}
 	describeVolume(&r.Encryption, header)
 	return r
@@ -150,15 +151,15 @@ func (l *layout) resumeDetached(p *part) Action {
 
 // rekey gives a volume another volume key. It stays what it is to everybody else:
 // its UUID, its label and its sectors are those it has.
-func (l *layout) rekey(p *part) (Action, error) {
+func (l *layout) rekey(p *part) (plan.Action, error) {
 	luks := p.old.Content.LUKS
 	if rest := (p.extent.Size - luks.DataOffset) % luks.SectorSize; rest != 0 {
 		// cryptsetup, and with it the boot, opens no volume in conversion there.
 		return nil, refuse(*p.def, *p.old, fmt.Sprintf("its data is in sectors of %d bytes, and %d bytes of the partition are no whole one", luks.SectorSize, rest),
 			fmt.Sprintf("make the partition %d bytes smaller, as it was when the volume was made, or %d larger", rest, luks.SectorSize-rest))
 	}
-	r := Reencrypt{
-		Number: p.number, Mode: ModeRekey, Extent: p.extent, Shift: luks.DataOffset,
+	r := plan.Reencrypt{
+		Number: p.number, Mode: plan.ModeRekey, Extent: p.extent, Shift: luks.DataOffset,
 		DataSize:    (p.extent.Size - luks.DataOffset).RoundDown(luks.SectorSize),
 		ExistingKey: p.def.Encryption.ExistingKey, Encryption: l.encryptionFor(p, luks.SectorSize),
 		Why: fmt.Sprintf("%s.toml wants it under a new volume key, and no mark in its header says that it has one", p.def.Name),
@@ -168,7 +169,7 @@ func (l *layout) rekey(p *part) (Action, error) {
 }
 
 // describeVolume makes e describe the volume that is already there.
-func describeVolume(e *Encryption, c disk.Content) {
+func describeVolume(e *plan.Encryption, c disk.Content) {
 	e.DataOffset, e.SectorSize, e.Label = c.LUKS.DataOffset, c.LUKS.SectorSize, c.Label
 	if u, err := uuid.Parse(c.UUID); err == nil {
 		e.UUID = u

@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestRefusals: what cannot be done safely is refused with the reason and with what
@@ -134,8 +135,8 @@ func TestSectorSizes(t *testing.T) {
 		"small blocks":  {convertAs("shrink"), small, 512},
 		"said":          {wants, ext4(there("root", 2048, 204800)), 1024},
 	} {
-		p := plan(t, named(c.def), gpt(disk.GiB, c.root), options(EmptyRefuse))
-		if got := p.Actions[len(p.Actions)-1].(Reencrypt).Encryption.SectorSize; got != c.want {
+		p := planned(t, named(c.def), gpt(disk.GiB, c.root), options(EmptyRefuse))
+		if got := p.Actions[len(p.Actions)-1].(plan.Reencrypt).Encryption.SectorSize; got != c.want {
 			t.Errorf("%s: %d, not %d", name, got, c.want)
 		}
 	}
@@ -176,7 +177,7 @@ func TestBtrfsShrinks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			said := slices.ContainsFunc(p.Notes, func(n Note) bool {
+			said := slices.ContainsFunc(p.Notes, func(n plan.Note) bool {
 				return strings.HasSuffix(n.Text, "grows into the volume at the first boot, and not here: file systems in image files are mounted only with --mount")
 			})
 			if said != (kind == "ext4" && o.LeaveUnmounted) {

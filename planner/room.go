@@ -3,11 +3,12 @@ package planner
 import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // place is one way in which a conversion can have its header.
 type place struct {
-	room   Room
+	room   plan.Room
 	front  disk.Bytes // what it takes of the free space before the partition
 	size   disk.Bytes // what the partition must have at least for it, 0 for as it is
 	header string     // path of the file that takes it
@@ -53,7 +54,7 @@ func (l *layout) placesFor(p *part) []place {
 	}
 	if len(places) == 0 {
 		if _, shrinks := shrinkTarget(p.old.Content, headerSize(p.def.Encryption), p.old.Size); !shrinks {
-			places = append(places, place{room: RoomBehind})
+			places = append(places, place{room: plan.RoomBehind})
 		}
 	}
 	return places
@@ -63,10 +64,10 @@ func (l *layout) placesFor(p *part) []place {
 func (l *layout) placeFor(p *part, room string) (place, bool) {
 	c, shift := p.old.Content, headerSize(p.def.Encryption)
 	to, shrinks := shrinkTarget(c, shift, p.old.Size)
-	behind := place{room: RoomBehind}
+	behind := place{room: plan.RoomBehind}
 	switch room {
 	case definitions.RoomGap:
-		return place{room: RoomGap, front: shift}, l.gapBefore(p) >= shift
+		return place{room: plan.RoomGap, front: shift}, l.gapBefore(p) >= shift
 	case definitions.RoomGrow:
 		if shrinks {
 			behind.size = neededForHeader(c, shift)
@@ -76,7 +77,7 @@ func (l *layout) placeFor(p *part, room string) (place, bool) {
 		return behind, !shrinks || canShrink(c, to, shift)
 	}
 	path := p.def.Encryption.DetachedHeader()
-	return place{room: RoomDetached, header: path}, path != ""
+	return place{room: plan.RoomDetached, header: path}, path != ""
 }
 
 // gapBefore returns how much of the usable space directly before p belongs to no

@@ -6,11 +6,12 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // rows lists every partition before or after, in disk order.
-func (l *layout) rows() []Row {
-	rows := make([]Row, 0, len(l.parts)+len(l.deleted))
+func (l *layout) rows() []plan.Row {
+	rows := make([]plan.Row, 0, len(l.parts)+len(l.deleted))
 	for _, p := range l.parts {
 		if !p.absent() {
 			rows = append(rows, p.row())
@@ -20,11 +21,11 @@ func (l *layout) rows() []Row {
 		rows = append(rows, d.row())
 	}
 	slices.SortFunc(rows, compareRows)
-	fillPadding(rows, l.usable.End(), l.grain, func(r *Row) (disk.Extent, *disk.Bytes, bool) {
-		return r.Extent, &r.Padding, r.Activity != ActivityDelete
+	fillPadding(rows, l.usable.End(), l.grain, func(r *plan.Row) (disk.Extent, *disk.Bytes, bool) {
+		return r.Extent, &r.Padding, r.Activity != plan.ActivityDelete
 	})
-	end := usableExtent(l.snap.Table, l.snap.SectorSize, l.grain).End()
-	fillPadding(rows, end, l.grain, func(r *Row) (disk.Extent, *disk.Bytes, bool) {
+	end := plan.UsableExtent(l.snap.Table, l.snap.SectorSize, l.grain).End()
+	fillPadding(rows, end, l.grain, func(r *plan.Row) (disk.Extent, *disk.Bytes, bool) {
 		if r.Old == nil {
 			return disk.Extent{}, nil, false
 		}
@@ -34,9 +35,9 @@ func (l *layout) rows() []Row {
 }
 
 // compareRows orders by place; what goes comes before what takes its place.
-func compareRows(a, b Row) int {
-	gone := func(r Row) int {
-		if r.Activity == ActivityDelete {
+func compareRows(a, b plan.Row) int {
+	gone := func(r plan.Row) int {
+		if r.Activity == plan.ActivityDelete {
 			return 0
 		}
 		return 1
@@ -47,7 +48,7 @@ func compareRows(a, b Row) int {
 // fillPadding sets the free space behind each of the rows that pick selects. A
 // partition only ever moves its start into free space, so rows are in order before
 // and after.
-func fillPadding(rows []Row, end, grain disk.Bytes, pick func(*Row) (disk.Extent, *disk.Bytes, bool)) {
+func fillPadding(rows []plan.Row, end, grain disk.Bytes, pick func(*plan.Row) (disk.Extent, *disk.Bytes, bool)) {
 	for i := len(rows) - 1; i >= 0; i-- {
 		extent, padding, ok := pick(&rows[i])
 		if !ok {
@@ -59,8 +60,8 @@ func fillPadding(rows []Row, end, grain disk.Bytes, pick func(*Row) (disk.Extent
 }
 
 // row describes p before and after.
-func (p *part) row() Row {
-	r := Row{Entry: disk.Entry{
+func (p *part) row() plan.Row {
+	r := plan.Row{Entry: disk.Entry{
 		Number: p.number, Type: p.typeUUID(), UUID: p.uuid, Name: p.name, Attributes: p.attrs, Extent: p.extent,
 	}}
 	if p.rootUUID {
@@ -68,11 +69,11 @@ func (p *part) row() Row {
 	}
 	switch {
 	case p.old == nil:
-		r.Activity = ActivityCreate
+		r.Activity = plan.ActivityCreate
 	case p.old.Extent == p.extent:
-		r.Activity = ActivityUnchanged
+		r.Activity = plan.ActivityUnchanged
 	default:
-		r.Activity = ActivityResize
+		r.Activity = plan.ActivityResize
 	}
 	if p.old != nil {
 		old := p.old.Entry
@@ -85,9 +86,9 @@ func (p *part) row() Row {
 }
 
 // row describes a partition that goes.
-func (d deletion) row() Row {
+func (d deletion) row() plan.Row {
 	old := d.Entry
-	r := Row{Entry: old, Old: &old, Content: d.Content, Activity: ActivityDelete}
+	r := plan.Row{Entry: old, Old: &old, Content: d.Content, Activity: plan.ActivityDelete}
 	if d.def != nil {
 		r.Definition, r.File, r.DropIns = d.def.Name, d.def.File, d.def.DropIns
 	}

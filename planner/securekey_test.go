@@ -9,6 +9,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // securely gives a definition a secure key.
@@ -21,16 +22,16 @@ func securely(d definitions.Definition) definitions.Definition {
 // TestSecureKeyCreate: a new partition can have one, where zkey is there to make it.
 func TestSecureKeyCreate(t *testing.T) {
 	defs := named(securely(want("home", encrypted, sizes(64*disk.MiB, 64*disk.MiB))))
-	plan, err := Make(defs, gpt(disk.GiB), host.Facts{}, options(EmptyRefuse))
+	p, err := Make(defs, gpt(disk.GiB), host.Facts{}, options(EmptyRefuse))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := plan.Actions[0].(Create).Encryption
+	e := p.Actions[0].(plan.Create).Encryption
 	if e.SecureKey == nil || e.KeyBits != 2176 || e.Cipher != "paes-xts-plain64" || e.SectorSize != 4096 {
 		t.Errorf("planned %+v", e)
 	}
 	e.SecureKey = nil
-	if err := Check(plan, gpt(disk.GiB)); err == nil || !strings.Contains(err.Error(), "has a volume key that the cipher") {
+	if err := plan.Check(p, gpt(disk.GiB)); err == nil || !strings.Contains(err.Error(), "has a volume key that the cipher") {
 		t.Errorf("a secure cipher without a secure key passes: %v", err)
 	}
 	_, err = Make(defs, gpt(disk.GiB), host.Facts{Tools: map[string]string{"mkfs.ext4": "/sbin/mkfs.ext4"}}, options(EmptyRefuse))
@@ -68,8 +69,8 @@ func TestSecureKeyRefusals(t *testing.T) {
 			t.Errorf("%s: %v", reason, err)
 		}
 	}
-	plan, err := Make(named(securely(convertAs("shrink"))), gpt(disk.GiB, clear), host.Facts{}, options(EmptyRefuse))
-	if err != nil || !plan.Empty() || len(plan.Notes) == 0 || !strings.Contains(plan.Notes[0].Text, "its volume key is no secure key") {
-		t.Errorf("a volume under a clear key: %+v, %v", plan, err)
+	p, err := Make(named(securely(convertAs("shrink"))), gpt(disk.GiB, clear), host.Facts{}, options(EmptyRefuse))
+	if err != nil || !p.Empty() || len(p.Notes) == 0 || !strings.Contains(p.Notes[0].Text, "its volume key is no secure key") {
+		t.Errorf("a volume under a clear key: %+v, %v", p, err)
 	}
 }

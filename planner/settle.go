@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // Policies are the files that "auto" stands for in tpm2 keys, "" for one that is not there.
@@ -39,12 +40,12 @@ func (r *settingRefusal) Unwrap() error { return r.KeyRefusal }
 // settleKeys decides, of the keys that a plan makes, what their definitions leave open, so
 // that the plan says what they are bound to and in which form. A conversion that was begun
 // has its keys.
-func (l *layout) settleKeys(p *Plan) error {
+func (l *layout) settleKeys(p *plan.Plan) error {
 	parts := l.byNumber()
 	for i, action := range p.Actions {
 		of, err := parts[action.Partition()], error(nil)
 		switch a := action.(type) {
-		case Create:
+		case plan.Create:
 			if a.Encryption == nil {
 				continue
 			}
@@ -52,13 +53,13 @@ func (l *layout) settleKeys(p *Plan) error {
 			e.Keys, err = l.settled(of, e.Keys)
 			a.Encryption, p.Actions[i] = &e, a
 			p.Actions[i] = a
-		case Reencrypt:
+		case plan.Reencrypt:
 			if a.Resume {
 				continue
 			}
 			a.Encryption.Keys, err = l.settled(of, a.Encryption.Keys)
 			p.Actions[i] = a
-		case Enroll:
+		case plan.Enroll:
 			a.Keys, err = l.settled(of, a.Keys)
 			p.Actions[i] = a
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sealpart/sealpart/definitions"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // defaultSplitName is the split_name of definitions that set none: the type.
@@ -13,7 +14,7 @@ const defaultSplitName = "%t"
 
 // split says which files take the content of the partitions that definitions speak
 // of: beside the image, with the split name before ".raw" or at the end.
-func (l *layout) split(p *Plan) error {
+func (l *layout) split(p *plan.Plan) error {
 	if !l.opts.Split {
 		return nil
 	}
@@ -22,7 +23,7 @@ func (l *layout) split(p *Plan) error {
 	for i := range p.Rows {
 		r := &p.Rows[i]
 		part := parts[r.Number]
-		if r.Activity == ActivityDelete || part.foreign() || part.def.Partition.SplitName == definitions.SplitOff {
+		if r.Activity == plan.ActivityDelete || part.foreign() || part.def.Partition.SplitName == definitions.SplitOff {
 			continue
 		}
 		name, err := splitName(r, part.def)
@@ -43,17 +44,17 @@ func (l *layout) split(p *Plan) error {
 
 // splitName fills in what split_name says of the partition, as systemd-repart does:
 // UUIDs without dashes, numbers counted from 0.
-func splitName(r *Row, def *definitions.Definition) (string, error) {
+func splitName(r *plan.Row, def *definitions.Definition) (string, error) {
 	template := def.Partition.SplitName
 	if template == "" {
 		template = defaultSplitName
 	}
-	own := plainUUID(r.UUID)
+	own := plan.PlainUUID(r.UUID)
 	if r.UUIDDerived {
-		own = derivedUUID
+		own = plan.DerivedUUID
 	}
 	name, err := definitions.Specifiers{
-		't': typeName(def.Partition.Type), 'T': plainUUID(r.Type), 'U': own, 'n': strconv.Itoa(r.Number - 1),
+		't': typeName(def.Partition.Type), 'T': plan.PlainUUID(r.Type), 'U': own, 'n': strconv.Itoa(r.Number - 1),
 	}.Expand(template)
 	if err != nil {
 		return "", fmt.Errorf("%s.toml: split_name %w", def.Name, err)

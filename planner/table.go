@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // ErrLabelRefused says that Options.Empty does not allow the partition table that
@@ -22,7 +23,7 @@ const (
 func (l *layout) chooseTable(defs []definitions.Definition) error {
 	if l.worksOnMBR(defs) {
 		l.table = l.snap.Table
-		return l.validatePartitions(mbrSlots)
+		return l.validatePartitions(plan.MBRSlots)
 	}
 	if err := l.checkLabel(); err != nil {
 		return err
@@ -37,14 +38,14 @@ func (l *layout) chooseTable(defs []definitions.Definition) error {
 	} else {
 		l.table = l.snap.Table
 	}
-	last := lastUsable(size, l.snap.SectorSize, l.table.Slots)
+	last := plan.LastUsable(size, l.snap.SectorSize, l.table.Slots)
 	// A disk larger than its table (an image written to a larger disk, or a grown
 	// file) is taken to its end; a table that says less than that is moved.
 	l.table.LastUsable = max(l.table.LastUsable, last)
 	if l.table.LastUsable > last && l.table.LastUsable.Offset(l.snap.SectorSize) >= size {
 		return fmt.Errorf("the partition table ends behind the disk: last usable sector %d, disk of %s", l.table.LastUsable, size)
 	}
-	l.usable = usableExtent(l.table, l.snap.SectorSize, l.grain)
+	l.usable = plan.UsableExtent(l.table, l.snap.SectorSize, l.grain)
 	if l.usable.Size <= 0 {
 		return fmt.Errorf("a disk of %s is too small for a partition table and a partition", size)
 	}
@@ -78,7 +79,7 @@ func (l *layout) checkLabel() error {
 // checkWritable refuses a plan whose table could not be written: where its backup goes
 // lies a partition, or where its primary copy goes lies something else. Every plan
 // but an empty one writes both copies.
-func (l *layout) checkWritable(p *Plan) error {
+func (l *layout) checkWritable(p *plan.Plan) error {
 	if p.Empty() || p.NewTable || p.Table.Kind != disk.GPT {
 		return nil
 	}
@@ -86,17 +87,17 @@ func (l *layout) checkWritable(p *Plan) error {
 		return &TableError{l.snap.Path, reason,
 			"if what lies there may go, \"gdisk\" rebuilds the primary partition table from the backup (r, b, w)"}
 	}
-	size := backupSectors(l.snap.SectorSize, p.Table.Slots).Offset(l.snap.SectorSize)
+	size := plan.BackupSectors(l.snap.SectorSize, p.Table.Slots).Offset(l.snap.SectorSize)
 	end := p.Target.Size.RoundDown(l.snap.SectorSize)
 	backup := disk.Extent{Offset: end - size, Size: size}
 	for _, r := range p.Rows {
-		if r.Activity != ActivityDelete && r.Overlaps(backup) {
+		if r.Activity != plan.ActivityDelete && r.Overlaps(backup) {
 			return &TableError{l.snap.Path,
 				fmt.Sprintf("partition %d ends at byte %d, over the backup partition table, which starts at byte %d", r.Number, r.End(), backup.Offset),
 				"make the partition and what is in it smaller, or the disk larger (--size, for an image file)"}
 		}
 	}
-	if last := lastUsable(p.Target.Size, l.snap.SectorSize, p.Table.Slots); p.Table.LastUsable > last {
+	if last := plan.LastUsable(p.Target.Size, l.snap.SectorSize, p.Table.Slots); p.Table.LastUsable > last {
 		return &TableError{l.snap.Path,
 			fmt.Sprintf("the last usable sector %d lies in the place of the backup partition table, which leaves sectors up to %d", p.Table.LastUsable, last),
 			"make the disk larger (--size, for an image file), or the table smaller: \"sfdisk --dump\", take out its last-lba, and write it with \"sfdisk\""}

@@ -14,13 +14,13 @@ import (
 // version expects to the sector.
 
 func TestRepartBasic(t *testing.T) {
-	p := plan(t, nil, blank(disk.GiB), options(EmptyRequire))
+	p := planned(t, nil, blank(disk.GiB), options(EmptyRequire))
 	if p.Table.GUID.String() != "1d2ce291-7cce-4f7d-bc83-fdb49ad74ebd" || p.Table.FirstUsable != 2048 || p.Table.LastUsable != 2097118 {
 		t.Errorf("new table %+v", p.Table)
 	}
 	home := want("home", format("vfat"), func(d *definitions.Definition) { d.Partition.Label = "home-first" })
 	swap := want("swap", sizes(0, 64*disk.MiB), padding(92*disk.MiB, 0))
-	p = plan(t, named(home, swap), blank(disk.GiB), options(EmptyRequire))
+	p = planned(t, named(home, swap), blank(disk.GiB), options(EmptyRequire))
 	expect(t, p, "1 home 2048+1775576 create", "2 swap 1777624+131072 create")
 	if r := p.Rows[0]; r.Name != "home-first" || r.Attributes != 1<<59 || r.UUID.String() != "4980595d-d74a-483a-aa9e-9903879a0ee5" {
 		t.Errorf("home: %+v", r)
@@ -35,7 +35,7 @@ func TestRepartDeferred(t *testing.T) {
 	old := there("swap", 1777624, 131072)
 	old.Number = 4
 	defs := named(want("home"), want("root"), want("root"), want("swap", sizes(0, 64*disk.MiB), padding(92*disk.MiB, 0)))
-	p := plan(t, defs, gpt(disk.GiB, old), options(EmptyRefuse))
+	p := planned(t, defs, gpt(disk.GiB, old), options(EmptyRefuse))
 	expect(t, p, "1 home 2048+591856 create", "2 root-x86-64 593904+591856 create",
 		"3 root-x86-64 1185760+591864 create", "4 swap 1777624+131072 unchanged")
 	if p.Rows[2].Name != "root-x86-64-2" || p.Rows[2].UUID.String() != "73a4ccd2-eaf5-44da-a366-f99188210fdc" {
@@ -51,7 +51,7 @@ func TestRepartGrownDisk(t *testing.T) {
 	copied := want("linux-generic", func(d *definitions.Definition) {
 		d.Partition.Label, d.Partition.UUID, d.Filesystem.CopyBlocks = "block-copy", new(testSeed), "/block"
 	})
-	p := plan(t, named(want("home"), want("linux-generic"), copied), snap, o)
+	p := planned(t, named(want("home"), want("linux-generic"), copied), snap, o)
 	expect(t, p, "1 home 2048+1906648 unchanged", "2 linux-generic 1908696+2285568 unchanged", "3 linux-generic 4194264+2097152 create")
 	if p.Table.LastUsable != 6291422 || p.Rows[2].UUID != testSeed || p.Rows[2].Name != "block-copy" {
 		t.Errorf("%+v %+v", p.Table, p.Rows[2])
@@ -70,7 +70,7 @@ func TestRepartCopyBlocks(t *testing.T) {
 		t.Fatalf("minimal size %d, %v", size, err)
 	}
 	o.Size = size
-	p := plan(t, defs, blank(0), o)
+	p := planned(t, defs, blank(0), o)
 	expect(t, p, "1 esp 2048+532480 create", "2 root-x86-64 534528+65536 create", "3 usr-x86-64 600064+65536 create")
 	for i, flags := range []uint64{0, 1 << 59, 1 << 60} {
 		if p.Rows[i].Attributes != flags {
@@ -102,22 +102,22 @@ func TestRepartIssue24553(t *testing.T) {
 		noSpace.Error() != "no space for 10-root-x86-64.toml: partition 2 must have at least 10 GiB with its padding, and what lies behind it lets it have 7.7 GiB" {
 		t.Errorf("8 GiB: %v", err)
 	}
-	expect(t, plan(t, named(root), there(12*disk.GiB), options(EmptyRefuse)), esp, "2 root-x86-64 524328+24641456 resize")
+	expect(t, planned(t, named(root), there(12*disk.GiB), options(EmptyRefuse)), esp, "2 root-x86-64 524328+24641456 resize")
 
 	root.Partition.Priority = 100
 	usr := want("usr", sizes(10*disk.MiB, 0), priority(10))
-	p := plan(t, named(root, usr), there(8*disk.GiB), options(EmptyRefuse))
+	p := planned(t, named(root, usr), there(8*disk.GiB), options(EmptyRefuse))
 	expect(t, p, esp, "2 root-x86-64 524328+14848000 unchanged", "3 usr-x86-64 15372328+1404848 create")
 	if p.Rows[1].Definition != "" || len(p.Notes) != 1 {
 		t.Errorf("root is not left alone: %+v, %+v", p.Rows[1], p.Notes)
 	}
-	p = plan(t, named(root, usr), there(12*disk.GiB), options(EmptyRefuse))
+	p = planned(t, named(root, usr), there(12*disk.GiB), options(EmptyRefuse))
 	expect(t, p, esp, "2 root-x86-64 524328+20971520 resize", "3 usr-x86-64 21495848+3669936 create")
 }
 
 func TestRepartZeroUUID(t *testing.T) {
 	null := want("root", sizes(0, 10*disk.MiB), func(d *definitions.Definition) { d.Partition.UUID = &uuid.Nil })
-	p := plan(t, named(null), blank(disk.GiB), options(EmptyAllow))
+	p := planned(t, named(null), blank(disk.GiB), options(EmptyAllow))
 	expect(t, p, "1 root-x86-64 2048+20480 create")
 	if p.Rows[0].UUID != uuid.Nil || p.Rows[0].UUIDDerived {
 		t.Errorf("%+v", p.Rows[0])
@@ -127,14 +127,14 @@ func TestRepartZeroUUID(t *testing.T) {
 func TestRepartDropped(t *testing.T) {
 	defs := named(want("linux-generic"), want("linux-generic"),
 		want("linux-generic", sizes(disk.TiB, 0), priority(1)), want("linux-generic", sizes(disk.TiB, 0), priority(2)))
-	p := plan(t, defs, blank(32*disk.MiB), options(EmptyAllow))
+	p := planned(t, defs, blank(32*disk.MiB), options(EmptyAllow))
 	if len(p.Rows) != 2 || len(p.Notes) != 2 {
 		t.Errorf("%v %v", sectors(p), p.Notes)
 	}
 }
 
 func TestRepartDropIn(t *testing.T) {
-	p := plan(t, named(want("swap", sizes(0, 32*disk.MiB))), blank(100*disk.MiB), options(EmptyAllow))
+	p := planned(t, named(want("swap", sizes(0, 32*disk.MiB))), blank(100*disk.MiB), options(EmptyAllow))
 	if r := p.Rows[0]; r.Offset != 1048576 || r.Size != 33554432 || r.Padding != 70234112 {
 		t.Errorf("%+v", r)
 	}
@@ -153,7 +153,7 @@ func TestUUIDs(t *testing.T) {
 		{"usr-s390x", "51171d30-35cf-4a49-b8b5-9478b9b796a5", ""},
 	}
 	for _, c := range cases {
-		p := plan(t, named(want(c.typ), want(c.typ)), blank(disk.GiB), options(EmptyAllow))
+		p := planned(t, named(want(c.typ), want(c.typ)), blank(disk.GiB), options(EmptyAllow))
 		if p.Rows[0].UUID.String() != c.first || (c.second != "" && p.Rows[1].UUID.String() != c.second) {
 			t.Errorf("%s: %s, %s", c.typ, p.Rows[0].UUID, p.Rows[1].UUID)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // RemedyTrailing is what to do about something behind a file system.
@@ -18,7 +19,7 @@ func TrailingReason(p disk.Partition, found disk.Trailing, sectorSize disk.Bytes
 
 // checkTrailing refuses a conversion that would take what lies behind the file system, but
 // where the definition gives that up.
-func (l *layout) checkTrailing(p *part, r *Reencrypt) error {
+func (l *layout) checkTrailing(p *part, r *plan.Reencrypt) error {
 	found := l.opts.Trailing[p.number]
 	if p.def.Encryption.Trailing == definitions.TrailingDiscard {
 		r.Trailing = definitions.TrailingDiscard
@@ -35,7 +36,7 @@ func (l *layout) checkTrailing(p *part, r *Reencrypt) error {
 
 // TakesTrailing reports whether the action takes the space behind a file system: what lies
 // there is to be known before (Options.Trailing).
-func TakesTrailing(a Action) (Reencrypt, bool) {
-	r, ok := a.(Reencrypt)
-	return r, ok && r.Mode == ModeEncrypt && !r.Resume
+func TakesTrailing(a plan.Action) (plan.Reencrypt, bool) {
+	r, ok := a.(plan.Reencrypt)
+	return r, ok && r.Mode == plan.ModeEncrypt && !r.Resume
 }

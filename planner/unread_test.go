@@ -11,6 +11,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 	"pgregory.net/rapid"
 )
 
@@ -30,7 +31,7 @@ func TestUnreadFreeSpace(t *testing.T) {
 		if err != nil || quick.TakesFree() {
 			return
 		}
-		if err := Check(quick, unread); err != nil {
+		if err := plan.Check(quick, unread); err != nil {
 			t.Fatal(err)
 		}
 		full, err := Make(defs, read, host.Facts{}, o)
@@ -78,7 +79,7 @@ func TestUnreadLaw(t *testing.T) {
 	if !p.TakesFree() {
 		t.Error("a header before the partition takes no free space")
 	}
-	if err := Check(p, snap); err == nil || !strings.Contains(err.Error(), "it takes free space in which nobody looked whether anything lies") {
+	if err := plan.Check(p, snap); err == nil || !strings.Contains(err.Error(), "it takes free space in which nobody looked whether anything lies") {
 		t.Errorf("%v", err)
 	}
 }

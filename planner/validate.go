@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // validate refuses what no plan can be made from: options out of range, and a
@@ -17,13 +18,13 @@ func (l *layout) validate() error {
 	if l.opts.Seed == uuid.Nil {
 		return errors.New("no seed to derive UUIDs from")
 	}
-	if !powerOfTwo(l.snap.SectorSize) || l.snap.SectorSize < 512 {
+	if !plan.PowerOfTwo(l.snap.SectorSize) || l.snap.SectorSize < 512 {
 		return fmt.Errorf("sector size %d of %s: must be a power of two from 512 on", l.snap.SectorSize, l.snap.Path)
 	}
-	if l.opts.GrainSize != 0 && (!powerOfTwo(l.opts.GrainSize) || l.opts.GrainSize < 512) {
+	if l.opts.GrainSize != 0 && (!plan.PowerOfTwo(l.opts.GrainSize) || l.opts.GrainSize < 512) {
 		return fmt.Errorf("grain size %d: must be a power of two from 512 on", l.opts.GrainSize)
 	}
-	if l.diskSize() > maxDisk || l.snap.Size < 0 || l.opts.Size < 0 || l.grain > disk.GiB {
+	if l.diskSize() > plan.MaxDisk || l.snap.Size < 0 || l.opts.Size < 0 || l.grain > disk.GiB {
 		return fmt.Errorf("a disk of %s with a grain of %s is out of range", l.diskSize(), l.grain)
 	}
 	if l.snap.Table.Kind != disk.GPT {
@@ -36,7 +37,7 @@ func (l *layout) validate() error {
 func (l *layout) validateTable() error {
 	last := l.snap.Size.LBA(l.snap.SectorSize)
 	t := l.snap.Table
-	if t.FirstUsable < 2 || t.FirstUsable > last || t.LastUsable < 0 || t.LastUsable > last || t.Slots < 1 || t.Slots > maxSlots {
+	if t.FirstUsable < 2 || t.FirstUsable > last || t.LastUsable < 0 || t.LastUsable > last || t.Slots < 1 || t.Slots > plan.MaxSlots {
 		return fmt.Errorf("the partition table of %s does not fit a disk of %s", l.snap.Path, l.snap.Size)
 	}
 	return l.validatePartitions(t.Slots)

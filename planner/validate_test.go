@@ -7,6 +7,7 @@ import (
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/host"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // TestImpossibleDefinitions: what the reader of definitions refuses is refused of those
@@ -40,7 +41,7 @@ func TestImpossibleOptions(t *testing.T) {
 		"grain size 1536: must be a power of two from 512 on":         func(o *Options) { o.GrainSize = 1536 },
 		"grain size 256: must be a power of two from 512 on":          func(o *Options) { o.GrainSize = 256 },
 		"a disk of 1 GiB with a grain of 2 GiB is out of range":       func(o *Options) { o.GrainSize = 2 * disk.GiB },
-		"a disk of 4194304 TiB with a grain of 4 KiB is out of range": func(o *Options) { o.Size = maxDisk + 1 },
+		"a disk of 4194304 TiB with a grain of 4 KiB is out of range": func(o *Options) { o.Size = plan.MaxDisk + 1 },
 		"a disk of 1 GiB with a grain of 4 KiB is out of range":       func(o *Options) { o.Size = -1 },
 	} {
 		o := options(EmptyAllow)

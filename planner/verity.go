@@ -6,6 +6,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 const (
@@ -13,7 +14,7 @@ const (
 )
 
 // planVerity makes the action for a new hash partition.
-func planVerity(l *layout, p *part) (Action, error) {
+func planVerity(l *layout, p *part) (plan.Action, error) {
 	if !p.created() || !isVerityHash(p.def) {
 		return nil, nil
 	}
@@ -26,7 +27,7 @@ func planVerity(l *layout, p *part) (Action, error) {
 	if salt == nil {
 		salt = deriveBytes(l.opts.Seed, []byte("verity-salt"))
 	}
-	return Verity{
+	return plan.Verity{
 		Data: data.number, Hash: p.number, DataExtent: data.extent, HashExtent: p.extent,
 		DataBlockSize: dataBlock, HashBlockSize: hashBlock,
 		Salt: hex.EncodeToString(salt), UUID: derive(l.opts.Seed, []byte("verity-uuid")),
@@ -63,14 +64,14 @@ func (l *layout) checkVerity() error {
 // checkVerityValues refuses what no superblock can say.
 func checkVerityValues(v *definitions.Verity) error {
 	for _, size := range []disk.Bytes{v.DataBlockSize, v.HashBlockSize} {
-		if size != 0 && (!powerOfTwo(size) || size < 512 || size > maxVerityBlock) {
+		if size != 0 && (!plan.PowerOfTwo(size) || size < 512 || size > plan.MaxVerityBlock) {
 			return fmt.Errorf("verity block size %d is not a power of two from 512 on", size)
 		}
 	}
 	if v.Role != definitions.VerityData && v.Role != definitions.VerityHash {
 		return fmt.Errorf("unknown verity role %q", v.Role)
 	}
-	return checkSalt(hex.EncodeToString(v.Salt))
+	return plan.CheckSalt(hex.EncodeToString(v.Salt))
 }
 
 // sameSet reports whether p and q belong to one verity set.
@@ -120,7 +121,7 @@ func (l *layout) raiseTrees() (bool, error) {
 		}
 		data := l.sibling(p)
 		dataBlock, hashBlock := verityBlocks(data.def.Verity, p.def.Verity)
-		tree := treeSize(data.extent.Size, dataBlock, hashBlock)
+		tree := plan.TreeSize(data.extent.Size, dataBlock, hashBlock)
 		if tree <= p.extent.Size {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/disk"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // work is what the content of an existing partition needs so that its definition
@@ -46,7 +47,7 @@ func (l *layout) findWork() {
 // done of it counted from its start. So must one that holds such a volume and whose
 // definition leaves it alone.
 func (p *part) inConversion() bool {
-	return p.work == workDetached || inConversion(p.old.Content)
+	return p.work == workDetached || plan.InConversion(p.old.Content)
 }
 
 // workOn decides what is to be done with a partition. What is written in its own
@@ -57,7 +58,7 @@ func workOn(d definitions.Definition, p disk.Partition, o Options) (work, error)
 	header, there := o.Headers[path]
 	switch {
 	case e.Existing == definitions.ExistingKeep || e.Existing == "":
-		if l := p.Content.LUKS; l != nil && !inConversion(p.Content) && len(o.toEnroll(e, l)) > 0 {
+		if l := p.Content.LUKS; l != nil && !plan.InConversion(p.Content) && len(o.toEnroll(e, l)) > 0 {
 			return workEnroll, nil
 		}
 		return workNone, nil
@@ -88,11 +89,11 @@ func workOnVolume(d definitions.Definition, p disk.Partition, o Options) (work, 
 	case l == nil:
 		return workNone, refuse(d, p, "it holds a LUKS volume that cannot be read: "+p.Content.Problem,
 			"look at it with \"cryptsetup luksDump\"; restore the header from a backup")
-	case inConversion(p.Content) && UnderSecureKey(l.Cipher):
+	case plan.InConversion(p.Content) && plan.UnderSecureKey(l.Cipher):
 		return workNone, refuseSecure(d, p, "a conversion was begun, and its volume is under")
-	case inConversion(p.Content):
+	case plan.InConversion(p.Content):
 		return workResume, errors.Join(checkResumable(d, p, l.Reencryption), checkWhole(d, p))
-	case e.Existing == definitions.ExistingRekey && !rekeyed(l) && UnderSecureKey(l.Cipher):
+	case e.Existing == definitions.ExistingRekey && !rekeyed(l) && plan.UnderSecureKey(l.Cipher):
 		return workNone, refuseSecure(d, p, "its volume is under")
 	case e.Existing == definitions.ExistingRekey && !rekeyed(l) && e.SecureKey != nil:
 		return workNone, refuseSecure(d, p, "its volume would come under")
@@ -146,11 +147,11 @@ func workOnDetached(d definitions.Definition, p disk.Partition, path string, hea
 	case header.LUKS == nil || header.LUKS.DataOffset != 0:
 		return workNone, refuse(d, p, fmt.Sprintf("the file %s is there and is no LUKS2 header of a volume without one", path),
 			"name another file in header_room, or move this one away")
-	case inConversion(header) && slices.Contains(convertible, p.Content.Kind) && begun(header.LUKS.Reencryption):
+	case plan.InConversion(header) && slices.Contains(convertible, p.Content.Kind) && begun(header.LUKS.Reencryption):
 		// What is done is done from the start on: the first bytes would be encrypted.
 		return workNone, refuse(d, p, fmt.Sprintf("it holds a plain %s, and %s is the header of a volume that is encrypted in part", p.Content.Kind, path),
 			"if the partition was made anew since, that header is of no use any more: move it away")
-	case inConversion(header):
+	case plan.InConversion(header):
 		return workDetached, checkResumable(d, p, header.LUKS.Reencryption)
 	case slices.Contains(convertible, p.Content.Kind):
 		return workNone, refuse(d, p, fmt.Sprintf("it holds a plain %s, and %s is the header of a volume that is encrypted already", p.Content.Kind, path),
@@ -169,7 +170,7 @@ func checkResumable(d definitions.Definition, p disk.Partition, r *disk.Reencryp
 	}
 	form := fmt.Sprintf("its conversion (%s, %s) was begun by another tool", r.Mode, r.Resilience)
 	switch {
-	case r.Mode != string(ModeEncrypt) && r.Mode != string(ModeRekey),
+	case r.Mode != string(plan.ModeEncrypt) && r.Mode != string(plan.ModeRekey),
 		!slices.Contains([]string{"datashift", "checksum", "journal", "none"}, r.Resilience):
 		return refuse(d, p, form+" in a form that cannot be gone on with here", "finish it with \"cryptsetup reencrypt --resume-only\"")
 	case r.Resilience == "none" && r.State == disk.ReencryptCrash:
@@ -242,7 +243,7 @@ func checkRekeyable(d definitions.Definition, p disk.Partition) error {
 		return refuse(d, p, fmt.Sprintf("its header fixes the size of its data at %d bytes, and only data that reaches to the end of its partition gets another key", l.FixedSize),
 			"set existing = \"enroll\" to leave the data as it is and have the definition's keys")
 	}
-	if l.DataOffset <= 0 || l.DataOffset >= p.Size || !powerOfTwo(l.SectorSize) || l.SectorSize < 512 || l.SectorSize > luksSectorMax {
+	if l.DataOffset <= 0 || l.DataOffset >= p.Size || !plan.PowerOfTwo(l.SectorSize) || l.SectorSize < 512 || l.SectorSize > plan.LUKSSectorMax {
 		return refuse(d, p, fmt.Sprintf("the data of its volume begins at %d in sectors of %d bytes, which cannot be converted", l.DataOffset, l.SectorSize),
 			"look at it with \"cryptsetup luksDump\"")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/herald"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -179,7 +180,7 @@ func (w *world) attempt(ctx context.Context, flags *applyFlags, path string, wri
 
 // planChecked plans, and once more where the plan rests on marks in a header that are not its
 // volume's own. A boot asks nobody for a PIN only to check one: that would be every boot.
-func (w *world) planChecked(ctx context.Context, flags *applyFlags, dev blockdev.Device, progress *progress) (*planner.Plan, disk.Snapshot, error) {
+func (w *world) planChecked(ctx context.Context, flags *applyFlags, dev blockdev.Device, progress *progress) (*plan.Plan, disk.Snapshot, error) {
 	plan, saw, err := w.plan(ctx, dev, flags.sectorSize)
 	if err != nil || len(plan.Marks) == 0 {
 		return plan, saw, err
@@ -213,7 +214,7 @@ func (w *world) environment(flags *applyFlags) executor.Env {
 }
 
 // nothingToDo says so to machines, and what is amiss to people.
-func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
+func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *plan.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
 	takeBack, err := w.writeFstab(plan, nil)
 	if err != nil {
 		return err
@@ -234,7 +235,7 @@ func (w *world) nothingToDo(ctx context.Context, flags *applyFlags, dev *blockde
 }
 
 // execute applies a plan and tells how it goes.
-func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *planner.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
+func (w *world) execute(ctx context.Context, flags *applyFlags, dev *blockdev.File, plan *plan.Plan, saw disk.Snapshot, progress *progress, out io.Writer) (err error) {
 	onto, err := claimed(dev, plan)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -105,7 +106,7 @@ func (w *world) tryPlan(ctx context.Context, r *doctor.Report, flags *doctorFlag
 	if len(w.definitions) == 0 {
 		return nil
 	}
-	plan, err := func() (*planner.Plan, error) {
+	plan, err := func() (*plan.Plan, error) {
 		var err error
 		if r.Disk, err = w.chooseDisk(ctx, flags, args); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -46,7 +47,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.sectorSize, "sector-size", 0, "sector `size` of a new image: 512, 1024, 2048 or 4096")
 	flags.BoolVar(&f.discard, "discard", true, "discard the space of new partitions")
 	flags.BoolVar(&f.factoryReset, "factory-reset", false, "delete and make anew the partitions marked factory_reset")
-	flags.StringVar(&f.leftovers, "leftovers", string(planner.LeftoversKeep), "what to do about data that lies in free space: `keep|discard`; kept, that space is not used")
+	flags.StringVar(&f.leftovers, "leftovers", string(plan.LeftoversKeep), "what to do about data that lies in free space: `keep|discard`; kept, that space is not used")
 	flags.BoolVar(&f.split, "split", false, "write each partition's content to a file beside the image, too")
 	flags.BoolVar(&f.boot, "boot", false, "as the initramfs does: obey the kernel command line, and wait for the disk")
 	flags.BoolVar(&f.mount, "mount", false, "let this machine's kernel mount file systems in an image file, too: to shrink a btrfs, to grow one back, for a header_backup in it")
@@ -64,8 +65,8 @@ func (f *planFlags) check() error {
 	default:
 		return usageError{fmt.Errorf("--empty=%s: use refuse, allow, require, force or create", f.empty)}
 	}
-	switch planner.Leftovers(f.leftovers) {
-	case planner.LeftoversKeep, planner.LeftoversDiscard:
+	switch plan.Leftovers(f.leftovers) {
+	case plan.LeftoversKeep, plan.LeftoversDiscard:
 	default:
 		return usageError{fmt.Errorf("--leftovers=%s: use keep or discard", f.leftovers)}
 	}
@@ -101,7 +102,7 @@ func (f *planFlags) options(facts host.Facts) (planner.Options, error) {
 	}
 	return planner.Options{
 		Seed: seed, Empty: planner.Empty(f.empty), Size: size, Discard: f.discard, FactoryReset: f.factoryReset,
-		Split: f.split, Leftovers: planner.Leftovers(f.leftovers),
+		Split: f.split, Leftovers: plan.Leftovers(f.leftovers),
 	}, nil
 }
 

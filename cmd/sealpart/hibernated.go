@@ -10,12 +10,13 @@ import (
 	"github.com/sealpart/sealpart/internal/host"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // checkHibernated refuses to change a block device while a system is hibernated in any
 // swap of the machine: it has that device's file systems in memory, or others' that are
 // opened by what lies there. What is to become of an image is no matter of this machine's.
-func checkHibernated(dev blockdev.Device, plan *planner.Plan) error {
+func checkHibernated(dev blockdev.Device, plan *plan.Plan) error {
 	file, ok := dev.(*blockdev.File)
 	if !ok || !file.IsBlockDevice() || plan.Empty() {
 		return nil

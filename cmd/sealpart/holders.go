@@ -5,12 +5,12 @@ import (
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // checkHolders refuses to convert or replace what is in use, and to write anything to a disk
 // that is in use as a whole: its table is not what its user goes by.
-func checkHolders(dev *blockdev.File, plan *planner.Plan) error {
+func checkHolders(dev *blockdev.File, plan *plan.Plan) error {
 	holders, err := dev.Holders()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func checkHolders(dev *blockdev.File, plan *planner.Plan) error {
 
 // inUseError is a disk, or a part of it, that is in use and that the plan rewrites.
 type inUseError struct {
-	plan   *planner.Plan
+	plan   *plan.Plan
 	holder blockdev.Holder
 }
 

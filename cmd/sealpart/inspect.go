@@ -13,6 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -135,7 +136,7 @@ func showLUKS(w io.Writer, l disk.LUKS) {
 
 // spokenVolumeKey says what kind of key a volume has, with how it can be told.
 func spokenVolumeKey(l disk.LUKS) string {
-	if !planner.UnderSecureKey(l.Cipher) {
+	if !plan.UnderSecureKey(l.Cipher) {
 		return "key"
 	}
 	i := slices.IndexFunc(l.Tokens, func(t disk.Token) bool { return t.Type == disk.TokenPattern })

@@ -13,7 +13,7 @@ import (
 	"github.com/sealpart/sealpart/internal/key/recovery"
 	"github.com/sealpart/sealpart/internal/key/tpm2"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -67,7 +67,7 @@ func (v *keyVolume) try(ctx context.Context, slot int) keyRow {
 	test := executor.TestKeyslot(ctx, v.env, v.header, v.part, slot)
 	row := keyRow{
 		Keyslot: slot, Kind: "passphrase", Bound: spokenBinding(*v.content, slot), Priority: v.priority(slot),
-		Secure: planner.UnderSecureKey(v.content.Cipher), Milliseconds: float64(test.Took.Microseconds()) / 1000,
+		Secure: plan.UnderSecureKey(v.content.Cipher), Milliseconds: float64(test.Took.Microseconds()) / 1000,
 	}
 	if test.Token != nil {
 		row.Kind, row.Escrow = test.Token.Type, recovery.Escrow(test.Token.Raw)

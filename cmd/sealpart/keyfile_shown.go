@@ -4,12 +4,12 @@ import (
 	"slices"
 
 	"github.com/sealpart/sealpart/definitions"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // shown returns a plan as it is said: --key-file overrules the files that definitions name for
 // their keys, and those are not read.
-func (f *planFlags) shown(p *planner.Plan) *planner.Plan {
+func (f *planFlags) shown(p *plan.Plan) *plan.Plan {
 	if f.keys == nil || f.keys.keyFile == "" {
 		return p
 	}
@@ -17,17 +17,17 @@ func (f *planFlags) shown(p *planner.Plan) *planner.Plan {
 	said.Actions = slices.Clone(p.Actions)
 	for i, action := range said.Actions {
 		switch a := action.(type) {
-		case planner.Create:
+		case plan.Create:
 			if a.Encryption != nil {
 				e := *a.Encryption
 				e.Keys = f.keys.named(e.Keys)
 				a.Encryption = &e
 			}
 			said.Actions[i] = a
-		case planner.Reencrypt:
+		case plan.Reencrypt:
 			a.Encryption.Keys = f.keys.named(a.Encryption.Keys)
 			said.Actions[i] = a
-		case planner.Enroll:
+		case plan.Enroll:
 			a.Keys = f.keys.named(a.Keys)
 			said.Actions[i] = a
 		}

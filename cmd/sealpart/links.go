@@ -6,13 +6,13 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/host"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // checkKeyLinks refuses a plan that changes something where a definition names a key on
 // a device by a link that several devices claim: a planted one would become a key of the
 // volume, or be tried in the place of its own.
-func checkKeyLinks(defs []definitions.Definition, plan *planner.Plan) error {
+func checkKeyLinks(defs []definitions.Definition, plan *plan.Plan) error {
 	if plan.Empty() {
 		return nil
 	}

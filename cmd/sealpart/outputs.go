@@ -14,6 +14,7 @@ import (
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/internal/wholefile"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +22,7 @@ import (
 // each partition as a file of its own.
 
 // checkOutputs refuses, before anything is written, what would be written over.
-func checkOutputs(dev blockdev.Device, plan *planner.Plan) error {
+func checkOutputs(dev blockdev.Device, plan *plan.Plan) error {
 	device, ok := dev.(interface{ IsBlockDevice() bool })
 	for _, r := range plan.Rows {
 		if r.SplitPath == "" {
@@ -51,7 +52,7 @@ func (inTheWayError) Hint() string { return "remove it, or move it away; it is n
 // checkFstab refuses a plan of which no fstab can be written, because it cannot name a file
 // system, or because another file is in the way. Which new partitions are left unmade is
 // not known yet: an fstab without them is none that is in the way.
-func (w *world) checkFstab(plan *planner.Plan) error {
+func (w *world) checkFstab(plan *plan.Plan) error {
 	if w.made == "" {
 		return nil
 	}
@@ -82,7 +83,7 @@ func hasLines(text, of string) bool {
 }
 
 // fstabOf returns the fstab of a plan, without partitions that are not made.
-func fstabOf(plan *planner.Plan, defs []definitions.Definition, unmade []int, there string) (string, error) {
+func fstabOf(plan *plan.Plan, defs []definitions.Definition, unmade []int, there string) (string, error) {
 	lines, err := planner.Fstab(plan, defs, unmade, there)
 	if err != nil {
 		return "", fmt.Errorf("--generate-fstab: %w", err)
@@ -99,7 +100,7 @@ func (w *world) fstabInTheWay() error {
 // nobody else can use the disk any more and it is known what is not made, and before the plan
 // is applied, so that copy_files may take it along.
 // One that says the same already is left. takeBack removes what was made.
-func (w *world) writeFstab(plan *planner.Plan, unmade []int) (takeBack func() error, err error) {
+func (w *world) writeFstab(plan *plan.Plan, unmade []int) (takeBack func() error, err error) {
 	takeBack = func() error { return nil }
 	if w.made == "" {
 		return takeBack, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/abandon"
 	"github.com/sealpart/sealpart/internal/host"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/spf13/cobra"
 )
 
@@ -52,7 +52,7 @@ func planCommand() *cobra.Command {
 }
 
 // makePlan plans for a snapshot file or for a disk, which is opened read-only.
-func makePlan(ctx context.Context, flags *planFlags, snapshotFile string, args []string) (*planner.Plan, disk.Snapshot, error) {
+func makePlan(ctx context.Context, flags *planFlags, snapshotFile string, args []string) (*plan.Plan, disk.Snapshot, error) {
 	w, err := gather(flags)
 	if err != nil {
 		return nil, disk.Snapshot{}, err
@@ -91,7 +91,7 @@ func readSnapshot(file string) (snapshot disk.Snapshot, err error) {
 }
 
 // planSnapshot plans for a disk that is elsewhere.
-func (w *world) planSnapshot(ctx context.Context, file string, args []string) (*planner.Plan, disk.Snapshot, error) {
+func (w *world) planSnapshot(ctx context.Context, file string, args []string) (*plan.Plan, disk.Snapshot, error) {
 	if len(args) > 0 {
 		return nil, disk.Snapshot{}, usageError{fmt.Errorf("give a DISK or --snapshot, not both")}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sealpart/sealpart/executor"
 	"github.com/sealpart/sealpart/internal/herald"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/sys/unix"
@@ -103,7 +103,7 @@ func (p *progress) doubt(text string) {
 }
 
 // warn says what somebody should do about a disk that there is nothing to do on.
-func (p *progress) warn(notes []planner.Note) {
+func (p *progress) warn(notes []plan.Note) {
 	for _, n := range notes {
 		if n.Warning {
 			fmt.Fprintf(p.notes, "sealpart: note: %s\n", spokenNote(n))

@@ -27,7 +27,7 @@ import (
 	"github.com/sealpart/sealpart/internal/key/recovery"
 	"github.com/sealpart/sealpart/internal/key/source"
 	"github.com/sealpart/sealpart/luks2"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,14 +79,14 @@ func (w *promiseWorld) promise(ctx context.Context, seed uint64) (outcome string
 		return "not drawn", fmt.Errorf("past: %w", err)
 	}
 	before := w.sum()
-	plan, err := w.plan(ctx)
+	p, err := w.plan(ctx)
 	if w.sum() != before {
 		return "refused", fmt.Errorf("plan writes (%w)", err)
 	}
 	if err != nil {
 		return "refused", w.refused(ctx, err, before)
 	}
-	if plan.Empty() {
+	if p.Empty() {
 		return "nothing to do", errors.Join(w.apply(ctx, io.Discard), w.atRest(ctx)) // of which the first may write an fstab
 	}
 	w.told = &promiseTold{}
@@ -94,22 +94,22 @@ func (w *promiseWorld) promise(ctx context.Context, seed uint64) (outcome string
 		return "keys", w.failed(err, before)
 	}
 	w.calm()
-	if resumes(plan) {
+	if resumes(p) {
 		return w.resumed(ctx)
 	}
 	if len(w.told.left) > 0 {
 		return "left", w.atRest(ctx)
 	}
-	if plan, err = w.plan(ctx); err != nil || !plan.Empty() {
-		return "", fmt.Errorf("after apply there is still to do: %w %s", err, promisedActions(plan))
+	if p, err = w.plan(ctx); err != nil || !p.Empty() {
+		return "", fmt.Errorf("after apply there is still to do: %w %s", err, promisedActions(p))
 	}
 	return "applied", w.atRest(ctx)
 }
 
 // resumes reports whether a plan finishes what was begun before, maybe for another definition.
-func resumes(plan *planner.Plan) bool {
-	return slices.ContainsFunc(plan.Actions, func(a planner.Action) bool {
-		r, ok := a.(planner.Reencrypt)
+func resumes(p *plan.Plan) bool {
+	return slices.ContainsFunc(p.Actions, func(a plan.Action) bool {
+		r, ok := a.(plan.Reencrypt)
 		return ok && r.Resume
 	})
 }
@@ -117,14 +117,14 @@ func resumes(plan *planner.Plan) bool {
 // resumed demands the same of what the definition wants once that is finished.
 func (w *promiseWorld) resumed(ctx context.Context) (outcome string, err error) {
 	before := w.sum()
-	plan, err := w.plan(ctx)
+	p, err := w.plan(ctx)
 	switch {
 	case err != nil:
 		return "resumed", w.refused(ctx, err, before)
-	case plan.Empty():
+	case p.Empty():
 		return "resumed", w.atRest(ctx)
-	case resumes(plan):
-		return "", fmt.Errorf("what was finished is not: %s", promisedActions(plan))
+	case resumes(p):
+		return "", fmt.Errorf("what was finished is not: %s", promisedActions(p))
 	}
 	if err := w.apply(ctx, w.told); err != nil {
 		return "keys", w.failed(err, before)
@@ -185,7 +185,7 @@ func (w *promiseWorld) atRest(ctx context.Context) error {
 }
 
 // plan plans, as the command does.
-func (w *promiseWorld) plan(ctx context.Context) (*planner.Plan, error) {
+func (w *promiseWorld) plan(ctx context.Context) (*plan.Plan, error) {
 	world, err := w.gathered()
 	if err != nil {
 		return nil, err
@@ -202,8 +202,8 @@ func (w *promiseWorld) plan(ctx context.Context) (*planner.Plan, error) {
 	if err := world.autoSize(&w.flags.planFlags); err != nil {
 		return nil, err
 	}
-	plan, _, err := world.planChecked(ctx, &w.flags, dev, silent)
-	return plan, err
+	p, _, err := world.planChecked(ctx, &w.flags, dev, silent)
+	return p, err
 }
 
 // apply applies, as the command does.
@@ -290,11 +290,11 @@ func sumData(h io.Writer, path string) {
 }
 
 // promisedActions names what a plan would do.
-func promisedActions(plan *planner.Plan) string {
-	if plan == nil {
+func promisedActions(p *plan.Plan) string {
+	if p == nil {
 		return ""
 	}
-	text, _ := json.Marshal(plan.Actions)
+	text, _ := json.Marshal(p.Actions)
 	return string(text)
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sealpart/sealpart/disk"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // How a plan is spoken. Text is for people: lower case, sizes rounded, one line a
@@ -28,7 +28,7 @@ func printable(text string) string {
 }
 
 // showPlan writes a plan. An empty one says nothing in text.
-func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) error {
+func showPlan(w io.Writer, p *plan.Plan, saw disk.Snapshot, asJSON bool) error {
 	if asJSON {
 		return showJSON(w, p)
 	}
@@ -41,7 +41,7 @@ func showPlan(w io.Writer, p *planner.Plan, saw disk.Snapshot, asJSON bool) erro
 }
 
 // showWork writes the partitions before and after, and what makes the one the other.
-func showWork(w *bufio.Writer, p *planner.Plan) {
+func showWork(w *bufio.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "%s: %s, sectors of %d bytes\n", p.Target.Path, p.Target.Size, int64(p.Target.SectorSize))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nbefore")
@@ -56,7 +56,7 @@ func showWork(w *bufio.Writer, p *planner.Plan) {
 }
 
 // showNotes says what the reader should know beside the plan.
-func showNotes(w *bufio.Writer, p *planner.Plan, saw disk.Snapshot) {
+func showNotes(w *bufio.Writer, p *plan.Plan, saw disk.Snapshot) {
 	for _, warning := range saw.Warnings {
 		fmt.Fprintf(w, "note: %s\n", printable(warning))
 	}
@@ -66,12 +66,12 @@ func showNotes(w *bufio.Writer, p *planner.Plan, saw disk.Snapshot) {
 }
 
 // spokenNote writes a note on one line, behind the definition it is about.
-func spokenNote(n planner.Note) string {
+func spokenNote(n plan.Note) string {
 	return printable(strings.TrimPrefix(n.Definition+": "+n.Text, ": "))
 }
 
 // showBefore lists the partitions as they are.
-func showBefore(w io.Writer, p *planner.Plan) {
+func showBefore(w io.Writer, p *plan.Plan) {
 	listed := 0
 	for _, r := range p.Rows {
 		if r.Old == nil {
@@ -89,10 +89,10 @@ func showBefore(w io.Writer, p *planner.Plan) {
 }
 
 // showAfter lists the partitions as they will be.
-func showAfter(w io.Writer, p *planner.Plan) {
+func showAfter(w io.Writer, p *plan.Plan) {
 	first := true
 	for _, r := range p.Rows {
-		if r.Activity == planner.ActivityDelete {
+		if r.Activity == plan.ActivityDelete {
 			continue
 		}
 		if first {
@@ -114,7 +114,7 @@ func showRow(w io.Writer, e disk.Entry, content string, mark string) {
 }
 
 // showFront writes the free space in front of the first partition, which begins at to.
-func showFront(w io.Writer, p *planner.Plan, to disk.Bytes, before bool) {
+func showFront(w io.Writer, p *plan.Plan, to disk.Bytes, before bool) {
 	if start := p.Table.FirstUsable.Offset(p.Target.SectorSize); p.Table.Kind == disk.GPT && to > start {
 		showFree(w, p, start, to-start, before)
 	}
@@ -122,7 +122,7 @@ func showFront(w io.Writer, p *planner.Plan, to disk.Bytes, before bool) {
 
 // showFree writes the free space of a size that begins at from on a line of its own, with what
 // lies in it: of what little there is between most partitions only that.
-func showFree(w io.Writer, p *planner.Plan, from, size disk.Bytes, before bool) {
+func showFree(w io.Writer, p *plan.Plan, from, size disk.Bytes, before bool) {
 	held := heldIn(p, disk.Extent{Offset: from, Size: size}, before)
 	if size >= disk.MiB || held != "" {
 		fmt.Fprintf(w, "  \t\tfree\t%s\t%s\t\n", size, held)
@@ -130,7 +130,7 @@ func showFree(w io.Writer, p *planner.Plan, from, size disk.Bytes, before bool) 
 }
 
 // heldIn says what lies in free space e: as the disk is before, or when all is done.
-func heldIn(p *planner.Plan, e disk.Extent, before bool) string {
+func heldIn(p *plan.Plan, e disk.Extent, before bool) string {
 	if p.NewTable && !before {
 		return ""
 	}
@@ -175,19 +175,19 @@ func percent(done, total disk.Bytes) int64 {
 }
 
 // contentAfter names what a partition will hold.
-func contentAfter(p *planner.Plan, r planner.Row) string {
+func contentAfter(p *plan.Plan, r plan.Row) string {
 	content := spokenContent(r.Content)
 	for _, a := range p.Actions {
 		switch a := a.(type) {
-		case planner.Create:
+		case plan.Create:
 			if a.Number == r.Number {
 				content = createdContent(a)
 			}
-		case planner.Reencrypt:
+		case plan.Reencrypt:
 			if a.Number == r.Number {
 				content = inLUKS(a.Filesystem)
 			}
-		case planner.Verity:
+		case plan.Verity:
 			if a.Hash == r.Number {
 				content = "verity"
 			}
@@ -196,7 +196,7 @@ func contentAfter(p *planner.Plan, r planner.Row) string {
 	return content
 }
 
-func createdContent(a planner.Create) string {
+func createdContent(a plan.Create) string {
 	content := "-"
 	switch {
 	case a.Filesystem != nil:
@@ -218,14 +218,14 @@ func inLUKS(content string) string {
 }
 
 // sentence says one action for people, with its reason.
-func sentence(p *planner.Plan, a planner.Action) string {
+func sentence(p *plan.Plan, a plan.Action) string {
 	return fmt.Sprintf("%s partition %s: %s, because %s", a.Kind(), spokenPartition(p, a.Partition()), deed(a), a.Reason())
 }
 
 // spokenPartition names a partition by its number and label.
-func spokenPartition(p *planner.Plan, number int) string {
+func spokenPartition(p *plan.Plan, number int) string {
 	for _, r := range p.Rows {
-		if r.Number == number && r.Activity != planner.ActivityDelete && r.Name != "" {
+		if r.Number == number && r.Activity != plan.ActivityDelete && r.Name != "" {
 			return fmt.Sprintf("%d (%s)", number, printable(r.Name))
 		}
 	}
@@ -233,24 +233,24 @@ func spokenPartition(p *planner.Plan, number int) string {
 }
 
 // deed says what an action does.
-func deed(a planner.Action) string {
+func deed(a plan.Action) string {
 	switch a := a.(type) {
-	case planner.Create:
+	case plan.Create:
 		return createDeed(a)
-	case planner.Grow:
+	case plan.Grow:
 		return fmt.Sprintf("grow it from %s to %s", a.From, a.To)
-	case planner.Verity:
+	case plan.Verity:
 		return fmt.Sprintf("write the verity hash tree of partition %d (%s)", a.Data, a.DataExtent.Size)
-	case planner.Enroll:
+	case plan.Enroll:
 		return enrollDeed(a)
-	case planner.Reencrypt:
+	case plan.Reencrypt:
 		return reencryptDeed(a)
 	default:
 		panic(fmt.Sprintf("sealpart: no sentence for the action %q", a.Kind()))
 	}
 }
 
-func createDeed(a planner.Create) string {
+func createDeed(a plan.Create) string {
 	what := fmt.Sprintf("make it with %s", a.Extent.Size)
 	switch {
 	case a.Filesystem != nil:

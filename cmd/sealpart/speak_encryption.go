@@ -8,19 +8,19 @@ import (
 
 	"github.com/sealpart/sealpart/definitions"
 	"github.com/sealpart/sealpart/internal/key/file"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // How encryption is spoken: what happens to the data first, then by which keys it
 // can be opened, then what else is written. No key is ever shown, only where it is.
 
-func reencryptDeed(a planner.Reencrypt) string {
+func reencryptDeed(a plan.Reencrypt) string {
 	switch {
-	case a.Resume && a.Mode == planner.ModeRekey:
+	case a.Resume && a.Mode == plan.ModeRekey:
 		return "finish the change of its volume key that was begun before"
 	case a.Resume:
 		return "finish the encryption in place that was begun before"
-	case a.Mode == planner.ModeRekey:
+	case a.Mode == plan.ModeRekey:
 		return fmt.Sprintf("encrypt %s anew under another volume key, ", a.DataSize) + encryptionDeed(a.Encryption) +
 			", and drop every other key, that of " + a.ExistingKey + " too"
 	}
@@ -35,11 +35,11 @@ func reencryptDeed(a planner.Reencrypt) string {
 }
 
 // roomDeed says what makes room for the header of a conversion.
-func roomDeed(a planner.Reencrypt) string {
+func roomDeed(a plan.Reencrypt) string {
 	switch {
-	case a.Room == planner.RoomGap:
+	case a.Room == plan.RoomGap:
 		return fmt.Sprintf("put a header into the %s before it, which become part of it, ", a.Shift)
-	case a.Room == planner.RoomDetached:
+	case a.Room == plan.RoomDetached:
 		return fmt.Sprintf("put a header into the file %s, ", a.HeaderPath)
 	case a.ShrinkTo > 0:
 		return fmt.Sprintf("shrink its %s to %s to make room for the header, ", a.Filesystem, a.ShrinkTo)
@@ -47,7 +47,7 @@ func roomDeed(a planner.Reencrypt) string {
 	return ""
 }
 
-func enrollDeed(a planner.Enroll) string {
+func enrollDeed(a plan.Enroll) string {
 	what := "add " + spokenKeys(a.Keys) + " to its volume"
 	if a.DropExisting {
 		what += " and drop the key of " + a.ExistingKey
@@ -55,7 +55,7 @@ func enrollDeed(a planner.Enroll) string {
 	return what + absentDeed(a.Keys) + backupDeed(a.HeaderBackup, a.HeaderBackupIn) + leaveDeed(a.Unavailable)
 }
 
-func encryptionDeed(e planner.Encryption) string {
+func encryptionDeed(e plan.Encryption) string {
 	cipher := e.Cipher
 	if e.SecureKey != nil {
 		cipher += " under a secure key (" + e.SecureKey.KeyType + ")"
@@ -63,7 +63,7 @@ func encryptionDeed(e planner.Encryption) string {
 	return fmt.Sprintf("%s with %s", cipher, spokenKeys(e.Keys)) + absentDeed(e.Keys) + backupDeed(e.HeaderBackup, e.HeaderBackupIn) + leaveDeed(e.Unavailable)
 }
 
-func backupDeed(path string, in *planner.Mounted) string {
+func backupDeed(path string, in *plan.Mounted) string {
 	switch {
 	case path == "":
 		return ""

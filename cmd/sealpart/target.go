@@ -9,7 +9,7 @@ import (
 	"github.com/sealpart/sealpart/internal/blockdev"
 	"github.com/sealpart/sealpart/internal/claim"
 	"github.com/sealpart/sealpart/internal/gpt"
-	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // target is an open disk or image as the executor needs it.
@@ -17,22 +17,22 @@ type target struct {
 	*blockdev.File
 	changed atomic.Bool // something was written, or tried to be
 	claim   *claim.Nodes
-	plan    *planner.Plan
+	plan    *plan.Plan
 }
 
 // claimed takes what a plan rewrites for us alone, and looks once more who uses it: there
 // was time since the plan was made.
-func claimed(dev *blockdev.File, plan *planner.Plan) (*target, error) {
-	nodes, err := claim.Take(dev, plan.Rewrites())
+func claimed(dev *blockdev.File, p *plan.Plan) (*target, error) {
+	nodes, err := claim.Take(dev, p.Rewrites())
 	if err == nil {
-		err = checkHolders(dev, plan)
-	} else if inUse := checkHolders(dev, plan); inUse != nil {
+		err = checkHolders(dev, p)
+	} else if inUse := checkHolders(dev, p); inUse != nil {
 		err = inUse // which says who
 	}
 	if err != nil && nodes != nil {
 		err = errors.Join(err, nodes.Close())
 	}
-	return &target{File: dev, claim: nodes, plan: plan}, err
+	return &target{File: dev, claim: nodes, plan: p}, err
 }
 
 // WriteAt writes.
@@ -66,9 +66,9 @@ func (t *target) TellKernel(before, after []disk.Entry, sectorSize disk.Bytes) e
 
 // converted returns the places of the partitions whose data is still rewritten when the
 // table is there.
-func converted(plan *planner.Plan) (extents []disk.Extent) {
-	for _, a := range plan.Actions {
-		if r, ok := a.(planner.Reencrypt); ok {
+func converted(p *plan.Plan) (extents []disk.Extent) {
+	for _, a := range p.Actions {
+		if r, ok := a.(plan.Reencrypt); ok {
 			extents = append(extents, r.Extent)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/sealpart/sealpart/internal/probe"
 	"github.com/sealpart/sealpart/internal/resolve"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 	"golang.org/x/sys/unix"
 )
 
@@ -188,45 +189,45 @@ func sourceSize(tree resolve.Tree, path string) (disk.Bytes, error) {
 
 // plan makes the plan for a disk, and returns the snapshot it was made from. Free space is read
 // only where the plan takes some of it, or may fail for want of it.
-func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (*planner.Plan, disk.Snapshot, error) {
+func (w *world) plan(ctx context.Context, dev blockdev.Device, sectorSize int) (*plan.Plan, disk.Snapshot, error) {
 	snapshot, err := probe.Partitions(dev, disk.Bytes(sectorSize))
 	if err != nil {
 		return nil, disk.Snapshot{}, err
 	}
 	device, ok := dev.(interface{ IsBlockDevice() bool })
 	w.options.LeaveUnmounted = !w.mount && !(ok && device.IsBlockDevice())
-	plan, err := w.planFor(ctx, snapshot)
-	if snapshot.FreeUnread && (err != nil || plan.TakesFree()) {
+	p, err := w.planFor(ctx, snapshot)
+	if snapshot.FreeUnread && (err != nil || p.TakesFree()) {
 		if snapshot, err = probe.Disk(dev, disk.Bytes(sectorSize)); err != nil {
 			return nil, disk.Snapshot{}, err
 		}
-		plan, err = w.planFor(ctx, snapshot)
+		p, err = w.planFor(ctx, snapshot)
 	}
 	if err == nil {
-		plan, err = w.planWithTrailing(ctx, dev, plan, snapshot)
+		p, err = w.planWithTrailing(ctx, dev, p, snapshot)
 	}
 	if err == nil {
-		err = executor.CheckPlan(dev, plan, snapshot)
+		err = executor.CheckPlan(dev, p, snapshot)
 	}
 	if err == nil {
-		err = errors.Join(checkHibernated(dev, plan), checkKeyLinks(w.definitions, plan), checkSources(w.root, w.made, plan), checkOutputs(dev, plan), w.checkFstab(plan))
+		err = errors.Join(checkHibernated(dev, p), checkKeyLinks(w.definitions, p), checkSources(w.root, w.made, p), checkOutputs(dev, p), w.checkFstab(p))
 	}
-	return plan, snapshot, err
+	return p, snapshot, err
 }
 
 // planWithTrailing makes a plan again where something lies behind a file system that it
 // converts.
-func (w *world) planWithTrailing(ctx context.Context, dev blockdev.Device, plan *planner.Plan, snapshot disk.Snapshot) (*planner.Plan, error) {
-	found, err := surveyTrailing(ctx, dev, plan, snapshot)
+func (w *world) planWithTrailing(ctx context.Context, dev blockdev.Device, p *plan.Plan, snapshot disk.Snapshot) (*plan.Plan, error) {
+	found, err := surveyTrailing(ctx, dev, p, snapshot)
 	if err != nil || len(found) == 0 {
-		return plan, err
+		return p, err
 	}
 	w.options.Trailing = found
 	return w.planFor(ctx, snapshot)
 }
 
 // planFor makes the plan for what is on a disk.
-func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*planner.Plan, error) {
+func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*plan.Plan, error) {
 	options := w.options
 	var err error
 	if options.Headers, err = headers(w.definitions, snapshot.Size); err != nil {
@@ -238,11 +239,11 @@ func (w *world) planFor(ctx context.Context, snapshot disk.Snapshot) (*planner.P
 			return nil, err
 		}
 	}
-	plan, err := planner.Make(w.definitions, snapshot, w.facts, options)
+	p, err := planner.Make(w.definitions, snapshot, w.facts, options)
 	if errors.Is(err, planner.ErrLabelRefused) {
 		err = &labelError{err, snapshot}
 	}
-	return plan, err
+	return p, err
 }
 
 // autoSize replaces --size=auto by what the definitions need.
@@ -266,26 +267,26 @@ func (w *world) fileRoom() map[string]disk.Bytes {
 	room, options := map[string]disk.Bytes{}, w.options
 	options.Empty = planner.EmptyCreate
 	sector := max(options.SectorSize, 512)
-	plan, err := planner.Make(w.definitions, disk.Snapshot{Path: "the new image", SectorSize: sector}, w.facts, options)
+	p, err := planner.Make(w.definitions, disk.Snapshot{Path: "the new image", SectorSize: sector}, w.facts, options)
 	if err != nil {
 		return room
 	}
-	for _, action := range plan.Actions {
-		a, ok := action.(planner.Create)
+	for _, action := range p.Actions {
+		a, ok := action.(plan.Create)
 		if !ok || a.Filesystem == nil || len(a.Filesystem.CopyFiles) == 0 {
 			continue
 		}
 		if size, err := executor.FileRoom(a, w.root, sector); err == nil {
-			room[nameOfRow(plan, a.Number)] = size
+			room[nameOfRow(p, a.Number)] = size
 		}
 	}
 	return room
 }
 
 // nameOfRow returns the name of a partition's definition.
-func nameOfRow(plan *planner.Plan, number int) string {
-	i := slices.IndexFunc(plan.Rows, func(r planner.Row) bool { return r.Number == number && r.Activity != planner.ActivityDelete })
-	return plan.Rows[i].Definition
+func nameOfRow(p *plan.Plan, number int) string {
+	i := slices.IndexFunc(p.Rows, func(r plan.Row) bool { return r.Number == number && r.Activity != plan.ActivityDelete })
+	return p.Rows[i].Definition
 }
 
 // diskArgument returns the disk to work on: the argument, or the one behind the

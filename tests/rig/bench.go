@@ -20,6 +20,7 @@ import (
 	"github.com/sealpart/sealpart/internal/secret"
 	"github.com/sealpart/sealpart/luks2"
 	"github.com/sealpart/sealpart/planner"
+	"github.com/sealpart/sealpart/planner/plan"
 )
 
 // cheapKey is a key file whose keyslot costs nothing to open.
@@ -84,19 +85,19 @@ func (b *Bench) Run(t testing.TB, dev *simdev.Device) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := planner.Make(b.definitions, snapshot, host.Facts{}, planner.Options{
+	p, err := planner.Make(b.definitions, snapshot, host.Facts{}, planner.Options{
 		Seed: uuid.MustParse(Seed), Empty: planner.EmptyRefuse,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, action := range plan.Actions {
-		if r, ok := action.(planner.Reencrypt); ok && !r.Resume && b.shift != 0 {
+	for i, action := range p.Actions {
+		if r, ok := action.(plan.Reencrypt); ok && !r.Resume && b.shift != 0 {
 			r.Shift, r.DataSize, r.Encryption.DataOffset = b.shift, disk.Bytes(b.Size), b.shift
-			plan.Actions[i] = r
+			p.Actions[i] = r
 		}
 	}
-	if _, err := executor.Apply(context.Background(), target{dev}, plan, b.env); err != nil {
+	if _, err := executor.Apply(context.Background(), target{dev}, p, b.env); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package planner
+package plan
 
 import (
 	"cmp"
@@ -35,9 +35,9 @@ func checkTarget(p *Plan, snap disk.Snapshot) error {
 		return fmt.Errorf("it has version %d, and this program reads %d", p.Version, Version)
 	case t.Fingerprint == "":
 		return errors.New("it names no state of the disk")
-	case t.SectorSize != snap.SectorSize || t.SectorSize < 512 || !powerOfTwo(t.SectorSize):
+	case t.SectorSize != snap.SectorSize || t.SectorSize < 512 || !PowerOfTwo(t.SectorSize):
 		return fmt.Errorf("it is for sectors of %d bytes, the disk has %d", t.SectorSize, snap.SectorSize)
-	case t.Size < snap.Size || t.Size > maxDisk:
+	case t.Size < snap.Size || t.Size > MaxDisk:
 		return fmt.Errorf("it is for a disk of %d bytes, the disk has %d", t.Size, snap.Size)
 	}
 	return nil
@@ -50,9 +50,9 @@ func checkTable(p *Plan, snap disk.Snapshot) error {
 	if t == old && (p.Empty() || (t.Kind == disk.MBR && !p.NewTable)) {
 		return nil
 	}
-	last := lastUsable(p.Target.Size, p.Target.SectorSize, t.Slots)
+	last := LastUsable(p.Target.Size, p.Target.SectorSize, t.Slots)
 	switch {
-	case t.Kind != disk.GPT || t.GUID == uuid.Nil || t.Slots < 1 || t.Slots > maxSlots:
+	case t.Kind != disk.GPT || t.GUID == uuid.Nil || t.Slots < 1 || t.Slots > MaxSlots:
 		return errors.New("the table is not a GPT, or has no GUID or an impossible number of slots")
 	case t.FirstUsable < 2 || t.LastUsable < t.FirstUsable || t.LastUsable > max(last, old.LastUsable) || t.LastUsable.Offset(p.Target.SectorSize) >= p.Target.Size:
 		return fmt.Errorf("the usable sectors %d to %d do not fit the disk", t.FirstUsable, t.LastUsable)
@@ -89,7 +89,7 @@ func checkPresent(p *Plan, snap disk.Snapshot) error {
 
 // checkRows: what a row's activity allows is all that happens to it.
 func checkRows(p *Plan, _ disk.Snapshot) error {
-	usable := usableExtent(p.Table, p.Target.SectorSize, p.Target.SectorSize)
+	usable := UsableExtent(p.Table, p.Target.SectorSize, p.Target.SectorSize)
 	fronts, converted := conversions(p)
 	for _, r := range p.Rows {
 		var err error
@@ -122,12 +122,12 @@ func checkNew(r Row, usable disk.Extent) error {
 	switch {
 	case r.Old != nil || r.Definition == "":
 		return errors.New("is new, but was there before or is in no definition")
-	case r.Offset%minGrain != 0 || r.Size%minGrain != 0:
+	case r.Offset%MinGrain != 0 || r.Size%MinGrain != 0:
 		return errors.New("is not aligned to 4096 bytes")
-	case r.Size <= 0 || r.Offset < 0 || r.Size > maxDisk || r.Offset > maxDisk || !usable.Contains(r.Extent):
+	case r.Size <= 0 || r.Offset < 0 || r.Size > MaxDisk || r.Offset > MaxDisk || !usable.Contains(r.Extent):
 		return errors.New("lies outside the usable space")
-	case checkName(r.Name) != nil:
-		return checkName(r.Name)
+	case CheckName(r.Name) != nil:
+		return CheckName(r.Name)
 	}
 	return nil
 }
@@ -169,10 +169,10 @@ func checkKept(r Row, usable disk.Extent, front disk.Bytes, converted bool) erro
 		return errors.New("would change its name")
 	case r.Size-front < old.Size || (r.Extent == old.Extent) != (r.Activity == ActivityUnchanged):
 		return errors.New("would shrink, or has the wrong activity")
-	case r.Extent != old.Extent && (r.Size > maxDisk || !usable.Contains(r.Extent)):
+	case r.Extent != old.Extent && (r.Size > MaxDisk || !usable.Contains(r.Extent)):
 		return errors.New("would grow out of the usable space")
-	case r.Name != old.Name && checkName(r.Name) != nil:
-		return checkName(r.Name)
+	case r.Name != old.Name && CheckName(r.Name) != nil:
+		return CheckName(r.Name)
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func checkIdentities(p *Plan, _ disk.Snapshot) error {
 	numbers, uuids := make(map[int]bool), make(map[uuid.UUID]bool)
 	slots := p.Table.Slots
 	if p.Table.Kind == disk.MBR {
-		slots = mbrSlots
+		slots = MBRSlots
 	}
 	for _, r := range p.Rows {
 		if r.Activity == ActivityDelete {
@@ -239,8 +239,8 @@ func checkOccupied(p *Plan, snap disk.Snapshot) error {
 	return nil
 }
 
-// checkSalt reads the salt of a hash tree, at most 256 bytes in hex.
-func checkSalt(salt string) error {
+// CheckSalt reads the salt of a hash tree, at most 256 bytes in hex.
+func CheckSalt(salt string) error {
 	text, err := hex.DecodeString(salt)
 	if err != nil || len(text) > 256 {
 		return fmt.Errorf("the salt %q is not up to 256 bytes in hex", salt)

@@ -1,4 +1,4 @@
-package planner
+package plan
 
 import (
 	"encoding/hex"
@@ -26,7 +26,7 @@ func (p *Plan) Resolve(derived map[int]uuid.UUID) {
 	for i := range p.Rows {
 		if u, ok := derived[p.Rows[i].Number]; ok && p.Rows[i].UUIDDerived {
 			p.Rows[i].UUID, p.Rows[i].UUIDDerived = u, false
-			p.Rows[i].SplitPath = strings.ReplaceAll(p.Rows[i].SplitPath, derivedUUID, plainUUID(u))
+			p.Rows[i].SplitPath = strings.ReplaceAll(p.Rows[i].SplitPath, DerivedUUID, PlainUUID(u))
 		}
 	}
 }
@@ -60,8 +60,8 @@ func (p *Plan) Rewrites() []disk.Extent {
 	return extents
 }
 
-// derivedUUID stands in a Row's SplitPath for a UUID that is not known before apply.
-const derivedUUID = "{derived}"
+// DerivedUUID stands in a Row's SplitPath for a UUID that is not known before apply.
+const DerivedUUID = "{derived}"
 
-// plainUUID writes a UUID without dashes.
-func plainUUID(u uuid.UUID) string { return hex.EncodeToString(u[:]) }
+// PlainUUID writes a UUID without dashes.
+func PlainUUID(u uuid.UUID) string { return hex.EncodeToString(u[:]) }

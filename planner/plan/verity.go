@@ -1,4 +1,4 @@
-package planner
+package plan
 
 import (
 	"github.com/google/uuid"
@@ -30,12 +30,12 @@ func (v Verity) Reason() string { return v.Why }
 
 const verityDigest disk.Bytes = 32 // SHA-256
 
-// maxVerityBlock is the largest block size of the superblock format.
-const maxVerityBlock disk.Bytes = 512 * disk.KiB
+// MaxVerityBlock is the largest block size of the superblock format.
+const MaxVerityBlock disk.Bytes = 512 * disk.KiB
 
-// treeSize returns what the superblock and the hash tree over data take. Levels
+// TreeSize returns what the superblock and the hash tree over data take. Levels
 // are added until one block is left; a single data block has no tree at all.
-func treeSize(data, dataBlock, hashBlock disk.Bytes) disk.Bytes {
+func TreeSize(data, dataBlock, hashBlock disk.Bytes) disk.Bytes {
 	fanout, level := hashBlock/verityDigest, data/dataBlock
 	blocks := disk.Bytes(1) // the superblock takes the first
 	for level > 1 {

@@ -1,4 +1,4 @@
-package planner
+package plan
 
 import (
 	"errors"
@@ -97,14 +97,14 @@ func (c *actionCheck) verity(a Verity) error {
 		return fmt.Errorf("has no data partition %d", a.Data)
 	}
 	for _, size := range []disk.Bytes{a.DataBlockSize, a.HashBlockSize} {
-		if !powerOfTwo(size) || size < 512 || size > maxVerityBlock {
+		if !PowerOfTwo(size) || size < 512 || size > MaxVerityBlock {
 			return fmt.Errorf("has blocks of %d bytes", size)
 		}
 	}
-	if treeSize(a.DataExtent.Size, a.DataBlockSize, a.HashBlockSize) > a.HashExtent.Size {
+	if TreeSize(a.DataExtent.Size, a.DataBlockSize, a.HashBlockSize) > a.HashExtent.Size {
 		return errors.New("has a hash tree larger than its partition")
 	}
-	return checkSalt(a.Salt)
+	return CheckSalt(a.Salt)
 }
 
 func (c *actionCheck) grow(a Grow) error {
@@ -121,7 +121,7 @@ func (c *actionCheck) enroll(a Enroll) error {
 	switch {
 	case !ok || r.Old == nil || r.Definition == "" || r.Extent != a.Extent || c.worked[a.Number]:
 		return errors.New("is not about a partition of a definition, or not the only one that works on it")
-	case r.Content.LUKS == nil || inConversion(r.Content):
+	case r.Content.LUKS == nil || InConversion(r.Content):
 		return errors.New("is not about a whole LUKS2 volume")
 	case len(a.Keys) == 0 || (a.DropExisting && a.ExistingKey == ""):
 		return errors.New("adds no key, or drops one that is not named")
@@ -161,7 +161,7 @@ func checkForm(a Reencrypt, r Row) error {
 			return errors.New("goes on with a conversion in a partition that changes")
 		}
 		return nil
-	case a.Mode == ModeRekey && a.Room == "" && a.ExistingKey != "" && volume && !inConversion(r.Content):
+	case a.Mode == ModeRekey && a.Room == "" && a.ExistingKey != "" && volume && !InConversion(r.Content):
 	case a.Mode != ModeEncrypt || volume:
 		return errors.New("does not fit what the partition holds")
 	case a.Room == RoomBehind && a.Shift > 0 && r.Offset == r.Old.Offset:
@@ -184,7 +184,7 @@ func checkEncryption(e Encryption) error {
 		return errors.New("encrypts without a key")
 	case (e.SecureKey != nil) != UnderSecureKey(e.Cipher):
 		return fmt.Errorf("has a volume key that the cipher %q does not take", e.Cipher)
-	case !powerOfTwo(e.SectorSize) || e.SectorSize < 512 || e.SectorSize > luksSectorMax:
+	case !PowerOfTwo(e.SectorSize) || e.SectorSize < 512 || e.SectorSize > LUKSSectorMax:
 		return fmt.Errorf("has encryption sectors of %d bytes", e.SectorSize)
 	}
 	return nil
