@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -9,7 +10,7 @@ import (
 	"github.com/sealpart/sealpart/planner/plan"
 )
 
-// blankGivenUp lets what is left of free space that this run may overwrite count as free for
+// blankGivenUp lets what is left of free space that its owner gave up count as free for
 // the next one, too: that goes by what lies at its ends, which are new ones, and by old
 // signatures. Both are zeroed. A power cut leaves the old table, and less in space that was free
 // by it or that the plan takes away.
@@ -40,24 +41,26 @@ func (x *run) blankGivenUp() error {
 	return nil
 }
 
-// givenUp returns the space outside of all partitions that the run may overwrite: all of it where
-// the table is a new one, else what partitions leave that go, and the free areas that others
-// take from. The planner takes from none in which something lies, unless that is given up.
+// givenUp returns the space outside of all partitions that the run may overwrite by its owner's
+// word: all of it where the table is a new one, what partitions leave that go, and with
+// --leftovers=discard the free areas that others take from. Other free areas count as free, but
+// not all of them was read: what nobody saw stays as it is.
 func (x *run) givenUp() (given []disk.Extent) {
 	if x.plan.NewTable {
 		return []disk.Extent{{Size: max(x.dev.Size(), x.plan.Target.Size)}}
 	}
-	areas := probe.FreeAreas(x.snapshot.Table, x.before(), x.plan.Target.SectorSize)
-	taken := map[disk.Extent]bool{}
 	for _, r := range x.plan.Rows {
 		if r.Activity == plan.ActivityDelete {
 			given = append(given, r.Extent)
-			continue
 		}
-		for _, a := range areas {
-			if a.Overlaps(r.Extent) && !taken[a] {
-				given, taken[a] = append(given, a), true
-			}
+	}
+	if x.plan.Leftovers != plan.LeftoversDiscard {
+		return given
+	}
+	for _, a := range probe.FreeAreas(x.snapshot.Table, x.before(), x.plan.Target.SectorSize) {
+		takes := func(r plan.Row) bool { return r.Activity != plan.ActivityDelete && a.Overlaps(r.Extent) }
+		if slices.ContainsFunc(x.plan.Rows, takes) {
+			given = append(given, a)
 		}
 	}
 	return given

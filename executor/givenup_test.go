@@ -58,20 +58,20 @@ func partition(kind, size string) string {
 }
 
 // TestGivenUpSpaceIsFree: what --empty=force or --leftovers=discard gave up is in the way of no
-// later run, nor is what a factory reset took away, however many partitions come one by one.
+// later run, nor is what a factory reset took away.
 func TestGivenUpSpaceIsFree(t *testing.T) {
 	dev := simdev.New(used(48 * disk.MiB))
 	settle(t, dev, map[string]string{"10-var": partition("var", "6M")}, planner.Options{Empty: planner.EmptyForce})
 	free(t, "--empty=force", dev)
-	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "20-srv": partition("srv", "6M")}, planner.Options{})
+	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "20-srv": partition("srv", "6M")}, planner.Options{Leftovers: plan.LeftoversDiscard})
 	free(t, "the next run", dev)
-	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "20-srv": partition("srv", "6M"), "30-home": partition("home", "5M")}, planner.Options{})
+	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "20-srv": partition("srv", "6M"), "30-home": partition("home", "5M")}, planner.Options{Leftovers: plan.LeftoversDiscard})
 	free(t, "the one after", dev)
 
 	image := dev.Bytes()
 	copy(image[30<<20+64<<10:31<<20], used(disk.MiB)) // between what is looked at
 	dev = simdev.New(image)
-	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "40-tmp": partition("tmp", "13824K")}, planner.Options{})
+	settle(t, dev, map[string]string{"10-var": partition("var", "6M"), "40-tmp": partition("tmp", "13824K")}, planner.Options{Leftovers: plan.LeftoversDiscard})
 	free(t, "up to old data in the middle", dev)
 
 	image = dev.Bytes()
@@ -102,6 +102,24 @@ func TestOthersSpaceStays(t *testing.T) {
 	from := disk.Bytes(9 << 20)
 	if len(dev.Log()) == 0 || !bytes.Equal(dev.Bytes()[from:24<<20-33*512], image[from:24<<20-33*512]) {
 		t.Errorf("after %d operations free space of somebody's is not as it was", len(dev.Log()))
+	}
+}
+
+// TestUnseenDataStays: beside a new partition nothing is written, though what lies there was not
+// seen and the area counted as free.
+func TestUnseenDataStays(t *testing.T) {
+	dev := simdev.New(make([]byte, 24*disk.MiB))
+	defs := map[string]string{"10-var": partition("var", "4M")}
+	settle(t, dev, defs, planner.Options{Empty: planner.EmptyForce})
+	image := bytes.Clone(dev.Bytes())
+	at := 9<<20 + 300<<10 // right behind the next partition, and at no place that is looked at
+	copy(image[at:], "somebody's")
+	dev = simdev.New(image)
+	free(t, "before", dev)
+	defs["20-srv"] = partition("srv", "4M")
+	settle(t, dev, defs, planner.Options{})
+	if from := disk.Bytes(9 << 20); len(dev.Log()) == 0 || !bytes.Equal(dev.Bytes()[from:23<<20], image[from:23<<20]) {
+		t.Errorf("after %d operations what lay behind the new partition is not as it was", len(dev.Log()))
 	}
 }
 
