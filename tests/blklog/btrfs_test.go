@@ -15,7 +15,7 @@ import (
 // btrfsDisk is a disk whose only partition is a btrfs, full to its end: the kernel makes
 // it smaller, and afterwards larger again.
 type btrfsDisk struct {
-	image, tree, definitions, key string
+	image, fs, tree, definitions, key string
 }
 
 const shrinkDefinition = `partition = { type = "root", weight = 0 }
@@ -50,6 +50,7 @@ func newBtrfsDisk(t *testing.T) btrfsDisk {
 	rig.RunIn(t, "label: gpt\nstart=2048, size=614400, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=root\n", "sfdisk", "-q", d.image)
 	rig.Run(t, testenv.Need(t, "mkfs.btrfs"), "-q", "--rootdir", d.tree, fs)
 	rig.Run(t, "dd", "if="+fs, "of="+d.image, "bs=1M", "seek=1", "conv=notrunc,sparse", "status=none")
+	d.fs = fs
 	return d
 }
 
@@ -64,7 +65,7 @@ func (d btrfsDisk) apply(t *testing.T, image string) string {
 	return rig.Must(t, "apply", "--definitions", d.definitions, "--key-file", d.key, "--seed", rig.Seed, loop)
 }
 
-// check demands every file, in a btrfs without a fault.
+// check demands every file, in a btrfs without a fault, and nothing of it in the clear.
 func (d btrfsDisk) check(t *testing.T, image string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,6 +77,7 @@ func (d btrfsDisk) check(t *testing.T, image string) {
 	rig.Run(t, "btrfs", "check", plain)
 	rig.Run(t, "btrfs", "restore", plain, tree)
 	rig.Run(t, "diff", "-r", d.tree, tree)
+	rig.NoPlainText(t, d.fs, image)
 }
 
 // TestPowerCutsBtrfs cuts the power while the kernel makes a btrfs smaller, while it is

@@ -143,6 +143,7 @@ func (p Plain) finished(t testing.TB, image string) (content string) {
 	if out := Must(t, p.Apply(image)...); out != "" {
 		t.Errorf("there is still to do: %s", out)
 	}
+	NoPlainText(t, p.Root, image)
 	return plain
 }
 
