@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/sealpart/sealpart/disk"
 	"github.com/sealpart/sealpart/internal/blockdev"
@@ -88,7 +87,8 @@ func (b backup) replaceable(dir *os.File) error {
 
 // isNew reports whether the plan makes a partition.
 func (x *run) isNew(number int) bool {
-	return slices.ContainsFunc(x.plan.Rows, func(r plan.Row) bool { return r.Number == number && r.Activity == plan.ActivityCreate })
+	row, _ := x.plan.Row(number)
+	return row.Activity == plan.ActivityCreate
 }
 
 // inDirectory calls do with the directory of a backup: one of this machine that others
@@ -182,13 +182,12 @@ func (x *run) headerHome(action plan.Action) (home blockdev.Device, done func(),
 		}
 		return file, func() { _ = file.Close() }, nil
 	}
-	for _, r := range x.plan.Rows {
-		if r.Number == action.Partition() && r.Activity != plan.ActivityDelete {
-			section, err := blockdev.NewSection(x.dev, r.Extent)
-			return section, func() {}, err
-		}
+	row, ok := x.plan.Row(action.Partition())
+	if !ok {
+		return nil, nil, errors.New("the plan has no such partition")
 	}
-	return nil, nil, errors.New("the plan has no such partition")
+	section, err := blockdev.NewSection(x.dev, row.Extent)
+	return section, func() {}, err
 }
 
 // writeBackup writes the file of a backup. A power cut leaves what was there before, or

@@ -80,7 +80,7 @@ func checkRoomIn(dir *os.File, path string, size disk.Bytes) error {
 	if err := unix.Fstatfs(int(dir.Fd()), &space); err != nil {
 		return &os.PathError{Op: "look for room in", Path: dir.Name(), Err: err}
 	}
-	if free := disk.Bytes(space.Bavail) * disk.Bytes(space.Bsize); free < size {
+	if free := freeOf(space); free < size {
 		return fmt.Errorf("%s has room for %s, and %s may be needed", filepath.Dir(path), free, size)
 	}
 	return nil

@@ -43,29 +43,16 @@ func (r *settingRefusal) Unwrap() error { return r.KeyRefusal }
 func (l *layout) settleKeys(p *plan.Plan) error {
 	parts := l.byNumber()
 	for i, action := range p.Actions {
-		of, err := parts[action.Partition()], error(nil)
-		switch a := action.(type) {
-		case plan.Create:
-			if a.Encryption == nil {
-				continue
-			}
-			e := *a.Encryption
-			e.Keys, err = l.settled(of, e.Keys)
-			a.Encryption, p.Actions[i] = &e, a
-			p.Actions[i] = a
-		case plan.Reencrypt:
-			if a.Resume {
-				continue
-			}
-			a.Encryption.Keys, err = l.settled(of, a.Encryption.Keys)
-			p.Actions[i] = a
-		case plan.Enroll:
-			a.Keys, err = l.settled(of, a.Keys)
-			p.Actions[i] = a
+		if r, ok := action.(plan.Reencrypt); ok && r.Resume {
+			continue
 		}
+		changed, err := plan.WithKeys(action, func(keys []definitions.Key) ([]definitions.Key, error) {
+			return l.settled(parts[action.Partition()], keys)
+		})
 		if err != nil {
 			return err
 		}
+		p.Actions[i] = changed
 	}
 	return nil
 }

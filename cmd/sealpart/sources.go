@@ -51,10 +51,6 @@ func withoutMade(a plan.Create, made string) plan.Create {
 
 // fileOfRow returns the definition of a partition.
 func fileOfRow(p *plan.Plan, number int) string {
-	for _, r := range p.Rows {
-		if r.Number == number && r.Activity != plan.ActivityDelete {
-			return r.File
-		}
-	}
-	return ""
+	row, _ := p.Row(number)
+	return row.File
 }

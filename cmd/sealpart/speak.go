@@ -224,10 +224,8 @@ func sentence(p *plan.Plan, a plan.Action) string {
 
 // spokenPartition names a partition by its number and label.
 func spokenPartition(p *plan.Plan, number int) string {
-	for _, r := range p.Rows {
-		if r.Number == number && r.Activity != plan.ActivityDelete && r.Name != "" {
-			return fmt.Sprintf("%d (%s)", number, printable(r.Name))
-		}
+	if row, _ := p.Row(number); row.Name != "" {
+		return fmt.Sprintf("%d (%s)", number, printable(row.Name))
 	}
 	return fmt.Sprint(number)
 }

@@ -277,16 +277,11 @@ func (w *world) fileRoom() map[string]disk.Bytes {
 			continue
 		}
 		if size, err := executor.FileRoom(a, w.root, sector); err == nil {
-			room[nameOfRow(p, a.Number)] = size
+			row, _ := p.Row(a.Number)
+			room[row.Definition] = size
 		}
 	}
 	return room
-}
-
-// nameOfRow returns the name of a partition's definition.
-func nameOfRow(p *plan.Plan, number int) string {
-	i := slices.IndexFunc(p.Rows, func(r plan.Row) bool { return r.Number == number && r.Activity != plan.ActivityDelete })
-	return p.Rows[i].Definition
 }
 
 // diskArgument returns the disk to work on: the argument, or the one behind the

@@ -19,6 +19,28 @@ func Kinds() []string {
 	return []string{Create{}.Kind(), Verity{}.Kind(), Grow{}.Kind(), Enroll{}.Kind(), Reencrypt{}.Kind()}
 }
 
+// WithKeys returns an action with what change makes of the keys that it enrols, and one that
+// enrols none as it is. The action that was given is not changed.
+func WithKeys(a Action, change func([]definitions.Key) ([]definitions.Key, error)) (changed Action, err error) {
+	switch a := a.(type) {
+	case Create:
+		if a.Encryption == nil {
+			return a, nil
+		}
+		e := *a.Encryption
+		e.Keys, err = change(e.Keys)
+		a.Encryption = &e
+		return a, err
+	case Reencrypt:
+		a.Encryption.Keys, err = change(a.Encryption.Keys)
+		return a, err
+	case Enroll:
+		a.Keys, err = change(a.Keys)
+		return a, err
+	}
+	return a, nil
+}
+
 // Encryption says how a partition is to be encrypted.
 type Encryption struct {
 	Cipher  string `json:"cipher"` // definitions.CipherClear or CipherSecure

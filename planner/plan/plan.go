@@ -105,6 +105,15 @@ func (p *Plan) Entries(derived map[int]uuid.UUID) []disk.Entry {
 	return entries
 }
 
+// Row returns the row that a partition of a number has afterwards, and whether there is one.
+func (p *Plan) Row(number int) (Row, bool) {
+	i := slices.IndexFunc(p.Rows, func(r Row) bool { return r.Number == number && r.Activity != ActivityDelete })
+	if i < 0 {
+		return Row{}, false
+	}
+	return p.Rows[i], true
+}
+
 // Mark says that a plan leaves something undone for what tokens in the header of a volume
 // say: that it has been rekeyed, or which keys it has. Whoever has the disk can write such a
 // token, one of a key too, for a keyslot that somebody else's key opens; that it is the

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/sealpart/sealpart/disk"
 )
 
 // TokenType is the type of the tokens of command keys.
-const TokenType = "sealpart-command"
+const TokenType = disk.TokenCommand
 
 // maxBlob bounds what a module may have the header keep, in bytes: a header with several
 // keys has 12 KiB for all of them.

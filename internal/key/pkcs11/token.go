@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/sealpart/sealpart/disk"
 )
 
 // tokenType is the LUKS2 token type that systemd-cryptsetup looks for.
-const tokenType = "systemd-pkcs11"
+const tokenType = disk.TokenPKCS11
 
 // maxToken bounds the JSON of one token; the longest real one has some 3000 bytes.
 const maxToken = 64 << 10

@@ -13,7 +13,7 @@ import (
 )
 
 // tokenType is the LUKS2 token type that systemd-cryptsetup looks for.
-const tokenType = "systemd-tpm2"
+const tokenType = disk.TokenTPM2
 
 // maxToken bounds the JSON of one token; a real one has about 600 bytes, with a
 // public key and a pcrlock handle some 3000.
